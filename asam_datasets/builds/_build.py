@@ -1,0 +1,298 @@
+"""One archive to one build, in a folder named by its content.
+
+    source ──index──► plan of parts ──► workers: read, check, render, write ──► work folder ──rename──► build folder
+    stream ──chunks──► workers: check, render ──► waiting rows ──plan──► workers: write ──► work folder ──► ...
+
+The work folder keeps finished parts with a note of what they were made from. A run that was killed, or stopped at a
+bad record, finds them again. Waiting rows of a stream are not kept: a stream is read again from its start.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asam_datasets.builds._manifest import BUILD_FILE, Build, encode_build, make_build
+from asam_datasets.builds._parts import (
+    ChunkTask,
+    PartTask,
+    Waiting,
+    WaitingTask,
+    build_part,
+    check_part,
+    compare_part,
+    render_chunk,
+    write_waiting,
+)
+from asam_datasets.builds._plan import MAX_PART_BYTES, count_parts, part_file, part_ranges
+from asam_datasets.builds._workers import Workers, ordered
+from asam_datasets.builds._writer import write_atomically
+from asam_datasets.errors import SourceError
+from asam_datasets.sources import (
+    BadRecords,
+    IndexedSource,
+    RawRecord,
+    RecordRef,
+    Source,
+    StreamSource,
+    select,
+)
+
+_CHUNK_RECORDS = 16
+_CHUNK_BYTES = 16 * 2**20
+
+
+@dataclass
+class Options:
+    """What changes the content of builds, the same for all archives of a run."""
+
+    captions: Mapping[str, str] = field(default_factory=dict)
+    ids: frozenset[int] | None = None
+    parts: int | None = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An archive that was indexed: what its build will hold."""
+
+    source: IndexedSource
+    refs: tuple[RecordRef, ...]
+    parts: int
+    rejected: int
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished build: `folder` is where it lies, None when the target has it already.
+
+    `all_ids` are the image ids found in the archive, `ids` those in the build; int64, sorted.
+    """
+
+    build: Build
+    folder: Path | None
+    all_ids: NDArray[np.int64]
+    ids: NDArray[np.int64]
+
+
+def _plan(
+    source: IndexedSource, options: Options, bad: BadRecords, workers: Workers
+) -> tuple[Planned, NDArray[np.int64]]:
+    """Find the records of an archive and decide on the parts. Under the policy `skip` every record is checked here,
+    so that the parts of the good ones come out equal.
+
+    Raises:
+        SourceError, RecordError: see `asam_datasets.sources`; or `--ids` selects nothing.
+    """
+    before = len(bad.rejects)
+    found = source.index(bad).records
+    all_ids = _ids(ref.image_id for ref in found)
+    refs = select(found, options.ids)
+    if bad.policy == "skip" and refs:
+        pieces = part_ranges(len(refs), min(len(refs), 4 * workers.count))
+        tasks = [PartTask(source, refs[r.start : r.stop], (None,) * len(r), Path()) for r in pieces]
+        rejected = set()
+        for piece, faults in zip(pieces, ordered(workers.run(check_part, tasks)), strict=True):
+            for position, reject in faults:
+                bad.rejects.append(reject)
+                rejected.add(piece.start + position)
+        refs = tuple(ref for position, ref in enumerate(refs) if position not in rejected)
+    size_bytes = sum(ref.picture.size_bytes + ref.annotations.size_bytes for ref in refs)
+    if not refs:
+        raise _nothing_left(source.label, bad)
+    parts = _parts_of(len(refs), size_bytes, options, source.label)
+    return Planned(source, refs, parts, len(bad.rejects) - before), all_ids
+
+
+def _unchanged(planned: Planned, known: Build, options: Options, workers: Workers) -> bool:
+    """Whether `known` was made from exactly this input. Reads and hashes the archive, renders nothing."""
+    if known.rows != len(planned.refs) or known.rejected != planned.rejected:
+        return False
+    if len(known.parts) != planned.parts and options.parts is not None:
+        return False
+    tasks = _part_tasks(planned, options, Path(), len(known.parts))
+    inputs = ordered(workers.run(compare_part, tasks))
+    return [part.inputs for part in known.parts] == list(inputs)
+
+
+def build_archive(
+    source: Source,
+    options: Options,
+    *,
+    target: Path,
+    work: Path,
+    known: Build | None,
+    bad: BadRecords,
+    workers: Workers,
+) -> Built:
+    """Build one archive.
+
+    Args:
+        source: the archive.
+        options: captions, selection, number of parts.
+        target: folder that receives `<archive>-<digest>/`; made when the build is complete.
+        work: folder on the same file system for what is not complete.
+        known: the build of this archive that is published already.
+        bad: policy for bad records.
+        workers: who does it.
+
+    Raises:
+        SourceError, RecordError: nothing is left in `target`; finished parts stay in `work`.
+    """
+    folder = work / source.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(source, StreamSource):
+            return _build_stream(source, options, target, folder, known, bad, workers)
+        planned, all_ids = _plan(source, options, bad, workers)
+        selected = _ids(ref.image_id for ref in planned.refs)
+        if known is not None and _unchanged(planned, known, options, workers):
+            _empty(folder)
+            return Built(known, None, all_ids, selected)
+        count = planned.parts
+        while True:
+            parts = ordered(workers.run(build_part, _part_tasks(planned, options, folder, count)))
+            if options.parts is not None or max(part.size_bytes for part in parts) <= MAX_PART_BYTES:
+                break
+            _empty(folder)
+            count *= 2
+        build = make_build(source.name, parts, rejected=planned.rejected)
+        return Built(build, _settle(build, folder, target), all_ids, selected)
+    finally:
+        _remove_if_idle(folder)
+
+
+def _nothing_left(label: str, bad: BadRecords) -> SourceError:
+    """The error for an archive none of whose records can be used."""
+    return SourceError(
+        f"expected at least one usable record, found none ({len(bad.rejects)} rejected)",
+        where=label,
+        hint="Look at --ids and at the rejected records.",
+    )
+
+
+def _ids(ids: Iterable[int]) -> NDArray[np.int64]:
+    return np.sort(np.fromiter(ids, np.int64))
+
+
+def _part_tasks(planned: Planned, options: Options, folder: Path, parts: int) -> Iterator[PartTask]:
+    for index, rows in enumerate(part_ranges(len(planned.refs), parts)):
+        refs = planned.refs[rows.start : rows.stop]
+        captions = tuple(options.captions.get(f"sa_{ref.image_id}.jpg") for ref in refs)
+        yield PartTask(planned.source, refs, captions, folder / part_file(index))
+
+
+def _build_stream(
+    source: StreamSource,
+    options: Options,
+    target: Path,
+    folder: Path,
+    known: Build | None,
+    bad: BadRecords,
+    workers: Workers,
+) -> Built:
+    before = len(bad.rejects)
+    all_ids: list[int] = []
+    waiting: list[Waiting] = []
+    with tempfile.TemporaryDirectory(prefix="waiting-", dir=folder) as spool:
+        tasks = _chunks(source, options, bad, Path(spool), all_ids)
+        for _, (rows, rejects) in workers.run(render_chunk, tasks):
+            waiting += rows
+            bad.rejects += rejects
+        if not waiting:
+            raise _nothing_left(source.label, bad)
+        waiting.sort(key=lambda row: row.image_id)
+        count = _parts_of(len(waiting), sum(row.size_bytes for row in waiting), options, source.label)
+        while True:
+            ranges = part_ranges(len(waiting), count)
+            finals = [
+                WaitingTask(tuple(waiting[r.start : r.stop]), folder / part_file(i)) for i, r in enumerate(ranges)
+            ]
+            parts = ordered(workers.run(write_waiting, finals))
+            if options.parts is not None or max(part.size_bytes for part in parts) <= MAX_PART_BYTES:
+                break
+            count *= 2
+    build = make_build(source.name, parts, rejected=len(bad.rejects) - before)
+    selected = _ids(row.image_id for row in waiting)
+    if known is not None and known.digest == build.digest:
+        _empty(folder)
+        return Built(known, None, _ids(all_ids), selected)
+    return Built(build, _settle(build, folder, target), _ids(all_ids), selected)
+
+
+def _chunks(
+    source: StreamSource, options: Options, bad: BadRecords, spool: Path, all_ids: list[int]
+) -> Iterator[ChunkTask]:
+    chunk: list[RawRecord] = []
+    held = number = 0
+
+    def cut() -> ChunkTask:
+        nonlocal chunk, held, number
+        captions = tuple(options.captions.get(f"sa_{raw.image_id}.jpg") for raw in chunk)
+        task = ChunkTask(tuple(chunk), captions, spool / f"{number:06d}", bad.policy == "skip")
+        chunk, held, number = [], 0, number + 1
+        return task
+
+    for raw in source.records(bad):
+        all_ids.append(raw.image_id)
+        if options.ids is not None and raw.image_id not in options.ids:
+            continue
+        chunk.append(raw)
+        held += len(raw.jpeg) + len(raw.json)
+        if len(chunk) >= _CHUNK_RECORDS or held >= _CHUNK_BYTES:
+            yield cut()
+    if chunk:
+        yield cut()
+
+
+def _parts_of(rows: int, size_bytes: int, options: Options, label: str) -> int:
+    if options.parts is None:
+        return count_parts(rows, size_bytes)
+    if options.parts > rows:
+        raise SourceError(
+            f"expected at most as many parts as records ({rows}), found --parts {options.parts}",
+            where=label,
+            hint="Leave --parts out to let the archive's size decide.",
+        )
+    return options.parts
+
+
+def _settle(build: Build, folder: Path, target: Path) -> Path:
+    """Move the finished parts to their place under their final name, in one rename."""
+    complete = folder.with_name(f"{build.folder}.{os.getpid()}.tmp")
+    shutil.rmtree(complete, ignore_errors=True)
+    complete.mkdir()
+    try:
+        for part in build.parts:
+            os.replace(folder / part.file, complete / part.file)
+        write_atomically(complete / BUILD_FILE, encode_build(build))
+        _empty(folder)
+        final = target / build.folder
+        target.mkdir(parents=True, exist_ok=True)
+        if final.exists():  # the same digest: the same bytes, left by a run that was killed before its README
+            shutil.rmtree(final)
+        os.rename(complete, final)
+    finally:
+        shutil.rmtree(complete, ignore_errors=True)
+    return final
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _remove_if_idle(folder: Path) -> None:
+    """Remove what a stopped run left half done; finished parts and their notes stay."""
+    for leftover in folder.glob("*.tmp"):
+        leftover.unlink(missing_ok=True)
+    for leftover in folder.glob("waiting-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

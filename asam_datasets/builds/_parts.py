@@ -1,0 +1,188 @@
+"""The tasks that worker processes do: check, compare, render and write parts.
+
+Everything here is a plain function of a picklable task, so that one worker or many give the same files.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from asam_datasets.builds._manifest import FORMAT, Part, part_inputs, record_inputs
+from asam_datasets.builds._workers import record_done
+from asam_datasets.builds._writer import write_atomically, write_part
+from asam_datasets.errors import RecordError
+from asam_datasets.masks import PngEncoder
+from asam_datasets.sources import IndexedSource, RawRecord, RecordRef, Reject, read_record
+from asam_datasets.tables import Row, render
+
+
+@dataclass(frozen=True)
+class PartTask:
+    """Some records of a source that can be read in any order, and the file that they become."""
+
+    source: IndexedSource
+    refs: tuple[RecordRef, ...]
+    captions: tuple[str | None, ...]
+    path: Path
+
+
+@dataclass(frozen=True)
+class ChunkTask:
+    """Some records that came out of a stream, and the file in which their rows wait."""
+
+    records: tuple[RawRecord, ...]
+    captions: tuple[str | None, ...]
+    path: Path
+    skip: bool
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A rendered row that waits in a file until the number of records is known."""
+
+    image_id: int
+    size_bytes: int
+    inputs: bytes
+    path: Path
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True)
+class WaitingTask:
+    """Waiting rows, and the part that they become."""
+
+    rows: tuple[Waiting, ...]
+    path: Path
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """The note beside a part in the work folder: what it is, and which software wrote it."""
+
+    part: Part
+    software: dict[str, str]
+
+
+def check_part(task: PartTask) -> list[tuple[int, Reject]]:
+    """Check every record without rendering it: position and reason of each that is bad."""
+    rejects = []
+    for position, (raw, caption) in enumerate(_raw_records(task)):
+        try:
+            read_record(raw, caption)
+        except RecordError as error:
+            rejects.append((position, Reject(raw.label, raw.annotations, str(error))))
+    return rejects
+
+
+def compare_part(task: PartTask) -> str:
+    """The digest of what would go into the part; nothing is rendered."""
+    return part_inputs(record_inputs(raw, caption) for raw, caption in _raw_records(task))
+
+
+def build_part(task: PartTask) -> Part:
+    """Render and write a part, unless the work folder holds it finished from the same input by the same software.
+
+    Raises:
+        RecordError: a record is bad; no file is left behind.
+    """
+    finished = _read_note(task.path)
+    if finished is not None and finished.rows == len(task.refs) and finished.inputs == compare_part(task):
+        for _ in task.refs:
+            record_done()
+        return finished
+    inputs: list[bytes] = []
+
+    def rows() -> Iterator[Row]:
+        encoder = PngEncoder()
+        for raw, caption in _raw_records(task):
+            inputs.append(record_inputs(raw, caption))
+            yield render(read_record(raw, caption), encoder)
+            record_done()
+
+    part = write_part(task.path, rows(), inputs=inputs)
+    _write_note(task.path, part)
+    return part
+
+
+def render_chunk(task: ChunkTask) -> tuple[list[Waiting], list[Reject]]:
+    """Render records of a stream into a file of rows.
+
+    Raises:
+        RecordError: a record is bad, and the policy is `raise`.
+    """
+    encoder = PngEncoder()
+    waiting: list[Waiting] = []
+    rejects: list[Reject] = []
+    with open(task.path, "wb") as file:
+        for raw, caption in zip(task.records, task.captions, strict=True):
+            try:
+                row = render(read_record(raw, caption), encoder)
+            except RecordError as error:
+                if not task.skip:
+                    raise
+                rejects.append(Reject(raw.label, raw.annotations, str(error)))
+                continue
+            content = msgspec.msgpack.encode(row)
+            waiting.append(
+                Waiting(
+                    raw.image_id,
+                    len(raw.jpeg) + len(raw.json),
+                    record_inputs(raw, caption),
+                    task.path,
+                    file.tell(),
+                    len(content),
+                )
+            )
+            file.write(content)
+            record_done()
+    return waiting, rejects
+
+
+def write_waiting(task: WaitingTask) -> Part:
+    """Write a part out of rows that wait in files."""
+    decoder = msgspec.msgpack.Decoder(Row)
+
+    def rows() -> Iterator[Row]:
+        for waiting in task.rows:
+            with open(waiting.path, "rb") as file:
+                file.seek(waiting.offset)
+                yield decoder.decode(file.read(waiting.length))
+
+    return write_part(task.path, rows(), inputs=[waiting.inputs for waiting in task.rows])
+
+
+def _raw_records(task: PartTask) -> Iterator[tuple[RawRecord, str | None]]:
+    try:
+        for ref, caption in zip(task.refs, task.captions, strict=True):
+            yield task.source.read(ref), caption
+    finally:
+        task.source.close()
+
+
+def _note_path(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _read_note(path: Path) -> Part | None:
+    """The finished part at `path`, if it is whole and written by the software that runs now."""
+    try:
+        finished = msgspec.json.decode(_note_path(path).read_bytes(), type=Finished)
+        whole = path.stat().st_size == finished.part.size_bytes
+    except (OSError, msgspec.DecodeError):
+        return None
+    return finished.part if whole and finished.software == _software() else None
+
+
+def _write_note(path: Path, part: Part) -> None:
+    write_atomically(_note_path(path), msgspec.json.encode(Finished(part, _software())))
+
+
+def _software() -> dict[str, str]:
+    """What the bytes of a part depend on besides its input."""
+    names = ("pyarrow", "zlib-ng", "rlemasklib")
+    return {"format": str(FORMAT), **{name: importlib.metadata.version(name) for name in names}}

@@ -1,0 +1,105 @@
+"""A look over all archives before the first is built: what there is, and what does not fit together.
+
+Only tar headers and folder listings are read. Streams cannot be looked over; what they hold is known when they were
+read, and is checked then (`check_together` is called again with everything).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asam_datasets.builds._plan import count_parts
+from asam_datasets.errors import CaptionsError, SourceError
+from asam_datasets.sources import BadRecords, OnBadRecord, Reject, Source, StreamSource, caption_id
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one archive holds; `rows` and `parts` are None for a stream that was not read yet."""
+
+    source: Source
+    all_ids: NDArray[np.int64]
+    rows: int | None
+    size_bytes: int
+    parts: int | None
+
+
+def survey(source: Source, ids: frozenset[int] | None, parts: int | None, policy: OnBadRecord) -> Survey:
+    """Look over one archive.
+
+    Raises:
+        SourceError, RecordError: as `source.index`.
+    """
+    if isinstance(source, StreamSource):
+        return Survey(source, np.zeros(0, np.int64), None, 0, None)
+    refs = source.index(BadRecords(policy)).records
+    chosen = [ref for ref in refs if ids is None or ref.image_id in ids]
+    size_bytes = sum(ref.picture.size_bytes + ref.annotations.size_bytes for ref in chosen)
+    count = (parts or count_parts(len(chosen), size_bytes)) if chosen else 0
+    return Survey(source, np.array([ref.image_id for ref in refs], np.int64), len(chosen), size_bytes, count)
+
+
+def check_together(
+    archives: Sequence[tuple[str, NDArray[np.int64]]],
+    captions: Mapping[str, str],
+    bad: BadRecords,
+) -> list[str]:
+    """Check what only shows when all archives are looked at: ids in two of them, captions of unknown pictures.
+
+    Args:
+        archives: (label, image ids) of all archives of the run.
+        captions: caption by file name.
+        bad: policy; under `skip` unknown captions are rejects.
+
+    Returns:
+        Names of the pictures that have a caption and are in no archive (under `skip`).
+
+    Raises:
+        SourceError: an image id is in two archives.
+        CaptionsError: captions of unknown pictures, under the policy `raise`.
+    """
+    together = np.concatenate([ids for _, ids in archives]) if archives else np.zeros(0, np.int64)
+    together.sort()
+    twice = together[1:][together[1:] == together[:-1]]
+    if len(twice):
+        places = [label for label, ids in archives if twice[0] in ids]
+        raise SourceError(
+            f"expected image id {twice[0]} once, found it in {' and in '.join(places)} ({len(twice)} such ids)",
+            hint="Was the same archive given twice?",
+        )
+    unknown = _unknown_captions(captions, together)
+    if unknown and bad.policy == "raise":
+        raise CaptionsError(
+            f"expected captions of pictures in the archives, found {_some(unknown)} in none of them",
+            where="--captions",
+            hint="Is it the caption file of another archive? --on-bad-record skip leaves such captions out.",
+        )
+    bad.rejects += [Reject("captions", name, "the picture is in no archive") for name in unknown]
+    return unknown
+
+
+def missing_ids(ids: frozenset[int] | None, archives: Iterable[NDArray[np.int64]]) -> list[int]:
+    """The ids that `--ids` asks for and no archive has, sorted."""
+    if ids is None:
+        return []
+    wanted = np.array(sorted(ids), np.int64)
+    found = [array for array in archives if len(array)]
+    return list(map(int, np.setdiff1d(wanted, np.concatenate(found) if found else [])))
+
+
+def _unknown_captions(captions: Mapping[str, str], ids: NDArray[np.int64]) -> list[str]:
+    names = list(captions)
+    numbers = np.array([caption_id(name) for name in names], np.int64)
+    known = np.isin(numbers, ids)
+    return [name for name, ok in zip(names, known.tolist(), strict=True) if not ok]
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown

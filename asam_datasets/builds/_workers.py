@@ -1,0 +1,155 @@
+"""Processes that build parts, told to stop together and never left behind.
+
+The parent owns the executor. Workers share two things with it: a counter of finished records, which only grows, and
+an event that asks them to stop at the next record. A worker whose parent died ends itself, so a killed run does not
+go on writing behind the back of the next one.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from asam_datasets.errors import SourceError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+OnProgress = Callable[[int], None]
+"""Called with the number of records that were finished since the last call."""
+
+_POLL_S = 0.2
+_AHEAD = 2  # tasks handed out per worker: the next one is there when one ends, and no more are held in memory
+
+
+class Stopped(Exception):
+    """Another part failed, or the user stopped the run."""
+
+
+class _Shared:
+    """What a worker process shares with its parent; in the parent itself, plain stand-ins."""
+
+    finished: Any = None
+    stop: Any = None
+    on_progress: OnProgress | None = None
+
+
+_shared = _Shared()
+
+
+def record_done() -> None:
+    """Count one record, and stop here if that was asked for.
+
+    Raises:
+        Stopped: it was.
+    """
+    if _shared.finished is not None:
+        with _shared.finished.get_lock():
+            _shared.finished.value += 1
+        if _shared.stop.is_set():
+            raise Stopped
+    elif _shared.on_progress is not None:
+        _shared.on_progress(1)
+
+
+class Workers:
+    """Runs tasks in `count` processes, or right here when that is 1."""
+
+    def __init__(self, count: int, on_progress: OnProgress) -> None:
+        self.count = count
+        self._on_progress = on_progress
+        self._seen = 0
+        self._executor: ProcessPoolExecutor | None = None
+        if count > 1:
+            context = multiprocessing.get_context("spawn")  # a forked child of a threaded parent may hang
+            self._finished = context.Value("Q", 0)
+            self._stop = context.Event()
+            self._executor = ProcessPoolExecutor(
+                count, mp_context=context, initializer=_start, initargs=(self._finished, self._stop, os.getpid())
+            )
+
+    def run(self, work: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[int, Result]]:
+        """Do the tasks and yield (position, result) as they end. Tasks are taken only as workers become free.
+
+        Raises:
+            SourceError: a worker was killed, most likely for its memory.
+            AsamDatasetsError: what a task raised; the others are stopped first.
+        """
+        if self._executor is None:
+            _shared.on_progress = self._on_progress
+            for position, task in enumerate(tasks):
+                yield position, work(task)
+            return
+        pending: dict[Future[Result], int] = {}
+        numbered = enumerate(tasks)
+        exhausted = False
+        try:
+            while pending or not exhausted:
+                while not exhausted and len(pending) < _AHEAD * self.count:
+                    following = next(numbered, None)
+                    if following is None:
+                        exhausted = True
+                        break
+                    pending[self._executor.submit(work, following[1])] = following[0]
+                done, _ = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+                self._report()
+                for future in done:
+                    yield pending.pop(future), future.result()
+        except BrokenProcessPool as error:
+            raise SourceError(
+                f"expected {self.count} worker processes, found that one was killed",
+                hint="Most likely the machine ran out of memory: run again with fewer --workers.",
+            ) from error
+        except BaseException:
+            self._stop.set()
+            raise
+
+    def close(self) -> None:
+        """End the processes; those at work stop at their next record."""
+        if self._executor is not None:
+            self._stop.set()
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = None
+
+    def _report(self) -> None:
+        finished = self._finished.value
+        if finished > self._seen:
+            self._on_progress(finished - self._seen)
+            self._seen = finished
+
+
+@contextmanager
+def open_workers(count: int, on_progress: OnProgress) -> Iterator[Workers]:
+    """`Workers` that are gone afterwards, whatever happens."""
+    workers = Workers(count, on_progress)
+    try:
+        yield workers
+    finally:
+        workers.close()
+
+
+def ordered(results: Iterable[tuple[int, Result]]) -> Sequence[Result]:
+    """Collect what `Workers.run` yields in the order of the tasks."""
+    return [result for _, result in sorted(results, key=lambda pair: pair[0])]
+
+
+def _start(finished: Any, stop: Any, parent: int) -> None:
+    _shared.finished = finished
+    _shared.stop = stop
+    # Ctrl-C reaches the whole group; the parent decides, the workers finish their record and stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    pause = threading.Event()
+    while os.getppid() == parent:
+        pause.wait(1.0)
+    os._exit(1)

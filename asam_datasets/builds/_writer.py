@@ -1,0 +1,112 @@
+"""One part: rows in, a Parquet file out, atomically.
+
+The file's bytes follow from the rows and from the versions of pyarrow, zlib-ng and rlemasklib alone. Picture bytes are
+stored plain: they are compressed already, and content-defined pages of plain bytes are what Xet finds again when a
+caption changes. The other columns are zstd.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from asam_datasets.builds._manifest import Part, part_inputs
+from asam_datasets.schema import arrow_schema, picture_columns
+from asam_datasets.tables import Row, row_groups, to_table
+
+_ZSTD_LEVEL = 3
+
+
+class _Hashing:
+    """A file that hashes what is written into it, so that the part is read by nobody for its sha256."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+        self.closed = False
+
+    def write(self, content: bytes) -> int:
+        self.sha256.update(content)
+        return self._file.write(content)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def write_part(path: Path, rows: Iterable[Row], *, inputs: list[bytes]) -> Part:
+    """Write rows into a new file at `path`; it is there as a whole or not at all.
+
+    Args:
+        path: where the part goes; its name becomes `Part.file`.
+        rows: the rows in order; read one row group at a time.
+        inputs: filled by the iteration over `rows` with `record_inputs` of each; read at the end.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    count = annotations = captions = 0
+    try:
+        with open(temporary, "wb") as file:
+            sink = _Hashing(file)
+            with _open_writer(sink) as writer:
+                for group in row_groups(rows):
+                    writer.write_table(to_table(group), row_group_size=len(group))
+                    count += len(group)
+                    annotations += sum(len(row.annotations) for row in group)
+                    captions += sum(row.caption is not None for row in group)
+            file.flush()
+            os.fsync(file.fileno())
+        size_bytes = temporary.stat().st_size
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Part(path.name, count, size_bytes, sink.sha256.hexdigest(), part_inputs(inputs), annotations, captions)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a small file: at any moment the old content or the new one is there."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _open_writer(sink: _Hashing) -> pq.ParquetWriter:
+    schema = arrow_schema()
+    plain = set(picture_columns())
+    columns = _leaf_columns(schema)
+    compressed = [column for column in columns if column not in plain]
+    return pq.ParquetWriter(
+        pa.PythonFile(sink, "w"),
+        schema,
+        compression={column: "NONE" if column in plain else "ZSTD" for column in columns},
+        compression_level=dict.fromkeys(compressed, _ZSTD_LEVEL),
+        use_dictionary=False,
+        # Statistics of pictures and runs would be copies of them in the footer.
+        write_statistics=["image_id", "width", "height", "archive", "file_name"],
+        write_page_index=True,
+        use_content_defined_chunking=True,
+        version="2.6",
+    )
+
+
+def _leaf_columns(schema: pa.Schema) -> list[str]:
+    buffer = pa.BufferOutputStream()
+    pq.ParquetWriter(buffer, schema).close()
+    parquet = pq.ParquetFile(pa.BufferReader(buffer.getvalue())).schema
+    return [parquet.column(index).path for index in range(len(parquet))]

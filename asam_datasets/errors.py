@@ -1,0 +1,90 @@
+"""Everything that can go wrong in a known way.
+
+    AsamDatasetsError
+    ├── SegmentationError (ValueError)    an RLE that does not describe a mask
+    ├── SourceError (ValueError)          an archive that cannot be read, or not as a whole
+    ├── RecordError (ValueError)          one picture or its annotations; `--on-bad-record skip` goes on
+    ├── CaptionsError (ValueError)        a caption file, or captions that do not fit the archives
+    ├── TargetError (ValueError)          the folder or repository that is to be written
+    └── HubError (OSError)                the Hub refused, or was not reached
+
+A message says where, what was expected, what was found, and what to do about it. Each class is also the builtin
+that fits, so `except ValueError` written by somebody who never heard of this module still works.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+__all__ = [
+    "AsamDatasetsError",
+    "CaptionsError",
+    "HubError",
+    "RecordError",
+    "SegmentationError",
+    "SourceError",
+    "TargetError",
+]
+
+
+Error = TypeVar("Error", bound="AsamDatasetsError")
+
+
+class AsamDatasetsError(Exception):
+    """Base of all known failures.
+
+    Args:
+        problem: what is wrong, in one sentence, with the expected and the found value.
+        where: the place, outermost first, e.g. `"sa_000000.tar: ./sa_3.json: $.annotations[3].area"`.
+        hint: what to do about it.
+    """
+
+    def __init__(self, problem: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(problem, where, hint)
+        self.problem = problem
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}{self.problem}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword arguments do not survive the default pickling, and errors cross process borders here.
+        return (_rebuild, (type(self), self.problem, self.where, self.hint))
+
+    def inside(self: Error, where: str) -> Error:
+        """The same error, seen from further out: `where` is put before the place."""
+        return type(self)(self.problem, where=f"{where}: {self.where}" if self.where else where, hint=self.hint)
+
+
+def _rebuild(kind: type[AsamDatasetsError], problem: str, where: str, hint: str) -> AsamDatasetsError:
+    return kind(problem, where=where, hint=hint)
+
+
+class SegmentationError(AsamDatasetsError, ValueError):
+    """A COCO RLE that does not describe a mask of its stated size."""
+
+
+class SourceError(AsamDatasetsError, ValueError):
+    """An archive that is missing, damaged, or holds no records."""
+
+
+class RecordError(AsamDatasetsError, ValueError):
+    """One record that cannot be used."""
+
+
+class CaptionsError(AsamDatasetsError, ValueError):
+    """A caption file that cannot be read, or captions of pictures that are in no archive."""
+
+
+class TargetError(AsamDatasetsError, ValueError):
+    """A folder or repository that cannot be the target of a publish."""
+
+
+class HubError(AsamDatasetsError, OSError):
+    """The Hub said no, or could not be reached."""
+
+    def __str__(self) -> str:
+        # OSError has a __str__ of its own, which would come first and print the tuple of arguments.
+        return AsamDatasetsError.__str__(self)

@@ -1,0 +1,36 @@
+"""Masks as COCO RLE: checked, decoded at any size, written as PNG, painted as a conditioning image.
+
+Knows numpy and the engine (`rlemasklib`), nothing of datasets. Shapes are (height, width) everywhere.
+"""
+
+from __future__ import annotations
+
+from asam_datasets.masks._colours import colours as colours
+from asam_datasets.masks._decode import decode as decode
+from asam_datasets.masks._decode import decode_batch as decode_batch
+from asam_datasets.masks._decode import resize as resize
+from asam_datasets.masks._png import PngEncoder as PngEncoder
+from asam_datasets.masks._png import conditioning_png as conditioning_png
+from asam_datasets.masks._png import from_png as from_png
+from asam_datasets.masks._png import to_png as to_png
+from asam_datasets.masks._rle import MAX_PIXELS as MAX_PIXELS
+from asam_datasets.masks._rle import Segmentation as Segmentation
+from asam_datasets.masks._rle import from_segmentation as from_segmentation
+from asam_datasets.masks._rle import parse_counts as parse_counts
+from asam_datasets.masks._rle import to_segmentation as to_segmentation
+
+__all__ = [
+    "MAX_PIXELS",
+    "PngEncoder",
+    "Segmentation",
+    "colours",
+    "conditioning_png",
+    "decode",
+    "decode_batch",
+    "from_png",
+    "from_segmentation",
+    "parse_counts",
+    "resize",
+    "to_png",
+    "to_segmentation",
+]

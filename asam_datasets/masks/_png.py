@@ -1,0 +1,168 @@
+"""Segmentations to PNG and back, without a full-size array per mask.
+
+Only the rows and bytes of a mask's box are rendered, into a bitmap that is otherwise zero and is used again for the
+next mask; the zeros around the box cost the deflate next to nothing. Rows carry no filter: a row of a mask is a few
+long runs, which deflate already sees. The conditioning image uses the filter "up", whose rows are nearly all zeros.
+
+The bytes are part of the published dataset, so they must not depend on the machine: see `_deflate`.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rlemasklib import RLEMask
+from zlib_ng import zlib_ng
+
+from asam_datasets.errors import SegmentationError
+from asam_datasets.masks._colours import colours
+from asam_datasets.masks._rle import MAX_PIXELS, Segmentation, from_segmentation, to_segmentation
+
+BitDepth = Literal[1, 8]
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY, _RGB = 0, 2
+_FILTER_UP = 2
+
+
+def to_png(segmentation: Segmentation, *, bit_depth: BitDepth = 1) -> bytes:
+    """Write one segmentation as a grey PNG of its full size.
+
+    Args:
+        segmentation: COCO RLE, `size` as (height, width).
+        bit_depth: 1 writes pixels 0 and 1 (a reader shows them as black and white); 8 writes 0 and 255, which is
+            what ASAM's programs read.
+
+    Raises:
+        SegmentationError: the RLE is not valid or has no pixels (a PNG cannot be empty).
+    """
+    return PngEncoder().mask(from_segmentation(segmentation), bit_depth=bit_depth)
+
+
+def from_png(data: bytes) -> Segmentation:
+    """Read a grey PNG of 1 or 8 bits: every pixel that is not 0 is foreground.
+
+    Raises:
+        SegmentationError: not such a PNG, damaged, or more than `MAX_PIXELS`.
+    """
+    if data[:8] != _SIGNATURE or len(data) < 33:
+        raise SegmentationError(f"expected a PNG, found bytes that start with {data[:8]!r}")
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", data[16:29])
+    if colour != _GREY or depth not in (1, 8):
+        raise SegmentationError(f"expected a grey PNG of 1 or 8 bits, found colour type {colour} of {depth} bits")
+    if height * width > MAX_PIXELS:
+        raise SegmentationError(f"expected at most {MAX_PIXELS} pixels, found {height} × {width}")
+    try:
+        if depth == 8 and not interlaced:
+            return to_segmentation(RLEMask.from_png(data=data))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+                return to_segmentation(RLEMask.from_array(np.asarray(picture) != 0))
+    except (ValueError, OSError, SyntaxError, Warning) as error:
+        raise SegmentationError(f"expected a readable PNG, found one that fails with: {error}") from error
+
+
+def conditioning_png(segmentations: Sequence[Segmentation], shape: tuple[int, int]) -> bytes:
+    """Paint all segmentations of a picture as one RGB PNG: a colour per mask, larger masks under smaller ones.
+
+    Mask `i` always gets `colours(n)[i]`; background is black. Equal areas keep their order.
+
+    Args:
+        segmentations: COCO RLEs, all of size `shape`.
+        shape: (height, width) of the picture, in pixels.
+
+    Raises:
+        SegmentationError: an RLE is not valid or not of this size, or the picture has no pixels.
+    """
+    masks = [from_segmentation(segmentation, shape=shape) for segmentation in segmentations]
+    return PngEncoder().conditioning(masks, shape)
+
+
+class PngEncoder:
+    """Writes PNGs into buffers that it keeps, for one thread. The buffers grow to the largest picture seen."""
+
+    def __init__(self) -> None:
+        # Between calls `_rows` is all zeros: each call clears what it wrote.
+        self._rows = np.zeros(0, np.uint8)
+        self._box = np.zeros(0, np.uint8)
+        self._canvas = np.zeros(0, np.uint8)
+        self._painted = np.zeros(0, np.uint8)
+
+    def mask(self, mask: RLEMask, *, bit_depth: BitDepth = 1) -> bytes:
+        """A checked mask as grey PNG; see `to_png`."""
+        height, width = _check_shape(mask.shape)
+        per_row = (width + 7) // 8 if bit_depth == 1 else width
+        if self._rows.size < height * (1 + per_row):
+            self._rows = np.zeros(height * (1 + per_row), np.uint8)
+        rows = self._rows[: height * (1 + per_row)].reshape(height, 1 + per_row)
+        box_x, box_y, box_width, box_height = (int(n) for n in mask.bbox().tolist())
+        if box_width == 0:
+            return _png(rows, height, width, bit_depth, _GREY)
+        start = box_x & ~7 if bit_depth == 1 else box_x  # left edge of the byte that holds the box's first column
+        columns = box_x + box_width - start
+        if self._box.size < box_height * columns:
+            self._box = np.zeros(max(box_height * columns, height * width // 4), np.uint8)
+        box = self._box[: box_height * columns].reshape(box_height, columns)
+        box.fill(0)
+        mask.crop([start, box_y, columns, box_height]).decode_into(box, fg_value=1 if bit_depth == 1 else 255)
+        packed = np.packbits(box, axis=1) if bit_depth == 1 else box
+        first = 1 + (start // 8 if bit_depth == 1 else start)
+        target = rows[box_y : box_y + box_height, first : first + packed.shape[1]]
+        target[...] = packed
+        data = _png(rows, height, width, bit_depth, _GREY)
+        target[...] = 0
+        return data
+
+    def conditioning(self, masks: Sequence[RLEMask], shape: tuple[int, int]) -> bytes:
+        """Checked masks of one picture as RGB PNG; see `conditioning_png`."""
+        height, width = _check_shape(shape)
+        per_row = 3 * width
+        if self._canvas.size < height * per_row:
+            self._canvas = np.zeros(height * per_row, np.uint8)
+        if self._painted.size < height * (1 + per_row):
+            self._painted = np.zeros(height * (1 + per_row), np.uint8)
+        canvas = self._canvas[: height * per_row].reshape(height, width, 3)
+        canvas.fill(0)
+        palette = colours(len(masks))
+        areas = [mask.area() for mask in masks]
+        for index in sorted(range(len(masks)), key=lambda i: (-areas[i], i)):
+            masks[index].decode_into(canvas, fg_value=palette[index])
+        flat = canvas.reshape(height, per_row)
+        rows = self._painted[: height * (1 + per_row)].reshape(height, 1 + per_row)
+        rows[:, 0] = _FILTER_UP
+        rows[0, 1:] = flat[0]
+        np.subtract(flat[1:], flat[:-1], out=rows[1:, 1:])
+        return _png(rows, height, width, 8, _RGB)
+
+
+def _check_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    height, width = shape
+    if height < 1 or width < 1 or height * width > MAX_PIXELS:
+        raise SegmentationError(f"expected 1 to {MAX_PIXELS} pixels, found {height} × {width}", where="size")
+    return height, width
+
+
+def _png(rows: NDArray[np.uint8], height: int, width: int, bit_depth: int, colour: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, bit_depth, colour, 0, 0, 0)
+    return b"".join((_SIGNATURE, _chunk(b"IHDR", header), _chunk(b"IDAT", _deflate(rows)), _chunk(b"IEND", b"")))
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    check = zlib_ng.crc32(content, zlib_ng.crc32(kind))
+    return b"".join((struct.pack(">I", len(content)), kind, content, struct.pack(">I", check)))
+
+
+def _deflate(rows: NDArray[np.uint8]) -> bytes:
+    # Level 2 of zlib-ng gave the same bytes on every CPU tried (x86 from none to AVX-512, aarch64). isal is a third
+    # faster, but its levels 1 and 2 hash a stale register: one input in a few hundred comes out differently under
+    # another address layout of the process, and other CPUs give other bytes anyway.
+    compressed: bytes = zlib_ng.compress(rows, 2)
+    return compressed

@@ -1,0 +1,150 @@
+"""What a segmentation must be before anything renders it.
+
+A segmentation is COCO's compressed RLE: `{"size": [height, width], "counts": str}`. Runs are column-major, start
+with background, and are written as little-endian groups of 5 bits plus 48, each run from the third on as the
+difference to the run two before (`rleToString` in pycocotools' `maskApi.c`). The invariants, all enforced by
+`from_segmentation`:
+
+1. `size` is two non-negative integers with at most `MAX_PIXELS` pixels, and is the picture's when that is known;
+2. `counts` holds only the characters `0` to `o`;
+3. no run takes more than 7 characters (35 bits), and the last character ends its run;
+4. the runs are not negative and add up to height × width.
+
+pycocotools checks none of this: too few runs give uninitialised memory, a cut last run reads past the string, and a
+huge size ends the process (2.0.11). So nothing unchecked reaches it, nor the engine.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from rlemasklib import RLEMask
+
+from asam_datasets.errors import SegmentationError
+
+MAX_PIXELS = 2**26
+"""Largest picture that is rendered, in pixels (8192 × 8192): a hostile size must not allocate gigabytes."""
+
+_CONTINUES = 0x20
+# Each character's class: does it end a run, promise more of it, or not belong here. One `translate` and three
+# searches at memchr speed check a string; a regular expression was five times slower than the decoding itself.
+_ENDS, _PROMISES, _FOREIGN = b"e", b"p", b"x"
+_CLASSES = b"".join(
+    _FOREIGN if not 48 <= byte < 112 else _PROMISES if (byte - 48) & _CONTINUES else _ENDS for byte in range(256)
+)
+_TOO_LONG = _PROMISES * 7
+_SHOWN = 24
+
+
+class Segmentation(TypedDict):
+    """A mask as COCO's compressed RLE: `size` is `[height, width]` in pixels, `counts` the encoded runs."""
+
+    size: list[int]
+    counts: str | bytes
+
+
+def from_segmentation(segmentation: Segmentation, *, shape: tuple[int, int] | None = None) -> RLEMask:
+    """Check a COCO RLE and hand it to the engine.
+
+    Args:
+        segmentation: `{"size": [height, width], "counts": str}`; `counts` may be ASCII `bytes` as pycocotools
+            returns them.
+        shape: (height, width) of the picture that the mask belongs to, when known.
+
+    Raises:
+        SegmentationError: an invariant of this module does not hold; `where` names the field.
+    """
+    height, width = check_size(segmentation["size"], shape=shape)
+    counts = segmentation["counts"]
+    if isinstance(counts, str):
+        if not counts.isascii():
+            odd = next(c for c in counts if not c.isascii())
+            raise _bad_counts(f"expected ASCII characters from '0' to 'o', found {odd!r}")
+        raw = counts.encode("ascii")
+    else:
+        raw = counts
+    return parse_counts(raw, height, width)
+
+
+def check_size(size: list[int] | tuple[int, ...], *, shape: tuple[int, int] | None) -> tuple[int, int]:
+    """Check `[height, width]` against the limits and against the picture's (height, width).
+
+    Raises:
+        SegmentationError: not two non-negative integers, more than `MAX_PIXELS`, or not the picture's size.
+    """
+    if len(size) != 2 or not all(isinstance(n, int) and n >= 0 for n in size):
+        raise SegmentationError(f"expected [height, width] in pixels, found {size!r}", where="size")
+    height, width = size
+    if shape is not None and (height, width) != tuple(shape):
+        raise SegmentationError(
+            f"expected the picture's [height, width] [{shape[0]}, {shape[1]}], found [{height}, {width}]",
+            where="size",
+            hint="The mask belongs to another picture, or height and width are swapped.",
+        )
+    if height * width > MAX_PIXELS:
+        raise SegmentationError(
+            f"expected at most {MAX_PIXELS} pixels, found {height} × {width} = {height * width}",
+            where="size",
+        )
+    return height, width
+
+
+def parse_counts(raw: bytes, height: int, width: int) -> RLEMask:
+    """Parse compressed runs whose size was checked already.
+
+    Raises:
+        SegmentationError: invariant 2, 3 or 4 of this module does not hold.
+    """
+    pixels = height * width
+    if not raw:
+        if pixels == 0:
+            return RLEMask.zeros((height, width))
+        raise _bad_counts(f"expected runs that cover {height} × {width} = {pixels} pixels, found an empty string")
+    classes = raw.translate(_CLASSES)
+    foreign = classes.find(_FOREIGN)
+    if foreign >= 0:
+        found = raw[foreign : foreign + 1].decode("latin-1")
+        raise _bad_counts(f"expected characters from '0' to 'o', found {found!r}")
+    if classes.endswith(_PROMISES):
+        raise _bad_counts(f"expected a complete last run, found a string cut after {raw[-_SHOWN:].decode()!r}")
+    if _TOO_LONG in classes:
+        raise _bad_counts("expected runs of at most 7 characters, found a longer one")
+    try:
+        return RLEMask.from_dict({"size": (height, width), "counts": raw})
+    except ValueError:
+        covered, negative = _sum_of_runs(raw)
+        if negative:
+            raise _bad_counts("expected runs of at least 0 pixels, found a negative one") from None
+        relation = "too short" if covered < pixels else "too long"
+        raise _bad_counts(
+            f"expected runs that cover {height} × {width} = {pixels} pixels, found {covered} ({relation})"
+        ) from None
+
+
+def to_segmentation(mask: RLEMask) -> Segmentation:
+    """Write a mask as COCO's compressed RLE, equal to `pycocotools.mask.encode` with `counts` decoded to `str`."""
+    encoded = mask.to_dict()
+    return {"size": [int(n) for n in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
+
+
+def _sum_of_runs(raw: bytes) -> tuple[int, bool]:
+    """The pixels that the runs cover, and whether one is negative: slow, for the error message only."""
+    runs: list[int] = []
+    value = shift = 0
+    for byte in raw:
+        group = byte - 48
+        value |= (group & 0x1F) << shift
+        shift += 5
+        if group & _CONTINUES:
+            continue
+        if group & 0x10:
+            value -= 1 << shift
+        if len(runs) > 2:
+            value += runs[-2]
+        runs.append(value)
+        value = shift = 0
+    return sum(runs), any(run < 0 for run in runs)
+
+
+def _bad_counts(problem: str) -> SegmentationError:
+    return SegmentationError(problem, where="counts")

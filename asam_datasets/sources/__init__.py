@@ -1,0 +1,96 @@
+"""Archives and records in: folder, tar, stream; SA-1B's JSON; captions; the policy for bad records."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from asam_datasets.errors import SourceError
+from asam_datasets.sources._captions import CaptionLine as CaptionLine
+from asam_datasets.sources._captions import caption_id as caption_id
+from asam_datasets.sources._captions import read_captions as read_captions
+from asam_datasets.sources._captions import read_ids as read_ids
+from asam_datasets.sources._folder import FolderSource as FolderSource
+from asam_datasets.sources._records import BadRecords as BadRecords
+from asam_datasets.sources._records import Index as Index
+from asam_datasets.sources._records import OnBadRecord as OnBadRecord
+from asam_datasets.sources._records import RawRecord as RawRecord
+from asam_datasets.sources._records import RecordRef as RecordRef
+from asam_datasets.sources._records import Reject as Reject
+from asam_datasets.sources._records import select as select
+from asam_datasets.sources._sa1b import Annotation as Annotation
+from asam_datasets.sources._sa1b import ImageInfo as ImageInfo
+from asam_datasets.sources._sa1b import Record as Record
+from asam_datasets.sources._sa1b import read_record as read_record
+from asam_datasets.sources._sa1b import to_sa1b_json as to_sa1b_json
+from asam_datasets.sources._stream import StreamSource as StreamSource
+from asam_datasets.sources._stream import is_compressed
+from asam_datasets.sources._tar import TarSource as TarSource
+
+__all__ = [
+    "Annotation",
+    "BadRecords",
+    "CaptionLine",
+    "FolderSource",
+    "ImageInfo",
+    "Index",
+    "IndexedSource",
+    "OnBadRecord",
+    "RawRecord",
+    "Record",
+    "RecordRef",
+    "Reject",
+    "Source",
+    "StreamSource",
+    "TarSource",
+    "caption_id",
+    "open_source",
+    "read_captions",
+    "read_ids",
+    "read_record",
+    "select",
+    "to_sa1b_json",
+]
+
+IndexedSource = FolderSource | TarSource
+"""A source whose records can be read in any order, by several processes."""
+
+Source = FolderSource | TarSource | StreamSource
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+
+
+def open_source(location: str | Path) -> Source:
+    """Find out what a path or URL is: a folder, a tar, or a stream (a URL, or gzip whatever the name says).
+
+    The archive's name is the last part of the path without `.tar`, `.tar.gz` or `.tgz`: `sa_000000`.
+
+    Raises:
+        SourceError: nothing is there, or the name cannot name a folder of the dataset.
+    """
+    text = str(location)
+    is_url = "://" in text
+    tail = PurePosixPath(urlsplit(text).path).name if is_url else Path(text).resolve().name
+    name = re.sub(r"\.(tar|tar\.gz|tgz)$", "", tail)
+    if not _NAME.fullmatch(name):
+        raise SourceError(
+            f"expected a name of letters, digits, dots, dashes and underscores, found {name!r}",
+            where=text.split("?", 1)[0],
+            hint="The archive's name becomes a folder of the dataset; rename it, for example to sa_000000.tar.",
+        )
+    if is_url:
+        return StreamSource(text, name)
+    path = Path(text)
+    if path.is_dir():
+        return FolderSource(path, name)
+    if not path.is_file():
+        raise SourceError(
+            "expected an SA-1B archive (a folder, a .tar or a URL), found nothing there",
+            where=text,
+            hint="Check the path.",
+        )
+    try:
+        return StreamSource(text, name) if is_compressed(path) else TarSource(path, name)
+    except OSError as error:
+        raise SourceError(f"expected a readable file, found: {error.strerror}", where=text) from error

@@ -1,0 +1,65 @@
+"""An archive as a folder: `sa_N.jpg` and `sa_N.json` anywhere below it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from asam_datasets.errors import SourceError
+from asam_datasets.sources._records import (
+    BadRecords,
+    Index,
+    Member,
+    RawRecord,
+    RecordRef,
+    check_member_size,
+    pair_members,
+)
+
+
+class FolderSource:
+    """Reads records from a folder, in any order."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self.name = name
+        self.label = str(path)
+
+    def index(self, bad: BadRecords) -> Index:
+        """Find the records. Raises what `pair_members` raises."""
+        return pair_members(self.label, self._members(), bad)
+
+    def read(self, ref: RecordRef) -> RawRecord:
+        """Read one record's two files.
+
+        Raises:
+            SourceError: a file is gone or cannot be read.
+        """
+        return RawRecord(
+            self.name,
+            self.label,
+            ref.image_id,
+            ref.picture.name,
+            ref.annotations.name,
+            self._read(ref.picture),
+            self._read(ref.annotations),
+        )
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _members(self) -> Iterator[Member]:
+        for folder, _, files in os.walk(self.path):
+            for file in files:
+                path = Path(folder, file)
+                if path.suffix in (".jpg", ".json"):
+                    yield Member(path.relative_to(self.path).as_posix(), path.stat().st_size)
+
+    def _read(self, member: Member) -> bytes:
+        path = self.path / member.name
+        try:
+            check_member_size(member.name, path.stat().st_size, archive=self.label)
+            return path.read_bytes()
+        except OSError as error:
+            raise SourceError(f"expected a readable file, found: {error.strerror}", where=str(path)) from error

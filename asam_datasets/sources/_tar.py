@@ -1,0 +1,206 @@
+"""An archive as a tar: a file that is read in any order, or a stream that is read once.
+
+`tarfile` ends quietly at a damaged header and at the end of a file that was cut between two members. Here both are
+errors: a tar is complete when its end-of-archive block was seen.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from asam_datasets.errors import RecordError, SourceError
+from asam_datasets.sources._records import (
+    BadRecords,
+    Index,
+    Member,
+    RawRecord,
+    RecordRef,
+    member_id,
+    pair_members,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_STREAM_BYTES = 2**20
+
+
+class TarSource:
+    """Reads records from an uncompressed tar on disk, in any order."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self.name = name
+        self.label = str(path)
+        self._file: BinaryIO | None = None
+
+    def index(self, bad: BadRecords) -> Index:
+        """Find the records by walking the headers; no member is read. Raises what `pair_members` raises."""
+        with open(self.path, "rb") as file:
+            return pair_members(self.label, tar_members(file, self.label, bad, stream=False), bad)
+
+    def read(self, ref: RecordRef) -> RawRecord:
+        """Read one record's two members.
+
+        Raises:
+            SourceError: the tar is gone, or shorter than when it was indexed.
+        """
+        return RawRecord(
+            self.name,
+            self.label,
+            ref.image_id,
+            ref.picture.name,
+            ref.annotations.name,
+            self._read(ref.picture),
+            self._read(ref.annotations),
+        )
+
+    def close(self) -> None:
+        """Close the tar; the next read opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _read(self, member: Member) -> bytes:
+        try:
+            if self._file is None:
+                self._file = open(self.path, "rb")  # noqa: SIM115 (closed by `close`)
+            self._file.seek(member.offset)
+            content = self._file.read(member.size_bytes)
+        except OSError as error:
+            raise SourceError(f"expected a readable tar, found: {error.strerror}", where=self.label) from error
+        if len(content) != member.size_bytes:
+            raise SourceError(
+                f"expected {member.size_bytes} bytes of {member.name}, found {len(content)}",
+                where=self.label,
+                hint="The tar changed while it was read.",
+            )
+        return content
+
+
+def tar_members(file: BinaryIO, label: str, bad: BadRecords, *, stream: bool) -> Iterator[Member]:
+    """The regular members of a tar with their places; see `open_tar` for what ends it early."""
+    with open_tar(file, label, bad, stream=stream) as members:
+        for member in members:
+            yield Member(member.name, member.size, member.offset_data)
+
+
+@contextmanager
+def open_tar(file: BinaryIO, label: str, bad: BadRecords, *, stream: bool) -> Iterator[_Members]:
+    """Open a tar and iterate over the members that may be read.
+
+    A tar that is not one raises `SourceError`. A truncated or damaged one follows the policy for bad records: under
+    `skip` what comes before the damage is used and the damage is written down. Links, devices and sparse files that
+    are named like a record's member are rejected.
+    """
+    ending = _Ending()
+    try:
+        # A class of its own per tar: it is the only place where `tarfile` tells how the archive ended.
+        info = type("_Info", (_TarInfo,), {"ending": ending})
+        with tarfile.open(
+            fileobj=file, mode="r|" if stream else "r:", bufsize=_STREAM_BYTES, tarinfo=info, errorlevel=2
+        ) as tar:
+            yield _Members(tar, ending, label, bad)
+    except tarfile.TarError as error:
+        raise SourceError(
+            f"expected a tar (plain or gzip), found a file that is none: {error}",
+            where=label,
+            hint="Give the path of an SA-1B archive: a folder, a .tar, or a URL of one.",
+        ) from None
+
+
+class _Ending:
+    """How the last header of a tar looked."""
+
+    error: tarfile.TarError | None = None
+
+
+class _TarInfo(tarfile.TarInfo):
+    ending: _Ending
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.TarError as error:
+            cls.ending.error = error
+            raise
+
+
+class _Members:
+    """The usable members of an open tar, in its order."""
+
+    def __init__(self, tar: tarfile.TarFile, ending: _Ending, label: str, bad: BadRecords) -> None:
+        self._tar = tar
+        self._ending = ending
+        self._label = label
+        self._bad = bad
+
+    def __iter__(self) -> Iterator[tarfile.TarInfo]:
+        last = "the start"
+        while True:
+            try:
+                member = self._tar.next()
+            except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+                self._damaged(f"found the end of the data in {last}: {error}", last)
+                return
+            if member is None:
+                break
+            last = member.name
+            if self._usable(member):
+                yield member
+            # `tarfile` remembers every member; a million of them would not be small.
+            self._tar.members = []  # type: ignore[attr-defined]
+        how = self._ending.error
+        if not isinstance(how, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
+            self._damaged(
+                f"found none after {last}" + (f" ({how})" if how and str(how) != "empty header" else ""), last
+            )
+
+    def content(self, member: tarfile.TarInfo) -> bytes | None:
+        """Read a member of a stream; None when the data end within it (and the policy is `skip`)."""
+        try:
+            file = self._tar.extractfile(member)
+            content = file.read() if file is not None else b""
+        except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+            self._damaged(f"found the end of the data in {member.name}: {error}", member.name)
+            return None
+        if len(content) != member.size:
+            self._damaged(f"found the end of the data in {member.name}", member.name)
+            return None
+        return content
+
+    def _usable(self, member: tarfile.TarInfo) -> bool:
+        if member.isdir():
+            return False
+        if member.isreg() and not member.issparse():
+            return True
+        try:
+            known = member_id(member.name, archive=self._label)
+        except RecordError:
+            known = (0, "")
+        if known is not None:
+            self._bad.reject(
+                RecordError(
+                    f"expected a regular file, found a tar member of type {member.type!r}",
+                    where=f"{self._label}: {member.name}",
+                ),
+                archive=self._label,
+                member=member.name,
+            )
+        return False
+
+    def _damaged(self, found: str, member: str) -> None:
+        self._bad.reject(
+            SourceError(
+                f"expected a complete tar with its end-of-archive block, {found}",
+                where=self._label,
+                hint="The archive is truncated; get it again, or use what is whole in it: --on-bad-record skip.",
+            ),
+            archive=self._label,
+            member=member,
+        )

@@ -1,0 +1,131 @@
+"""Records to Arrow: every record is rendered once, and a table is made by columns.
+
+`render` is the one place where masks become PNG; `to_table` the one place where rows become Arrow. The writer, the
+builder and the readers of other programs all go through these two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from msgspec import UNSET
+
+from asam_datasets.masks import PngEncoder
+from asam_datasets.schema import ANNOTATION, TRAIN, Many, Scalar, Struct, arrow_schema
+from asam_datasets.sources import Annotation, ImageInfo, Record
+
+MAX_ROW_GROUP_BYTES = 32 * 2**20
+"""What a row group holds at most before compression: a reader keeps one in memory per open file."""
+
+_NUMBERS_BYTES = 140  # an annotation's numbers and offsets in Arrow
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One rendered row of the `train` table. It can be written to disk by msgspec and read back equal."""
+
+    archive: str
+    image: ImageInfo
+    jpeg: bytes
+    caption: str | None
+    conditioning: bytes
+    masks: list[bytes]
+    annotations: list[Annotation]
+
+    def size_bytes(self) -> int:
+        """About how many bytes the row takes in Arrow: what row groups are bounded by."""
+        text = sum(len(annotation.segmentation.counts) for annotation in self.annotations)
+        pictures = len(self.jpeg) + len(self.conditioning) + sum(map(len, self.masks))
+        return pictures + text + _NUMBERS_BYTES * len(self.annotations) + 64
+
+
+def render(record: Record, encoder: PngEncoder) -> Row:
+    """Render a checked record: its masks as 1-bit PNG and as one conditioning image."""
+    shape = (record.image.height, record.image.width)
+    return Row(
+        record.archive,
+        record.image,
+        record.jpeg,
+        record.caption,
+        encoder.conditioning(record.masks, shape),
+        [encoder.mask(mask) for mask in record.masks],
+        record.annotations,
+    )
+
+
+def row_groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Cut rows into groups of at most `MAX_ROW_GROUP_BYTES` (one row at least). Holds one group at a time."""
+    group: list[Row] = []
+    filled = 0
+    for row in rows:
+        size = row.size_bytes()
+        if group and filled + size > MAX_ROW_GROUP_BYTES:
+            yield group
+            group, filled = [], 0
+        group.append(row)
+        filled += size
+    if group:
+        yield group
+
+
+def to_table(rows: Sequence[Row]) -> pa.Table:
+    """Make the `train` table of some rows, column by column."""
+    images = [row.image for row in rows]
+    masks = [mask for row in rows for mask in row.masks]
+    annotations = [annotation for row in rows for annotation in row.annotations]
+    columns = {
+        "image": _pictures([row.jpeg for row in rows], [image.file_name for image in images]),
+        "caption": pa.array([row.caption for row in rows], pa.string()),
+        "conditioning_image": _pictures([row.conditioning for row in rows]),
+        "masks": pa.ListArray.from_arrays(_offsets([len(row.masks) for row in rows]), _pictures(masks)),
+        "annotations": pa.ListArray.from_arrays(
+            _offsets([len(row.annotations) for row in rows]), _annotations(annotations)
+        ),
+        "image_id": pa.array([image.image_id for image in images], pa.int64()),
+        "file_name": pa.array([image.file_name for image in images], pa.string()),
+        "width": pa.array([image.width for image in images], pa.int32()),
+        "height": pa.array([image.height for image in images], pa.int32()),
+        "archive": pa.array([row.archive for row in rows], pa.string()),
+    }
+    schema = arrow_schema(TRAIN)
+    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def _pictures(contents: Sequence[bytes], names: Sequence[str] | None = None) -> pa.StructArray:
+    paths = pa.nulls(len(contents), pa.string()) if names is None else pa.array(names, pa.string())
+    return pa.StructArray.from_arrays([pa.array(contents, pa.binary()), paths], ["bytes", "path"])
+
+
+def _offsets(lengths: Sequence[int]) -> pa.Array:
+    offsets = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return pa.array(offsets)
+
+
+def _annotations(annotations: Sequence[Annotation]) -> pa.StructArray:
+    runs = [annotation.segmentation for annotation in annotations]
+    size_and_counts = [
+        _column(ANNOTATION["segmentation"].fields["size"], [run.size for run in runs]),  # type: ignore[union-attr]
+        pa.array([run.counts for run in runs], pa.string()),
+    ]
+    arrays = [
+        pa.StructArray.from_arrays(size_and_counts, ["size", "counts"])
+        if isinstance(kind, Struct)
+        else _column(kind, [getattr(annotation, name) for annotation in annotations])
+        for name, kind in ANNOTATION.items()
+    ]
+    return pa.StructArray.from_arrays(arrays, list(ANNOTATION))
+
+
+def _column(kind: Scalar | Many | Struct, values: list[Any]) -> pa.Array:
+    """A column of an annotation; `UNSET` becomes null."""
+    if any(value is UNSET for value in values):
+        return pa.array([None if value is UNSET else value for value in values], kind.arrow())
+    if isinstance(kind, Many) and isinstance(kind.item, Scalar) and kind.length > 0:
+        # numpy flattens tuples ten times faster than Arrow converts them one by one.
+        flat = np.asarray(values, kind.item.kind).reshape(-1)
+        return pa.FixedSizeListArray.from_arrays(pa.array(flat, kind.item.arrow()), kind.length)
+    return pa.array(values, kind.arrow())
