@@ -154,8 +154,7 @@ def test_hard_masks_are_there(masks: list[Mask]) -> None:
     assert any(mask.all() for mask in masks)
     assert any(is_in_pieces(mask) for mask in masks)
     assert any(
-        mask[0].all() and mask[-1].all() and mask[:, 0].all() and mask[:, -1].all() and not mask.all()
-        for mask in masks
+        mask[0].all() and mask[-1].all() and mask[:, 0].all() and mask[:, -1].all() and not mask.all() for mask in masks
     )
 
 

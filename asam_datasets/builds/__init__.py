@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asam_datasets.builds._build import Built as Built
+from asam_datasets.builds._build import Known as Known
 from asam_datasets.builds._build import Options as Options
 from asam_datasets.builds._build import build_archive as build_archive
 from asam_datasets.builds._manifest import BUILD_FILE as BUILD_FILE
@@ -26,6 +27,7 @@ __all__ = [
     "BUILD_FILE",
     "Build",
     "Built",
+    "Known",
     "Options",
     "Part",
     "Survey",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,6 +66,14 @@ class Planned:
     refs: tuple[RecordRef, ...]
     parts: int
     rejected: int
+
+
+@dataclass(frozen=True)
+class Known:
+    """A complete build that may be taken as it is. `folder` is where it lies, None when the target shows it."""
+
+    build: Build
+    folder: Path | None
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,7 @@ def build_archive(
     *,
     target: Path,
     work: Path,
-    known: Build | None,
+    known: Sequence[Known],
     bad: BadRecords,
     workers: Workers,
 ) -> Built:
@@ -138,7 +146,7 @@ def build_archive(
         options: captions, selection, number of parts.
         target: folder that receives `<archive>-<digest>/`; made when the build is complete.
         work: folder on the same file system for what is not complete.
-        known: the build of this archive that is published already.
+        known: complete builds of this archive: the published one, or one of a run that did not get to publish it.
         bad: policy for bad records.
         workers: who does it.
 
@@ -152,9 +160,10 @@ def build_archive(
             return _build_stream(source, options, target, folder, known, bad, workers)
         planned, all_ids = _plan(source, options, bad, workers)
         selected = _ids(ref.image_id for ref in planned.refs)
-        if known is not None and _unchanged(planned, known, options, workers):
-            _empty(folder)
-            return Built(known, None, all_ids, selected)
+        for candidate in known:
+            if _unchanged(planned, candidate.build, options, workers):
+                _empty(folder)
+                return Built(candidate.build, candidate.folder, all_ids, selected)
         count = planned.parts
         while True:
             parts = ordered(workers.run(build_part, _part_tasks(planned, options, folder, count)))
@@ -193,7 +202,7 @@ def _build_stream(
     options: Options,
     target: Path,
     folder: Path,
-    known: Build | None,
+    known: Sequence[Known],
     bad: BadRecords,
     workers: Workers,
 ) -> Built:
@@ -220,9 +229,10 @@ def _build_stream(
             count *= 2
     build = make_build(source.name, parts, rejected=len(bad.rejects) - before)
     selected = _ids(row.image_id for row in waiting)
-    if known is not None and known.digest == build.digest:
-        _empty(folder)
-        return Built(known, None, _ids(all_ids), selected)
+    for candidate in known:
+        if candidate.build == build:
+            _empty(folder)
+            return Built(candidate.build, candidate.folder, _ids(all_ids), selected)
     return Built(build, _settle(build, folder, target), _ids(all_ids), selected)
 
 

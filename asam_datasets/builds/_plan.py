@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 MAX_PART_BYTES = 512 * 2**20
 """Largest part; beyond it an archive is cut finer."""
 
@@ -26,7 +28,7 @@ def count_parts(rows: int, size_bytes: int) -> int:
 def part_ranges(rows: int, parts: int) -> list[range]:
     """Consecutive ranges of rows, equal up to one row."""
     edges = [rows * index // parts for index in range(parts + 1)]
-    return [range(start, stop) for start, stop in zip(edges, edges[1:], strict=False)]
+    return [range(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
 def part_file(index: int) -> str:

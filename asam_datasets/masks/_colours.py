@@ -20,7 +20,7 @@ DISTINCT = 1023
 
 
 def colours(count: int) -> NDArray[np.uint8]:
-    """The colours of masks `0` to `count - 1`: uint8 array (count, 3), red, green, blue; they repeat after `DISTINCT`."""
+    """The colours of masks `0` to `count - 1`: uint8 (count, 3), RGB; they repeat after `DISTINCT`."""
     table: NDArray[np.uint8] = _table()[np.arange(count) % DISTINCT]
     return table
 

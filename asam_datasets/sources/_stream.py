@@ -29,7 +29,7 @@ from asam_datasets.sources._tar import open_tar
 
 _GZIP = b"\x1f\x8b"
 _OTHERS = {b"BZh": "bzip2", b"\xfd7z": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
-_ZLIB_ERROR: type[Exception] = zlib_ng.error
+_ZLIB_ERROR = cast(type[Exception], zlib_ng.error)
 _HELD_BYTES = 64 * 2**20
 _BLOCK_BYTES = 8 * 2**20
 _TRIES = 5
@@ -171,7 +171,7 @@ class _Held:
             self._bytes += len(content)
             return
         if self._file is None:
-            self._file = tempfile.TemporaryFile()
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `__exit__`)
         offset = self._file.seek(0, io.SEEK_END)
         self._file.write(content)
         self._on_disk[image_id] = (name, offset, len(content))

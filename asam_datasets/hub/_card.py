@@ -1,0 +1,139 @@
+"""The README of a dataset: its YAML says what is visible, its text is made from `dataset_card.md` and measured numbers.
+
+`configs` in the YAML is the only list of visible builds. A build folder that no config names is not part of the
+dataset, so replacing this one file replaces the dataset.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from string import Template
+from typing import Any
+
+import yaml
+
+from asam_datasets import __version__
+from asam_datasets.builds import Build, split_folder
+from asam_datasets.errors import TargetError
+from asam_datasets.schema import TRAIN, VIEWS, View
+
+README = "README.md"
+DATA_FOLDER = "data/train"
+LICENSE_LINK = "https://ai.meta.com/datasets/segment-anything-downloads/"
+
+_PARTS = "part-*.parquet"
+_FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
+_SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
+
+
+def render_card(builds: Sequence[Build], *, location: str, title: str) -> str:
+    """Write the README of a dataset that consists of these builds.
+
+    Args:
+        builds: all visible builds; sorted here by archive.
+        location: what `load_dataset` takes in the recipes: a repository id or a folder.
+        title: the heading.
+    """
+    builds = sorted(builds, key=lambda build: build.archive)
+    return Template(_template().read_text("utf-8")).substitute(
+        front_matter=yaml.safe_dump(_front_matter(builds), sort_keys=False, allow_unicode=True, width=1000).rstrip(),
+        title=title,
+        location=location,
+        config_rows="\n".join(_config_row(view, builds) for view in VIEWS),
+        column_rows="\n".join(f"| `{name}` | {column.label} | {column.meaning} |" for name, column in TRAIN.items()),
+        provenance_rows="\n".join(_provenance(build) for build in builds),
+        license_link=LICENSE_LINK,
+        version=__version__,
+    )
+
+
+def visible_folders(readme: str, where: str) -> list[str]:
+    """The build folders that a README names, such as `sa_000000-0123456789abcdef`.
+
+    Raises:
+        TargetError: it is not the README of a dataset of ours.
+    """
+    match = _FRONT_MATTER.match(readme)
+    try:
+        front: Any = yaml.safe_load(match[1]) if match else {}
+        configs = {config["config_name"]: config for config in front["configs"]}
+        patterns = [pattern for entry in configs[VIEWS[0].name]["data_files"] for pattern in entry["path"]]
+    except (yaml.YAMLError, KeyError, TypeError):
+        raise _foreign(where, "a README without the configs of such a dataset") from None
+    folders = []
+    for pattern in patterns:
+        path = PurePosixPath(pattern)
+        if str(path.parent.parent) != DATA_FOLDER or split_folder(path.parent.name) is None:
+            raise _foreign(where, f"a config that shows {pattern!r}")
+        folders.append(path.parent.name)
+    return folders
+
+
+def count_bytes(size_bytes: int) -> str:
+    """Bytes for people: `9.1 MB`."""
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _front_matter(builds: Sequence[Build]) -> dict[str, Any]:
+    rows = sum(build.rows for build in builds)
+    return {
+        "license": "other",
+        "license_name": "sa-1b-dataset-research-license",
+        "license_link": LICENSE_LINK,
+        "pretty_name": "ASAM Datasets",
+        "language": ["en"],
+        "task_categories": ["image-segmentation", "mask-generation", "text-to-image"],
+        "tags": ["SA-1B", "segment-anything", "controlnet", "coco-rle", "asam"],
+        "size_categories": [next((name for limit, name in _SIZES if rows < limit), "10M<n<100M")],
+        "configs": [_config(view, builds) for view in VIEWS],
+    }
+
+
+def _config(view: View, builds: Sequence[Build]) -> dict[str, Any]:
+    paths = [f"{DATA_FOLDER}/{build.folder}/{_PARTS}" for build in builds]
+    config: dict[str, Any] = {"config_name": view.name}
+    if view is VIEWS[0]:
+        config["default"] = True
+    config["data_files"] = [{"split": "train", "path": paths}]
+    if view.columns is not None:
+        config["columns"] = list(view.columns)
+    return config
+
+
+def _config_row(view: View, builds: Sequence[Build]) -> str:
+    columns = ", ".join(f"`{name}`" for name in view.columns) if view.columns else "all"
+    name = f"`{view.name}`" + (" (default)" if view is VIEWS[0] else "")
+    rows, masks = sum(build.rows for build in builds), sum(build.annotations for build in builds)
+    size = count_bytes(sum(build.size_bytes for build in builds)) if view is VIEWS[0] else "the same files"
+    captions = sum(build.captions for build in builds)
+    return f"| {name} | {columns} | {view.purpose} | {rows:,} | {masks:,} | {captions:,} | {size} |"
+
+
+def _provenance(build: Build) -> str:
+    rejected = f"; {build.rejected:,} damaged ones were left out" if build.rejected else ""
+    return (
+        f"- SA-1B archive `{build.archive}`: {build.rows:,} pictures, {build.annotations:,} masks, "
+        f"{build.captions:,} captions, {count_bytes(build.size_bytes)} in {len(build.parts)} files{rejected}"
+    )
+
+
+def _template() -> Path:
+    """The template: beside this package when installed, at the top of the repository in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "dataset_card.md"
+    return inside if inside.is_file() else package.parent / "dataset_card.md"
+
+
+def _foreign(where: str, found: str) -> TargetError:
+    return TargetError(
+        f"expected an empty place or a dataset made by asam_datasets, found {found}",
+        where=where,
+        hint="Publish to another place; nothing there was changed.",
+    )

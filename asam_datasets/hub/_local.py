@@ -1,0 +1,134 @@
+"""A folder as target: the same tree as a repository on the Hub, and a complete dataset for `load_dataset`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from asam_datasets.builds import BUILD_FILE, Build, Built, Known, decode_build, split_folder, write_atomically
+from asam_datasets.errors import TargetError
+from asam_datasets.hub._card import DATA_FOLDER, README, visible_folders
+from asam_datasets.hub._release import ORGANIZED_FOLDER, Changes, Release, organized_archive
+
+WORK_FOLDER = ".asam_datasets"
+"""Unfinished work in a target folder; hidden, so that `load_dataset` never looks into it."""
+
+
+class FolderTarget:
+    """Publishes into a folder. README is replaced last, and what it no longer names is deleted after that."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.location = str(path)
+        self.work = path / WORK_FOLDER
+        self.builds_folder = path / DATA_FOLDER
+        self.url = str(path.resolve())
+        self._existed = path.exists()
+
+    def current(self) -> list[Build]:
+        """The builds that are visible now.
+
+        Raises:
+            TargetError: the folder holds something else, or lacks what its README names.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise TargetError("expected a folder, found a file", where=str(self.path), hint="Give another --out.")
+        readme = self.path / README
+        if not readme.exists():
+            known = {WORK_FOLDER, DATA_FOLDER.split("/")[0], ORGANIZED_FOLDER, "rejects.jsonl"}
+            foreign = (
+                sorted(entry.name for entry in self.path.iterdir() if entry.name not in known) if self._existed else []
+            )
+            if foreign:
+                raise TargetError(
+                    f"expected an empty folder or a dataset made by asam_datasets, found {', '.join(foreign[:5])}",
+                    where=str(self.path),
+                    hint="Give another --out; nothing in this one was changed.",
+                )
+            return []
+        builds = []
+        for folder in visible_folders(readme.read_text("utf-8"), str(readme)):
+            path = self.builds_folder / folder / BUILD_FILE
+            if not path.is_file():
+                raise TargetError(
+                    f"expected {path}, which README.md names, found none",
+                    where=str(self.path),
+                    hint="The dataset was changed by hand; publish to a new folder.",
+                )
+            builds.append(decode_build(path.read_bytes(), str(path)))
+        return builds
+
+    def known(self, archive: str, current: Sequence[Build]) -> list[Known]:
+        """Complete builds of an archive that need not be made again: the visible one, and what a killed run left."""
+        known = [
+            Known(build, None)
+            for build in current
+            if build.archive == archive and is_complete(self.builds_folder / build.folder, build)
+        ]
+        visible = {build.folder for build in current}
+        return known + [one for one in staged(self.builds_folder, archive) if one.build.folder not in visible]
+
+    def add(self, built: Built) -> None:
+        """A build of this run is complete in `builds_folder`: nothing to do here."""
+
+    def flip(self, release: Release, built: Sequence[Built]) -> Changes:
+        """Make the release visible by replacing README, then delete what it no longer names."""
+        changes = Changes()
+        stale = self._stale(release)
+        for path, content in sorted(release.files.items()):
+            if path != README:
+                self._write(path, content)
+        changed = self._write(README, release.files[README])
+        for folder in stale:
+            shutil.rmtree(self.builds_folder / folder)
+        run = {one.build.archive for one in built}
+        for file in (self.path / ORGANIZED_FOLDER).glob("*.json") if (self.path / ORGANIZED_FOLDER).is_dir() else ():
+            name = f"{ORGANIZED_FOLDER}/{file.name}"
+            if organized_archive(name) in run and name not in release.files:
+                file.unlink()
+        changes.removed = sorted(stale)
+        changes.added = sorted(one.build.folder for one in built if one.folder is not None)
+        changes.unchanged = sorted(release.folders - set(changes.added))
+        changes.commits = int(changed)
+        return changes
+
+    def clean(self) -> None:
+        """Remove empty folders that this run made and did not need."""
+        for folder in (self.work, self.builds_folder, self.builds_folder.parent, self.path):
+            if folder.is_dir() and not any(folder.iterdir()) and (folder != self.path or not self._existed):
+                folder.rmdir()
+
+    def _stale(self, release: Release) -> list[str]:
+        if not self.builds_folder.is_dir():
+            return []
+        names = [entry.name for entry in self.builds_folder.iterdir() if split_folder(entry.name)]
+        return [name for name in names if name not in release.folders]
+
+    def _write(self, path: str, content: bytes) -> bool:
+        target = self.path / path
+        if target.is_file() and target.read_bytes() == content:
+            return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, content)
+        return True
+
+
+def staged(folder: Path, archive: str) -> list[Known]:
+    """The complete builds of an archive that lie in a folder."""
+    found = []
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+        name = split_folder(entry.name)
+        if name is not None and name[0] == archive and (entry / BUILD_FILE).is_file():
+            build = decode_build((entry / BUILD_FILE).read_bytes(), str(entry / BUILD_FILE))
+            if is_complete(entry, build):
+                found.append(Known(build, entry))
+    return found
+
+
+def is_complete(folder: Path, build: Build) -> bool:
+    """Whether all parts of a build are there with their size."""
+    return all(
+        (folder / part.file).is_file() and (folder / part.file).stat().st_size == part.size_bytes
+        for part in build.parts
+    )

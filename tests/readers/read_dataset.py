@@ -1,0 +1,62 @@
+"""What a stock `datasets` of any version makes of a published dataset, written down as JSON.
+
+Runs in environments without `asam_datasets`: python read_dataset.py LOCATION OUTPUT. The test compares the output
+with the source archive.
+"""
+
+import hashlib
+import json
+import sys
+
+import datasets
+import numpy as np
+
+CONFIGS = {
+    "train": "image caption conditioning_image masks annotations image_id file_name width height archive".split(),
+    "controlnet": "image caption conditioning_image".split(),
+    "sam": "image caption annotations image_id width height".split(),
+}
+
+
+def digest(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def pixels(picture):
+    array = np.asarray(picture)
+    return {"mode": picture.mode, "shape": list(array.shape), "sha256": digest(np.ascontiguousarray(array).tobytes())}
+
+
+def describe(row):
+    """One row of which `image` was left undecoded."""
+    seen = {"columns": list(row), "jpeg": digest(row["image"]["bytes"]), "name": row["image"]["path"]}
+    for name in ("caption", "annotations", "image_id", "file_name", "width", "height", "archive"):
+        if name in row:
+            seen[name] = row[name]
+    if "conditioning_image" in row:
+        seen["conditioning_image"] = pixels(row["conditioning_image"])
+    if "masks" in row:
+        seen["masks"] = [
+            {"mode": mask.mode, "sha256": digest(np.asarray(mask).astype(np.uint8).tobytes())} for mask in row["masks"]
+        ]
+    return seen
+
+
+def main():
+    location, output = sys.argv[1:3]
+    seen = {"datasets": datasets.__version__, "rows": {}, "default": None}
+    for streaming in (False, True):
+        for config in CONFIGS:
+            dataset = datasets.load_dataset(location, config, split="train", streaming=streaming)
+            decoded = next(iter(dataset))["image"]
+            dataset = dataset.cast_column("image", datasets.Image(decode=False))
+            rows = [describe(row) for row in dataset]
+            rows[0]["decoded"] = [decoded.height, decoded.width]
+            seen["rows"][f"{config} {'streaming' if streaming else 'map'}"] = rows
+    seen["default"] = datasets.load_dataset(location, split="train", streaming=True).column_names
+    with open(output, "w") as file:
+        json.dump(seen, file)
+
+
+if __name__ == "__main__":
+    main()
