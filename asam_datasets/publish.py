@@ -35,7 +35,7 @@ from asam_datasets.builds import (
 from asam_datasets.errors import SourceError, TargetError
 from asam_datasets.hub import Changes, FolderTarget, RepositoryTarget, default_cache, make_release
 from asam_datasets.schema import VIEWS
-from asam_datasets.sources import BadRecords, OnBadRecord, Reject, Source, open_source, read_captions, read_ids
+from asam_datasets.sources import BadRecords, OnBadRecord, Reject, Source, find_archives, open_source, read_captions, read_ids
 
 Target = FolderTarget | RepositoryTarget
 TITLE = "ASAM Datasets"
@@ -228,7 +228,7 @@ def _build(one: Survey, run: _Run, options: PublishOptions, workers: Workers) ->
 
 
 def _open_sources(locations: Sequence[str]) -> list[Source]:
-    sources = [open_source(location) for location in locations]
+    sources = [open_source(found) for location in locations for found in find_archives(location)]
     by_name: dict[str, Source] = {}
     for source in sources:
         other = by_name.setdefault(source.name, source)

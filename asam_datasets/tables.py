@@ -6,7 +6,7 @@ builder and the readers of other programs all go through these two.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -42,16 +42,20 @@ class Row(msgspec.Struct, frozen=True):
         return pictures + text + _NUMBERS_BYTES * len(self.annotations) + 64
 
 
-def render(record: Record, encoder: PngEncoder) -> Row:
-    """Render a checked record: its masks as 1-bit PNG and as one conditioning image."""
+def render(record: Record, encoder: PngEncoder, *, columns: Collection[str] | None = None) -> Row:
+    """Render a checked record: its masks as 1-bit PNG and as one conditioning image.
+
+    With `columns`, what is not among them is left empty instead.
+    """
     shape = (record.image.height, record.image.width)
+    wanted = TRAIN.keys() if columns is None else columns
     return Row(
         record.archive,
         record.image,
         record.jpeg,
         record.caption,
-        encoder.conditioning(record.masks, shape),
-        [encoder.mask(mask) for mask in record.masks],
+        encoder.conditioning(record.masks, shape) if "conditioning_image" in wanted else b"",
+        [encoder.mask(mask) for mask in record.masks] if "masks" in wanted else [],
         record.annotations,
     )
 

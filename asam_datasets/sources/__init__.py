@@ -45,6 +45,7 @@ __all__ = [
     "StreamSource",
     "TarSource",
     "caption_id",
+    "find_archives",
     "open_source",
     "read_captions",
     "read_ids",
@@ -58,7 +59,29 @@ IndexedSource = FolderSource | TarSource
 
 Source = FolderSource | TarSource | StreamSource
 
+_TAR = r"\.(tar|tar\.gz|tgz)$"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+
+
+def find_archives(location: str | Path) -> list[str]:
+    """The archives that a location stands for: itself, or the tars in it when it is a folder of them.
+
+    Raises:
+        SourceError: a folder that holds tars and pictures, which could mean either.
+    """
+    text = str(location)
+    folder = Path(text)
+    if "://" in text or not folder.is_dir():
+        return [text]
+    names = sorted(entry.name for entry in folder.iterdir())
+    tars = [name for name in names if re.search(_TAR, name)]
+    if tars and any(name.startswith("sa_") and name.endswith(".jpg") for name in names):
+        raise SourceError(
+            f"expected a folder of pairs or a folder of tars, found both (such as {tars[0]})",
+            where=text,
+            hint="Give the tars one by one, or move them elsewhere.",
+        )
+    return [str(folder / name) for name in tars] or [text]
 
 
 def open_source(location: str | Path) -> Source:
@@ -72,7 +95,7 @@ def open_source(location: str | Path) -> Source:
     text = str(location)
     is_url = "://" in text
     tail = PurePosixPath(urlsplit(text).path).name if is_url else Path(text).resolve().name
-    name = re.sub(r"\.(tar|tar\.gz|tgz)$", "", tail)
+    name = re.sub(_TAR, "", tail)
     if not _NAME.fullmatch(name):
         raise SourceError(
             f"expected a name of letters, digits, dots, dashes and underscores, found {name!r}",

@@ -1,0 +1,41 @@
+# `make demo` and `make test` work on a fresh machine: each makes `.venv` and installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo-data
+OUT := demo-dataset
+
+.PHONY: demo test check bench readers clean
+
+$(BIN)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# The main job on drawn pictures: an archive becomes a dataset, and stock `datasets` reads it.
+demo: $(BIN)/.installed
+	$(BIN)/asam-datasets demo $(DEMO)
+	$(BIN)/python -m asam_datasets.publish --train $(DEMO)/sa_000000.tar \
+	  --captions $(DEMO)/sa_000000-blip2-caption.json --out $(OUT)
+	$(BIN)/python -c "from datasets import load_dataset; print(next(iter(load_dataset('./$(OUT)', split='train', streaming=True)))['caption'])"
+
+# Environments with other versions of `datasets`, in which the tests read what was published.
+readers: $(BIN)/.installed
+	$(BIN)/python tests/readers/environments.py
+
+check: $(BIN)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check readers
+	$(BIN)/python -m pytest
+
+bench: $(BIN)/.installed
+	$(BIN)/python benchmarks/masks.py
+	$(BIN)/python benchmarks/build.py
+	$(BIN)/python benchmarks/workers.py
+	$(BIN)/python benchmarks/memory.py
+
+clean:
+	rm -rf $(VENV) .venvs $(DEMO) $(OUT)
