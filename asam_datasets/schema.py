@@ -104,14 +104,17 @@ STRING, INT32, INT64, FLOAT64 = Scalar("string"), Scalar("int32"), Scalar("int64
 ANNOTATION: Mapping[str, Scalar | Many | Struct] = {
     "id": INT64,
     "segmentation": Struct({"size": Many(INT32, 2), "counts": STRING}),
-    "bbox": Many(FLOAT64, 4),
+    "bbox": Many(FLOAT64),
     "area": INT64,
     "predicted_iou": FLOAT64,
     "stability_score": FLOAT64,
-    "crop_box": Many(FLOAT64, 4),
+    "crop_box": Many(FLOAT64),
     "point_coords": Many(Many(FLOAT64, 2)),
 }
-"""One annotation as SA-1B writes it; any field but `segmentation` may be null where the source left it out."""
+"""One annotation as SA-1B writes it; any field but `segmentation` may be null where the source left it out.
+
+Boxes are lists without a stated length: a null among fixed-size lists is what `datasets` 2.19 fails on.
+"""
 
 # Order matters: ControlNet scripts take the first three by position.
 TRAIN: Mapping[str, Column] = {

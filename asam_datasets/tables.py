@@ -128,8 +128,11 @@ def _column(kind: Scalar | Many | Struct, values: list[Any]) -> pa.Array:
     """A column of an annotation; `UNSET` becomes null."""
     if any(value is UNSET for value in values):
         return pa.array([None if value is UNSET else value for value in values], kind.arrow())
-    if isinstance(kind, Many) and isinstance(kind.item, Scalar) and kind.length > 0:
-        # numpy flattens tuples ten times faster than Arrow converts them one by one.
-        flat = np.asarray(values, kind.item.kind).reshape(-1)
-        return pa.FixedSizeListArray.from_arrays(pa.array(flat, kind.item.arrow()), kind.length)
+    if isinstance(kind, Many) and isinstance(kind.item, Scalar) and values:
+        # Tuples of one length: numpy flattens them ten times faster than Arrow converts them one by one.
+        matrix = np.asarray(values, kind.item.kind)
+        flat = pa.array(matrix.reshape(-1), kind.item.arrow())
+        if kind.length > 0:
+            return pa.FixedSizeListArray.from_arrays(flat, kind.length)
+        return pa.ListArray.from_arrays(_offsets([matrix.shape[1]] * len(values)), flat)
     return pa.array(values, kind.arrow())

@@ -1,0 +1,98 @@
+"""Publishing onto a local Hub over real HTTP, with Xet and without, and loading from it with stock `datasets`."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Run, read_with
+from local_hub import LocalHub
+from test_readers import READERS, check_rows
+
+from asam_datasets.demo import DemoArchive, write_demo
+
+REPO = "xhk/ASAM-Datasets"
+
+# pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+
+
+@pytest.mark.parametrize("xet", [True, False], ids=["xet", "lfs"])
+def test_publish_load_and_publish_again(xet: bool, demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
+    with LocalHub(tmp_path / "hub", xet=xet) as hub:
+        env = {**hub.environment(tmp_path / "home", xet=xet), "ASAM_DATASETS_CACHE": str(tmp_path / "cache")}
+        first = publish("--train", demo.archive, "--captions", demo.captions, "--repo-id", REPO, env=env)
+        assert first.code == 0, first.err
+        assert f'load_dataset("{REPO}", split="train")' in first.out
+        assert hub.settings(REPO)["private"]
+
+        commits = [request for request in hub.log if request.operations]
+        with_readme = [n for n, request in enumerate(commits) if ("file", "README.md") in request.operations]
+        assert with_readme == [len(commits) - 1], [request.operations for request in commits]
+        assert not any(path.endswith(".parquet") for _, path in commits[-1].operations)
+        (puts,) = [sum(request.method == "PUT" and "lfs" in request.path for request in hub.log)]
+        assert (puts == 0) == xet
+
+        reader = READERS[-1] if xet else READERS[0]
+        seen = read_with(reader, REPO, tmp_path / "seen.json", hub.environment(tmp_path / "reader", xet=xet))
+        check_rows(seen, demo.archive, demo.captions)
+        if not xet:
+            seen = read_with(READERS[1], REPO, tmp_path / "3.json", hub.environment(tmp_path / "3", xet=xet))
+            check_rows(seen, demo.archive, demo.captions)
+
+        before, stored = hub.commits(REPO), hub.stored_bytes(REPO)
+        hub.clear_log()
+        again = publish("--train", demo.archive, "--captions", demo.captions, "--repo-id", REPO, env=env)
+        assert again.code == 0, again.err
+        assert "unchanged" in again.out
+        assert hub.commits(REPO) == before
+        assert hub.stored_bytes(REPO) == stored
+        assert {request.method for request in hub.log} <= {"GET", "HEAD"}
+        assert not (tmp_path / "cache" / "xhk--ASAM-Datasets").exists(), "finished parts are not kept twice"
+
+
+def test_new_captions_replace_the_build_in_one_commit(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
+    second = write_demo(tmp_path / "second", archive="sa_000001", pictures=3, first_id=100, height=200, width=240)
+    with LocalHub(tmp_path / "hub") as hub:
+        env = {**hub.environment(tmp_path / "home"), "ASAM_DATASETS_CACHE": str(tmp_path / "cache")}
+        assert publish("--train", demo.archive, second.archive, "--repo-id", REPO, env=env).code == 0
+        old = {Path(path).parent.name for path in hub.files(REPO) if path.endswith(".parquet")}
+        assert sorted(name.rsplit("-", 1)[0] for name in old) == ["sa_000000", "sa_000001"]
+        assert not [path for path in hub.files(REPO) if path.startswith("organized/")]
+
+        ran = publish("--train", demo.archive, "--captions", demo.captions, "--repo-id", REPO, env=env)
+        assert ran.code == 0, ran.err
+        new = {Path(path).parent.name for path in hub.files(REPO) if path.endswith(".parquet")}
+        assert len(new & old) == 1, "the archive that was not given again stays as it was"
+        flip = hub.commits(REPO)[0].operations
+        assert [kind for kind, _ in flip].count("deletedFolder") == 1
+        assert ("file", "README.md") in flip
+        assert hub.read_bytes(REPO, "organized/sa_000000-blip2-caption.json").splitlines()[0].startswith(b'{"img":"sa_1')
+
+
+def test_someone_elses_commit_in_between_is_not_overwritten(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
+    with LocalHub(tmp_path / "hub") as hub:
+        env = {**hub.environment(tmp_path / "home"), "ASAM_DATASETS_CACHE": str(tmp_path / "cache")}
+        assert publish("--train", demo.archive, "--repo-id", REPO, env=env).code == 0
+        readme = hub.read_bytes(REPO, "README.md")
+        head = hub.commits(REPO)[0].sha
+
+        from huggingface_hub import HfApi
+
+        def meddle(request: object) -> None:
+            if "/commit/" in getattr(request, "path", "") and len(hub.commits(REPO)) == before + 1:
+                hub.after_request = None
+                HfApi(endpoint=hub.url, token="hf_test").upload_file(
+                    path_or_fileobj=b"hello", path_in_repo="notes.txt", repo_id=REPO, repo_type="dataset"
+                )
+
+        before = len(hub.commits(REPO))
+        hub.after_request = meddle
+        ran = publish("--train", demo.archive, "--captions", demo.captions, "--repo-id", REPO, env=env)
+        assert (ran.code, ran.out) == (1, "")
+        assert "Somebody else changed the repository" in ran.err
+        assert hub.read_bytes(REPO, "README.md") == readme
+        assert head in {commit.sha for commit in hub.commits(REPO)}
+
+        hub.clear_log()
+        assert publish("--train", demo.archive, "--captions", demo.captions, "--repo-id", REPO, env=env).code == 0
+        assert not [request for request in hub.log if "lfs" in request.path], "the parts were there already"
+        assert "notes.txt" in hub.files(REPO)

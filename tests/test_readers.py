@@ -1,0 +1,145 @@
+"""What was published, read by stock `datasets` of three versions, compared with the source archive."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Run, clean_environment, read_with, tar_members
+from PIL import Image
+from pycocotools import mask as coco
+
+from asam_datasets.demo import DemoArchive, write_demo
+from asam_datasets.masks import colours
+from asam_datasets.sources import to_sa1b_json
+
+# pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+
+READERS = ("datasets-2.19.2", "datasets-3.6.0", "datasets-latest")
+
+
+@pytest.fixture(scope="module")
+def published(demo: DemoArchive, publish: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("published") / "dataset"
+    ran = publish("--train", demo.archive, "--captions", demo.captions, "--out", out)
+    assert ran.code == 0, ran.err
+    return out
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_every_record_is_the_source(reader: str, published: Path, demo: DemoArchive, tmp_path: Path) -> None:
+    seen = read_with(reader, str(published), tmp_path / "seen.json", clean_environment(tmp_path / "home"))
+    assert seen["datasets"] == {"datasets-2.19.2": "2.19.2", "datasets-3.6.0": "3.6.0"}.get(reader, seen["datasets"])
+    check_rows(seen, demo.archive, demo.captions)
+
+
+def test_derived_files_with_missing_and_integer_fields(publish: Run, tmp_path: Path) -> None:
+    """Fields that a derived file leaves out or writes as integers come back as they were, in every reader."""
+    folder = tmp_path / "sa_000009"
+    demo = write_demo(tmp_path / "demo", pictures=3, height=200, width=240)
+    folder.mkdir()
+    members = tar_members(demo.archive)
+    for number, (name, content) in enumerate(sorted(members.items())):
+        if name.endswith(".json"):
+            record = json.loads(content)
+            for position, annotation in enumerate(record["annotations"]):
+                annotation["bbox"] = [int(value) for value in annotation["bbox"]]
+                for field in list(annotation)[position % 8 :: 3] if number else ():
+                    if field != "segmentation":
+                        del annotation[field]
+            content = json.dumps(record).encode()
+        (folder / name).write_bytes(content)
+    ran = publish("--train", folder, "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    for reader in READERS:
+        seen = read_with(reader, str(tmp_path / "out"), tmp_path / "seen.json", clean_environment(tmp_path / "home"))
+        for row in seen["rows"]["train map"]:
+            assert to_sa1b_json(row) == json.loads((folder / row["file_name"].replace("jpg", "json")).read_bytes())
+
+
+def check_rows(seen: dict[str, Any], archive: Path, captions: Path) -> None:
+    """Compare what a reader saw with the archive, in all configs, in map and streaming mode."""
+    members = tar_members(archive)
+    names = sorted((name for name in members if name.endswith(".jpg")), key=lambda name: int(name[3:-4]))
+    texts = {line["img"]: line["prompt"] for line in map(json.loads, captions.read_text().splitlines())}
+    assert seen["default"] == seen["rows"]["train map"][0]["columns"]
+    assert set(seen["rows"]) == {f"{c} {m}" for c in ("train", "controlnet", "sam") for m in ("map", "streaming")}
+    for config, rows in seen["rows"].items():
+        assert [row["name"] for row in rows] == names, config
+        for name, row in zip(names, rows, strict=True):
+            source = json.loads(members[name.replace("jpg", "json")])
+            shape = [source["image"]["height"], source["image"]["width"]]
+            assert row["jpeg"] == hashlib.sha256(members[name]).hexdigest()
+            assert row["caption"] == texts[name]
+            if "decoded" in row:
+                assert row["decoded"] == shape
+            if "conditioning_image" in row:
+                assert row["conditioning_image"] == painted(source, shape)
+            if config.startswith("controlnet"):
+                assert row["columns"] == ["image", "caption", "conditioning_image"]
+                continue
+            assert row["columns"] == (
+                ["image", "caption", "annotations", "image_id", "width", "height"]
+                if config.startswith("sam")
+                else [
+                    "image", "caption", "conditioning_image", "masks", "annotations",
+                    "image_id", "file_name", "width", "height", "archive",
+                ]  # fmt: skip
+            )
+            assert to_sa1b_json({"file_name": name, **row}) == source
+            if "masks" in row:
+                decoded = [coco.decode(annotation["segmentation"]) for annotation in source["annotations"]]
+                assert [mask["sha256"] for mask in row["masks"]] == [sha256(mask) for mask in decoded]
+                assert {mask["mode"] for mask in row["masks"]} <= {"1"}
+                assert row["archive"] == archive.stem
+
+
+def painted(source: dict[str, Any], shape: list[int]) -> dict[str, Any]:
+    """The conditioning image by plain NumPy, from the convention in the card: larger masks under smaller ones."""
+    canvas = np.zeros((*shape, 3), np.uint8)
+    masks = [coco.decode(annotation["segmentation"]).astype(bool) for annotation in source["annotations"]]
+    for index in sorted(range(len(masks)), key=lambda i: (-int(masks[i].sum()), i)):
+        canvas[masks[index]] = colours(len(masks))[index]
+    return {"mode": "RGB", "shape": [*shape, 3], "sha256": sha256(canvas)}
+
+
+def sha256(array: Any) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def test_real_annotations_go_through_unchanged(publish: Run, tmp_path: Path) -> None:
+    """Two annotations of the real SA-1B, with its inclusive boxes and its floats, on a picture of their size."""
+    record = {
+        "image": {"image_id": 226381, "width": 2000, "height": 1500, "file_name": "sa_226381.jpg"},
+        "annotations": [
+            {
+                "bbox": [1341.0, 386.0, 20.0, 6.0],
+                "area": 130,
+                "segmentation": {
+                    "size": [1500, 2000],
+                    "counts": "`g\\m14g^1101O0O100000000000000000000000O10001N1OVVVm0",
+                },
+                "predicted_iou": 0.937114953994751,
+                "point_coords": [[1347.75, 389.8125]],
+                "crop_box": [872.0, 0.0, 692.0, 567.0],
+                "id": 333521570,
+                "stability_score": 0.9923664331436157,
+            }
+        ],
+    }
+    folder = tmp_path / "sa_real"
+    folder.mkdir()
+    jpeg = io.BytesIO()
+    Image.effect_noise((2000, 1500), 40).save(jpeg, "JPEG")
+    (folder / "sa_226381.jpg").write_bytes(jpeg.getvalue())
+    (folder / "sa_226381.json").write_text(json.dumps(record))
+    ran = publish("--train", folder, "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    seen = read_with("datasets-latest", str(tmp_path / "out"), tmp_path / "seen.json", clean_environment(tmp_path / "h"))
+    (row,) = seen["rows"]["train streaming"]
+    assert to_sa1b_json(row) == record
+    assert row["jpeg"] == hashlib.sha256(jpeg.getvalue()).hexdigest()
