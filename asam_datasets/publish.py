@@ -35,7 +35,16 @@ from asam_datasets.builds import (
 from asam_datasets.errors import SourceError, TargetError
 from asam_datasets.hub import Changes, FolderTarget, RepositoryTarget, default_cache, make_release
 from asam_datasets.schema import VIEWS
-from asam_datasets.sources import BadRecords, OnBadRecord, Reject, Source, find_archives, open_source, read_captions, read_ids
+from asam_datasets.sources import (
+    BadRecords,
+    OnBadRecord,
+    Reject,
+    Source,
+    find_archives,
+    open_source,
+    read_captions,
+    read_ids,
+)
 
 Target = FolderTarget | RepositoryTarget
 TITLE = "ASAM Datasets"

@@ -1,9 +1,12 @@
 """Publishing onto a local Hub over real HTTP, with Xet and without, and loading from it with stock `datasets`."""
 
+import io
+import subprocess
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
-from conftest import Run, read_with
+from conftest import ROOT, Run, read_with
 from local_hub import LocalHub
 from test_readers import READERS, check_rows
 
@@ -65,7 +68,9 @@ def test_new_captions_replace_the_build_in_one_commit(demo: DemoArchive, publish
         flip = hub.commits(REPO)[0].operations
         assert [kind for kind, _ in flip].count("deletedFolder") == 1
         assert ("file", "README.md") in flip
-        assert hub.read_bytes(REPO, "organized/sa_000000-blip2-caption.json").splitlines()[0].startswith(b'{"img":"sa_1')
+        assert (
+            hub.read_bytes(REPO, "organized/sa_000000-blip2-caption.json").splitlines()[0].startswith(b'{"img":"sa_1')
+        )
 
 
 def test_someone_elses_commit_in_between_is_not_overwritten(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
@@ -96,3 +101,44 @@ def test_someone_elses_commit_in_between_is_not_overwritten(demo: DemoArchive, p
         assert publish("--train", demo.archive, "--captions", demo.captions, "--repo-id", REPO, env=env).code == 0
         assert not [request for request in hub.log if "lfs" in request.path], "the parts were there already"
         assert "notes.txt" in hub.files(REPO)
+
+
+def test_the_view_sam_transfers_no_mask_bytes(publish: Run, tmp_path: Path) -> None:
+    """Byte ranges asked for by stock streaming, laid over the column chunks of the files."""
+    demo = write_demo(tmp_path / "demo", pictures=8, height=700, width=900)
+    with LocalHub(tmp_path / "hub") as hub:
+        env = {**hub.environment(tmp_path / "home"), "ASAM_DATASETS_CACHE": str(tmp_path / "cache")}
+        assert publish("--train", demo.archive, "--parts", "1", "--repo-id", REPO, env=env).code == 0
+        hub.clear_log()
+        done = subprocess.run(
+            [ROOT / ".venvs/datasets-latest/bin/python", "-c", STREAM_SAM],
+            env=hub.environment(tmp_path / "reader"),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == "8"
+        (path,) = [path for path in hub.files(REPO) if path.endswith(".parquet")]
+        chunks = column_chunks(hub.read_bytes(REPO, path))
+        fetched = dict.fromkeys(chunks, 0)
+        for request in hub.log:
+            if request.method == "GET" and request.path.endswith(".parquet"):
+                start, stop = map(int, str(request.range).removeprefix("bytes=").split("-"))
+                for name, (first, last) in chunks.items():
+                    fetched[name] += max(0, min(last, stop + 1) - max(first, start))
+        assert fetched["masks.list.element.bytes"] == 0
+        assert fetched["image.bytes"] >= chunks["image.bytes"][1] - chunks["image.bytes"][0]
+
+
+STREAM_SAM = f"""
+from datasets import load_dataset
+stream = load_dataset("{REPO}", "sam", split="train", streaming=True, storage_options={{"hf": {{"block_size": 2**14}}}})
+print(sum(1 for _ in stream))
+"""
+
+
+def column_chunks(content: bytes) -> dict[str, tuple[int, int]]:
+    """First byte and end of each column of a file with one row group."""
+    group = pq.ParquetFile(io.BytesIO(content)).metadata.row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    return {c.path_in_schema: (c.data_page_offset, c.data_page_offset + c.total_compressed_size) for c in columns}

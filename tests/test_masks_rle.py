@@ -23,12 +23,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 
 def read_runs(counts: str) -> list[int] | None:
-    """COCO's string step by step, in unbounded integers; None if it is not one, or has a run over 7 characters."""
+    """COCO's string step by step, in unbounded integers; None if it is not one, or has a run over 6 characters."""
     runs: list[int] = []
     value = characters = 0
     for character in counts:
         group = ord(character) - 48
-        if not 0 <= group < 64 or characters == 7:
+        if not 0 <= group < 64 or characters == 6:
             return None
         value += (group & 31) << (5 * characters)
         characters += 1

@@ -156,6 +156,7 @@ def build_archive(
     folder = work / source.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _remove_unfinished(work)
         if isinstance(source, StreamSource):
             return _build_stream(source, options, target, folder, known, bad, workers)
         planned, all_ids = _plan(source, options, bad, workers)
@@ -174,6 +175,7 @@ def build_archive(
         build = make_build(source.name, parts, rejected=planned.rejected)
         return Built(build, _settle(build, folder, target), all_ids, selected)
     finally:
+        _remove_unfinished(work)
         _remove_if_idle(folder)
 
 
@@ -298,11 +300,16 @@ def _empty(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
+def _remove_unfinished(work: Path) -> None:
+    """Remove what killed runs left half done; finished parts and their notes stay. The target's lock is held."""
+    for pattern in ("*.tmp", "*/*.tmp", "*/waiting-*"):
+        for leftover in work.glob(pattern):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+
+
 def _remove_if_idle(folder: Path) -> None:
-    """Remove what a stopped run left half done; finished parts and their notes stay."""
-    for leftover in folder.glob("*.tmp"):
-        leftover.unlink(missing_ok=True)
-    for leftover in folder.glob("waiting-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

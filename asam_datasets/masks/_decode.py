@@ -2,6 +2,8 @@
 
 A mask is resized while it is still runs, so a 1024 × 1024 training target never exists at full size. The sampling is
 that of PIL's NEAREST and torch's `nearest-exact`: output pixel `i` takes input pixel `floor((i + 0.5) * n_in / n_out)`.
+(Where that lands exactly between two pixels and the ratio is not a power of two, PIL's own sums of floats decide in
+PIL, and may differ by a pixel. From 1500 × 2250 to 1024 × 1024 that never happens.)
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import SegmentationError
-from asam_datasets.masks._rle import MAX_PIXELS, Segmentation, from_segmentation
+from asam_datasets.masks._rle import MAX_PIXELS, Segmentation, check_size, from_segmentation
 
 
 def decode(
@@ -71,8 +73,10 @@ def decode_batch(
     if shape is None:
         if not segmentations:
             raise SegmentationError("expected `shape` for an empty batch, found none", hint="Pass (height, width).")
-        height, width = segmentations[0]["size"]
-        shape = (height, width)
+        try:
+            shape = check_size(segmentations[0]["size"], shape=None)
+        except SegmentationError as error:
+            raise error.inside("segmentations[0]") from None
         for index, segmentation in enumerate(segmentations):
             if tuple(segmentation["size"]) != shape:
                 raise SegmentationError(
@@ -80,6 +84,7 @@ def decode_batch(
                     where=f"segmentations[{index}].size",
                     hint="Pass `shape` to render them all at one size.",
                 )
+    _check_shape(shape)
     full = (len(segmentations), *shape)
     if out is None:
         out = np.zeros(full, np.uint8)
@@ -100,13 +105,21 @@ def resize(mask: RLEMask, shape: tuple[int, int] | None) -> RLEMask:
     if shape is None or tuple(shape) == mask.shape:
         return mask
     height, width = shape
-    if height < 0 or width < 0 or height * width > MAX_PIXELS:
-        raise SegmentationError(f"expected 0 to {MAX_PIXELS} pixels, found {height} × {width}", where="shape")
-    if 0 in (height, width):
+    _check_shape(shape)
+    if 0 in (height, width, *mask.shape):
         return RLEMask.zeros((height, width))
-    return mask.resize((height, width))
+    rows, columns = mask.shape
+    # A quarter of the smallest step that output centres can be from a border: it decides ties as the formula does.
+    shifted = np.array([[width / columns, 0, -0.25 / columns], [0, height / rows, -0.25 / rows]])
+    return mask.warp_affine(shifted, (height, width))
 
 
 def _check_out(out: NDArray[np.uint8], shape: tuple[int, ...]) -> None:
     if out.dtype != np.uint8 or out.shape != shape:
         raise SegmentationError(f"expected a uint8 array of shape {shape}, found {out.dtype} {out.shape}", where="out")
+
+
+def _check_shape(shape: tuple[int, int]) -> None:
+    height, width = shape
+    if height < 0 or width < 0 or height * width > MAX_PIXELS or max(shape) > MAX_PIXELS:
+        raise SegmentationError(f"expected 0 to {MAX_PIXELS} pixels, found {height} × {width}", where="shape")

@@ -59,14 +59,21 @@ def from_png(data: bytes) -> Segmentation:
         raise SegmentationError(f"expected a grey PNG of 1 or 8 bits, found colour type {colour} of {depth} bits")
     if height * width > MAX_PIXELS:
         raise SegmentationError(f"expected at most {MAX_PIXELS} pixels, found {height} × {width}")
+    packed = _whole_chunks(data)
     try:
+        if depth == 1 and not interlaced:
+            # Pillow fills missing rows with zeros and checks no sum.
+            inflater = zlib_ng.decompressobj()
+            rows = inflater.decompress(packed, height * (1 + (width + 7) // 8) + 1)
+            if len(rows) != height * (1 + (width + 7) // 8) or not inflater.eof:
+                raise ValueError("another number of rows")
         if depth == 8 and not interlaced:
             return to_segmentation(RLEMask.from_png(data=data))
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
                 return to_segmentation(RLEMask.from_array(np.asarray(picture) != 0))
-    except (ValueError, OSError, SyntaxError, Warning) as error:
+    except (ValueError, OSError, SyntaxError, Warning, Image.DecompressionBombError, zlib_ng.error) as error:
         raise SegmentationError(f"expected a readable PNG, found one that fails with: {error}") from error
 
 
@@ -99,6 +106,8 @@ class PngEncoder:
     def mask(self, mask: RLEMask, *, bit_depth: BitDepth = 1) -> bytes:
         """A checked mask as grey PNG; see `to_png`."""
         height, width = _check_shape(mask.shape)
+        if bit_depth not in (1, 8):
+            raise SegmentationError(f"expected 1 or 8, found {bit_depth}", where="bit_depth")
         per_row = (width + 7) // 8 if bit_depth == 1 else width
         if self._rows.size < height * (1 + per_row):
             self._rows = np.zeros(height * (1 + per_row), np.uint8)
@@ -166,3 +175,19 @@ def _deflate(rows: NDArray[np.uint8]) -> bytes:
     # another address layout of the process, and other CPUs give other bytes anyway.
     compressed: bytes = zlib_ng.compress(rows, 2)
     return compressed
+
+
+def _whole_chunks(data: bytes) -> bytes:
+    """The IDAT contents; every CRC up to the last of them right."""
+    position, parts = 8, []
+    while position + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, position)
+        end = position + 8 + length
+        if end + 4 > len(data) or struct.unpack_from(">I", data, end)[0] != zlib_ng.crc32(data[position + 4 : end]):
+            raise SegmentationError("expected a readable PNG, found a damaged chunk")
+        if data[position + 4 : position + 8] == b"IDAT":
+            parts.append(data[position + 8 : end])
+        position = end + 4
+    if not parts:
+        raise SegmentationError("expected a readable PNG, found no IDAT")
+    return b"".join(parts)

@@ -7,7 +7,7 @@ difference to the run two before (`rleToString` in pycocotools' `maskApi.c`). Th
 
 1. `size` is two non-negative integers with at most `MAX_PIXELS` pixels, and is the picture's when that is known;
 2. `counts` holds only the characters `0` to `o`;
-3. no run takes more than 7 characters (35 bits), and the last character ends its run;
+3. no run takes more than 6 characters (the engine keeps 32 bits of a run), and the last character ends its run;
 4. the runs are not negative and add up to height × width.
 
 pycocotools checks none of this: too few runs give uninitialised memory, a cut last run reads past the string, and a
@@ -32,7 +32,7 @@ _ENDS, _PROMISES, _FOREIGN = b"e", b"p", b"x"
 _CLASSES = b"".join(
     _FOREIGN if not 48 <= byte < 112 else _PROMISES if (byte - 48) & _CONTINUES else _ENDS for byte in range(256)
 )
-_TOO_LONG = _PROMISES * 7
+_TOO_LONG = _PROMISES * 6
 _SHOWN = 24
 
 
@@ -81,7 +81,7 @@ def check_size(size: list[int] | tuple[int, ...], *, shape: tuple[int, int] | No
             where="size",
             hint="The mask belongs to another picture, or height and width are swapped.",
         )
-    if height * width > MAX_PIXELS:
+    if height * width > MAX_PIXELS or max(height, width) > MAX_PIXELS:
         raise SegmentationError(
             f"expected at most {MAX_PIXELS} pixels, found {height} × {width} = {height * width}",
             where="size",
@@ -108,8 +108,10 @@ def parse_counts(raw: bytes, height: int, width: int) -> RLEMask:
     if classes.endswith(_PROMISES):
         raise _bad_counts(f"expected a complete last run, found a string cut after {raw[-_SHOWN:].decode()!r}")
     if _TOO_LONG in classes:
-        raise _bad_counts("expected runs of at most 7 characters, found a longer one")
+        raise _bad_counts("expected runs of at most 6 characters, found a longer one")
     try:
+        if pixels == 0 and _sum_of_runs(raw) != (0, False):
+            raise ValueError
         return RLEMask.from_dict({"size": (height, width), "counts": raw})
     except ValueError:
         covered, negative = _sum_of_runs(raw)
@@ -124,7 +126,7 @@ def parse_counts(raw: bytes, height: int, width: int) -> RLEMask:
 def to_segmentation(mask: RLEMask) -> Segmentation:
     """Write a mask as COCO's compressed RLE, equal to `pycocotools.mask.encode` with `counts` decoded to `str`."""
     encoded = mask.to_dict()
-    return {"size": [int(n) for n in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
+    return {"size": [int(n) for n in encoded["size"]], "counts": encoded["counts"].decode("ascii") or "0"}
 
 
 def _sum_of_runs(raw: bytes) -> tuple[int, bool]:
