@@ -236,7 +236,7 @@ class RepositoryTarget:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn what the client raises into one sentence. The client's own message may hold signed URLs; it stays out."""
+        """Turn what the client raises into one sentence. Its own message may hold signed URLs and stays out."""
         from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
         try:
@@ -281,6 +281,6 @@ def default_cache() -> Path:
 
 
 def _is_transport(error: Exception) -> bool:
-    """Whether the network failed. The client moved from requests to httpx to a fork of it; all name their base alike."""
+    """Whether the network failed. requests, httpx and its fork name their bases alike."""
     names = {kind.__name__ for kind in type(error).__mro__}
     return bool(names & {"HTTPError", "RequestException", "TransportError", "ConnectionError", "TimeoutError"})

@@ -13,7 +13,7 @@ import io
 import struct
 import warnings
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from asam_datasets.masks._colours import colours
 from asam_datasets.masks._rle import MAX_PIXELS, Segmentation, from_segmentation, to_segmentation
 
 BitDepth = Literal[1, 8]
+ZLIB_ERROR = cast(type[Exception], zlib_ng.error)
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _RGB = 0, 2
@@ -73,7 +74,7 @@ def from_png(data: bytes) -> Segmentation:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
                 return to_segmentation(RLEMask.from_array(np.asarray(picture) != 0))
-    except (ValueError, OSError, SyntaxError, Warning, Image.DecompressionBombError, zlib_ng.error) as error:
+    except (ValueError, OSError, SyntaxError, Warning, Image.DecompressionBombError, ZLIB_ERROR) as error:
         raise SegmentationError(f"expected a readable PNG, found one that fails with: {error}") from error
 
 
