@@ -371,8 +371,8 @@ GOLDEN: dict[str, tuple[list[Pixels], dict[str, str]]] = {
         generated(),
         {
             "counts": "aac463364976dc79a62cdcf0dcc96da1780d2353f0a1e6106c8ff7607ef9b87c",
-            "1 bit": "39f13476574dbe348c0891151a4200fd357bb8cb935239c91b9e8f146637de82",
-            "8 bits": "0f625b8c562e40c635586cc6d578f2dc86de046a41c2c6a242012a08555a0a70",
+            "1 bit": "03072faec03dcaaeeeb4f15611a2379fc817499659b901d284cdb353847252a1",
+            "8 bits": "80c3d3a17483f660caf96671a9e4fdc2b0a706a4360ad396fd2625550d29d841",
             "conditioning": "6ddc0802e29c33577204c96594e0568a2a965536722cc5c56028c98855536896",
         },
     ),

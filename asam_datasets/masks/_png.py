@@ -1,10 +1,10 @@
 """Segmentations to PNG and back, without a full-size array per mask.
 
 Only the rows and bytes of a mask's box are rendered, into a bitmap that is otherwise zero and is used again for the
-next mask; the zeros around the box cost the deflate next to nothing. Rows carry no filter: a row of a mask is a few
+next mask; the zeros above and below the box are not even looked at. Rows carry no filter: a row of a mask is a few
 long runs, which deflate already sees. The conditioning image uses the filter "up", whose rows are nearly all zeros.
 
-The bytes are part of the published dataset, so they must not depend on the machine: see `_deflate`.
+The bytes are part of the published dataset, so they must not depend on the machine: see `_deflate.py`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from zlib_ng import zlib_ng
 
 from asam_datasets.errors import SegmentationError
 from asam_datasets.masks._colours import colours
+from asam_datasets.masks._deflate import deflate
 from asam_datasets.masks._rle import MAX_PIXELS, Segmentation, from_segmentation, to_segmentation
 
 BitDepth = Literal[1, 8]
@@ -115,7 +116,7 @@ class PngEncoder:
         rows = self._rows[: height * (1 + per_row)].reshape(height, 1 + per_row)
         box_x, box_y, box_width, box_height = (int(n) for n in mask.bbox().tolist())
         if box_width == 0:
-            return _png(rows, height, width, bit_depth, _GREY)
+            return _png(rows, height, width, bit_depth, _GREY, used=(0, 0))
         start = box_x & ~7 if bit_depth == 1 else box_x  # left edge of the byte that holds the box's first column
         columns = box_x + box_width - start
         if self._box.size < box_height * columns:
@@ -127,7 +128,7 @@ class PngEncoder:
         first = 1 + (start // 8 if bit_depth == 1 else start)
         target = rows[box_y : box_y + box_height, first : first + packed.shape[1]]
         target[...] = packed
-        data = _png(rows, height, width, bit_depth, _GREY)
+        data = _png(rows, height, width, bit_depth, _GREY, used=(box_y, box_y + box_height))
         target[...] = 0
         return data
 
@@ -150,7 +151,7 @@ class PngEncoder:
         rows[:, 0] = _FILTER_UP
         rows[0, 1:] = flat[0]
         np.subtract(flat[1:], flat[:-1], out=rows[1:, 1:])
-        return _png(rows, height, width, 8, _RGB)
+        return _png(rows, height, width, 8, _RGB, used=(0, height))
 
 
 def _check_shape(shape: tuple[int, int]) -> tuple[int, int]:
@@ -160,22 +161,18 @@ def _check_shape(shape: tuple[int, int]) -> tuple[int, int]:
     return height, width
 
 
-def _png(rows: NDArray[np.uint8], height: int, width: int, bit_depth: int, colour: int) -> bytes:
+def _png(
+    rows: NDArray[np.uint8], height: int, width: int, bit_depth: int, colour: int, *, used: tuple[int, int]
+) -> bytes:
+    """A PNG out of filtered rows, of which only those from `used[0]` to before `used[1]` are not all zero."""
     header = struct.pack(">IIBBBBB", width, height, bit_depth, colour, 0, 0, 0)
-    return b"".join((_SIGNATURE, _chunk(b"IHDR", header), _chunk(b"IDAT", _deflate(rows)), _chunk(b"IEND", b"")))
+    content = deflate(rows, used[0] * rows.shape[1], used[1] * rows.shape[1])
+    return b"".join((_SIGNATURE, _chunk(b"IHDR", header), _chunk(b"IDAT", content), _chunk(b"IEND", b"")))
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
     check = zlib_ng.crc32(content, zlib_ng.crc32(kind))
     return b"".join((struct.pack(">I", len(content)), kind, content, struct.pack(">I", check)))
-
-
-def _deflate(rows: NDArray[np.uint8]) -> bytes:
-    # Level 2 of zlib-ng gave the same bytes on every CPU tried (x86 from none to AVX-512, aarch64). isal is a third
-    # faster, but its levels 1 and 2 hash a stale register: one input in a few hundred comes out differently under
-    # another address layout of the process, and other CPUs give other bytes anyway.
-    compressed: bytes = zlib_ng.compress(rows, 2)
-    return compressed
 
 
 def _whole_chunks(data: bytes) -> bytes:
