@@ -36,18 +36,20 @@ class AsamDatasetsError(Exception):
     Args:
         problem: what is wrong, in one sentence, with the expected and the found value.
         where: the place, outermost first, e.g. `"sa_000000.tar: ./sa_3.json: $.annotations[3].area"`.
-        hint: what to do about it.
+        hint: what to do about it; `usual_hint` of the class by default.
     """
+
+    usual_hint = "Correct it and run the same command again."
 
     def __init__(self, problem: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(problem, where, hint)
         self.problem = problem
         self.where = where
-        self.hint = hint
+        self.hint = hint or self.usual_hint
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
-        return f"{place}{self.problem}"
+        return printable(f"{place}{self.problem}")
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword arguments do not survive the default pickling, and errors cross process borders here.
@@ -56,6 +58,11 @@ class AsamDatasetsError(Exception):
     def inside(self: Error, where: str) -> Error:
         """The same error, seen from further out: `where` is put before the place."""
         return type(self)(self.problem, where=f"{where}: {self.where}" if self.where else where, hint=self.hint)
+
+
+def printable(text: str) -> str:
+    """Text that cannot move a terminal's cursor or hide in it: names come out of archives of anybody's making."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _rebuild(kind: type[AsamDatasetsError], problem: str, where: str, hint: str) -> AsamDatasetsError:
@@ -69,9 +76,13 @@ class SegmentationError(AsamDatasetsError, ValueError):
 class SourceError(AsamDatasetsError, ValueError):
     """An archive that is missing, damaged, or holds no records."""
 
+    usual_hint = "Check the path, or get the archive again."
+
 
 class RecordError(AsamDatasetsError, ValueError):
     """One record that cannot be used."""
+
+    usual_hint = "Get the archive again, or go on without this picture: --on-bad-record skip."
 
 
 class CaptionsError(AsamDatasetsError, ValueError):
@@ -84,6 +95,8 @@ class TargetError(AsamDatasetsError, ValueError):
 
 class HubError(AsamDatasetsError, OSError):
     """The Hub said no, or could not be reached."""
+
+    usual_hint = "Check the network and the token, then run the same command again: it goes on where it stopped."
 
     def __str__(self) -> str:
         # OSError has a __str__ of its own, which would come first and print the tuple of arguments.

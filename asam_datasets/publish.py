@@ -32,7 +32,7 @@ from asam_datasets.builds import (
     survey,
     write_atomically,
 )
-from asam_datasets.errors import SourceError, TargetError
+from asam_datasets.errors import AsamDatasetsError, SourceError, TargetError
 from asam_datasets.hub import Changes, FolderTarget, RepositoryTarget, default_cache, make_release
 from asam_datasets.schema import VIEWS
 from asam_datasets.sources import (
@@ -165,18 +165,14 @@ def publish(options: PublishOptions, listener: Listener | None = None) -> Summar
     listener = listener or Listener()
     started = time.monotonic()
     target = _make_target(options)
-    with _only_publisher(target):
+    with _only_publisher(target), _write_errors(target):
         try:
             listener.on_stage(f"Looking at {target.location} and {len(options.train)} archive(s)")
             run = _look(options, target)
+            target.prepare()
             listener.on_total(_plan(run).rows)
             with open_workers(options.workers or default_workers(), listener.on_records) as pool:
-                built = [_build(one, run, options, pool) for one in run.surveys]
-            check_together(
-                [(one.source.label, b.all_ids) for one, b in zip(run.surveys, built, strict=True)],
-                run.captions,
-                run.bad,
-            )
+                built = _build_all(run, options, pool)
             missing = missing_ids(run.ids, [one.all_ids for one in built])
             listener.on_stage(f"Making it visible: {target.url}")
             release = make_release(run.current, built, run.captions, location=target.location, title=TITLE)
@@ -222,8 +218,24 @@ def _look(options: PublishOptions, target: Target | None = None) -> _Run:
     return _Run(target, target.current(), captions, ids, surveys, BadRecords(options.on_bad_record))
 
 
+def _build_all(run: _Run, options: PublishOptions, workers: Workers) -> list[Built]:
+    """Build one archive after the other, and hand each to the target as soon as nothing can be wrong with it."""
+    built: list[Built] = []
+    streams = any(one.rows is None for one in run.surveys)
+    for one in run.surveys:
+        built.append(_build(one, run, options, workers))
+        if not streams:
+            run.target.add(built[-1])
+    labels = [one.source.label for one in run.surveys]
+    check_together([(label, one.all_ids) for label, one in zip(labels, built, strict=True)], run.captions, run.bad)
+    if streams:  # whose ids, and with them the captions, are only now known to fit
+        for finished in built:
+            run.target.add(finished)
+    return built
+
+
 def _build(one: Survey, run: _Run, options: PublishOptions, workers: Workers) -> Built:
-    built = build_archive(
+    return build_archive(
         one.source,
         Options(run.captions, run.ids, options.parts),
         target=run.target.builds_folder,
@@ -232,8 +244,6 @@ def _build(one: Survey, run: _Run, options: PublishOptions, workers: Workers) ->
         bad=run.bad,
         workers=workers,
     )
-    run.target.add(built)
-    return built
 
 
 def _open_sources(locations: Sequence[str]) -> list[Source]:
@@ -284,10 +294,32 @@ def _write_rejects(options: PublishOptions, rejects: Sequence[Reject]) -> Path |
     """Write `rejects.jsonl` beside the dataset, or in the current folder when that is on the Hub."""
     path = options.rejects or (options.out or Path()) / "rejects.jsonl"
     if not rejects:
+        if options.out is not None and options.rejects is None:
+            path.unlink(missing_ok=True)  # of an earlier run over what has been repaired since
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, msgspec.json.Encoder().encode_lines([reject._asdict() for reject in rejects]))
+    # Names in a tar need not be UTF-8; what is not becomes an escape.
+    lines = [
+        {name: value.encode("utf-8", "backslashreplace").decode() for name, value in reject._asdict().items()}
+        for reject in rejects
+    ]
+    write_atomically(path, msgspec.json.Encoder().encode_lines(lines))
     return path
+
+
+@contextmanager
+def _write_errors(target: Target) -> Iterator[None]:
+    """A full disk, a missing permission: one sentence instead of a traceback."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, AsamDatasetsError):
+            raise
+        raise TargetError(
+            f"expected to be able to write, found: {error.strerror or error}",
+            where=str(error.filename or target.path),
+            hint="Make room or give permission, then run the same command again: finished parts are kept.",
+        ) from error
 
 
 @contextmanager
@@ -300,7 +332,7 @@ def _only_publisher(target: Target) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     key = hashlib.sha256(str(target.url).encode()).hexdigest()[:16]
-    holder = Path(tempfile.gettempdir(), f"asam_datasets-{key}.pid")
+    holder = Path(tempfile.gettempdir(), f"asam_datasets-{os.getuid() if hasattr(os, 'getuid') else 0}-{key}.pid")
     lock = FileLock(holder.with_suffix(".lock"))
     try:
         lock.acquire(timeout=0)

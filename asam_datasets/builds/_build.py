@@ -31,7 +31,7 @@ from asam_datasets.builds._parts import (
     render_chunk,
     write_waiting,
 )
-from asam_datasets.builds._plan import MAX_PART_BYTES, count_parts, part_file, part_ranges
+from asam_datasets.builds._plan import MAX_PART_BYTES, choose_parts, part_file, part_ranges
 from asam_datasets.builds._workers import Workers, ordered
 from asam_datasets.builds._writer import write_atomically
 from asam_datasets.errors import SourceError
@@ -114,7 +114,7 @@ def _plan(
     size_bytes = sum(ref.picture.size_bytes + ref.annotations.size_bytes for ref in refs)
     if not refs:
         raise _nothing_left(source.label, bad)
-    parts = _parts_of(len(refs), size_bytes, options, source.label)
+    parts = choose_parts(len(refs), size_bytes, options.parts, source.label)
     return Planned(source, refs, parts, len(bad.rejects) - before), all_ids
 
 
@@ -219,7 +219,7 @@ def _build_stream(
         if not waiting:
             raise _nothing_left(source.label, bad)
         waiting.sort(key=lambda row: row.image_id)
-        count = _parts_of(len(waiting), sum(row.size_bytes for row in waiting), options, source.label)
+        count = choose_parts(len(waiting), sum(row.size_bytes for row in waiting), options.parts, source.label)
         while True:
             ranges = part_ranges(len(waiting), count)
             finals = [
@@ -261,18 +261,6 @@ def _chunks(
             yield cut()
     if chunk:
         yield cut()
-
-
-def _parts_of(rows: int, size_bytes: int, options: Options, label: str) -> int:
-    if options.parts is None:
-        return count_parts(rows, size_bytes)
-    if options.parts > rows:
-        raise SourceError(
-            f"expected at most as many parts as records ({rows}), found --parts {options.parts}",
-            where=label,
-            hint="Leave --parts out to let the archive's size decide.",
-        )
-    return options.parts
 
 
 def _settle(build: Build, folder: Path, target: Path) -> Path:

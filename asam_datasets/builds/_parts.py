@@ -75,7 +75,7 @@ def check_part(task: PartTask) -> list[tuple[int, Reject]]:
         try:
             read_record(raw, caption)
         except RecordError as error:
-            rejects.append((position, Reject(raw.label, raw.annotations, str(error))))
+            rejects.append((position, _reject(raw, error)))
     return rejects
 
 
@@ -125,7 +125,7 @@ def render_chunk(task: ChunkTask) -> tuple[list[Waiting], list[Reject]]:
             except RecordError as error:
                 if not task.skip:
                     raise
-                rejects.append(Reject(raw.label, raw.annotations, str(error)))
+                rejects.append(_reject(raw, error))
                 continue
             content = msgspec.msgpack.encode(row)
             waiting.append(
@@ -154,6 +154,11 @@ def write_waiting(task: WaitingTask) -> Part:
                 yield decoder.decode(file.read(waiting.length))
 
     return write_part(task.path, rows(), inputs=[waiting.inputs for waiting in task.rows])
+
+
+def _reject(raw: RawRecord, error: RecordError) -> Reject:
+    member = raw.picture if error.where.startswith(f"{raw.label}: {raw.picture}") else raw.annotations
+    return Reject(raw.label, member, str(error))
 
 
 def _raw_records(task: PartTask) -> Iterator[tuple[RawRecord, str | None]]:

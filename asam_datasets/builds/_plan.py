@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 
+from asam_datasets.errors import SourceError
+
 MAX_PART_BYTES = 512 * 2**20
 """Largest part; beyond it an archive is cut finer."""
 
@@ -23,6 +25,21 @@ def count_parts(rows: int, size_bytes: int) -> int:
     while parts < rows and (size_bytes > parts * _AIM_BYTES or (parts < _AT_LEAST and rows >= 2 * parts * _ROWS_EACH)):
         parts *= 2
     return parts
+
+
+def choose_parts(rows: int, size_bytes: int, wanted: int | None, label: str) -> int:
+    """`wanted` parts if a person said so, else `count_parts`.
+
+    Raises:
+        SourceError: more parts than rows are wanted.
+    """
+    if wanted is not None and wanted > rows:
+        raise SourceError(
+            f"expected at most as many parts as records ({rows}), found --parts {wanted}",
+            where=label,
+            hint="Leave --parts out to let the archive's size decide.",
+        )
+    return wanted or count_parts(rows, size_bytes)
 
 
 def part_ranges(rows: int, parts: int) -> list[range]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from asam_datasets.builds._plan import count_parts
+from asam_datasets.builds._plan import choose_parts
 from asam_datasets.errors import CaptionsError, SourceError
 from asam_datasets.sources import BadRecords, OnBadRecord, Reject, Source, StreamSource, caption_id
 
@@ -41,7 +41,7 @@ def survey(source: Source, ids: frozenset[int] | None, parts: int | None, policy
     refs = source.index(BadRecords(policy)).records
     chosen = [ref for ref in refs if ids is None or ref.image_id in ids]
     size_bytes = sum(ref.picture.size_bytes + ref.annotations.size_bytes for ref in chosen)
-    count = (parts or count_parts(len(chosen), size_bytes)) if chosen else 0
+    count = choose_parts(len(chosen), size_bytes, parts, source.label) if chosen else 0
     return Survey(source, np.array([ref.image_id for ref in refs], np.int64), len(chosen), size_bytes, count)
 
 

@@ -49,6 +49,13 @@ def render_card(builds: Sequence[Build], *, location: str, title: str) -> str:
     )
 
 
+def render_placeholder() -> str:
+    """The README of a dataset that shows nothing yet: its one config names no file."""
+    nothing = {"config_name": VIEWS[0].name, "data_files": [{"split": "train", "path": []}]}
+    front = yaml.safe_dump({"license": "other", "configs": [nothing]}, sort_keys=False).rstrip()
+    return f"---\n{front}\n---\n\nThis dataset is being published; it shows nothing until everything is there.\n"
+
+
 def visible_folders(readme: str, where: str) -> list[str]:
     """The build folders that a README names, such as `sa_000000-0123456789abcdef`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ class FolderTarget:
         self.path = path
         self.location = str(path)
         self.work = path / WORK_FOLDER
-        self.builds_folder = path / DATA_FOLDER
+        self.builds_folder = self.work / DATA_FOLDER
         self.url = str(path.resolve())
         self._existed = path.exists()
 
@@ -48,8 +49,8 @@ class FolderTarget:
                 )
             return []
         builds = []
-        for folder in visible_folders(readme.read_text("utf-8"), str(readme)):
-            path = self.builds_folder / folder / BUILD_FILE
+        for folder in visible_folders(readme.read_text("utf-8", "replace"), str(readme)):
+            path = self.path / DATA_FOLDER / folder / BUILD_FILE
             if not path.is_file():
                 raise TargetError(
                     f"expected {path}, which README.md names, found none",
@@ -64,24 +65,33 @@ class FolderTarget:
         known = [
             Known(build, None)
             for build in current
-            if build.archive == archive and is_complete(self.builds_folder / build.folder, build)
+            if build.archive == archive and is_complete(self.path / DATA_FOLDER / build.folder, build)
         ]
         visible = {build.folder for build in current}
         return known + [one for one in staged(self.builds_folder, archive) if one.build.folder not in visible]
 
+    def prepare(self) -> None:
+        """Take back what a killed run left in `data/`: without a README, `load_dataset` takes whatever lies there."""
+        data = self.path / "data"
+        if data.is_dir() and not (self.path / README).exists():
+            self.work.mkdir(parents=True, exist_ok=True)
+            if not (self.work / "data").exists():
+                os.rename(data, self.work / "data")
+
     def add(self, built: Built) -> None:
-        """A build of this run is complete in `builds_folder`: nothing to do here."""
+        """A build of this run is complete in `builds_folder`, where no reader looks: nothing to do here."""
 
     def flip(self, release: Release, built: Sequence[Built]) -> Changes:
         """Make the release visible by replacing README, then delete what it no longer names."""
         changes = Changes()
         stale = self._stale(release)
+        self._move_builds(built)
         for path, content in sorted(release.files.items()):
             if path != README:
                 self._write(path, content)
         changed = self._write(README, release.files[README])
         for folder in stale:
-            shutil.rmtree(self.builds_folder / folder)
+            shutil.rmtree(self.path / DATA_FOLDER / folder)
         run = {one.build.archive for one in built}
         for file in (self.path / ORGANIZED_FOLDER).glob("*.json") if (self.path / ORGANIZED_FOLDER).is_dir() else ():
             name = f"{ORGANIZED_FOLDER}/{file.name}"
@@ -95,15 +105,30 @@ class FolderTarget:
 
     def clean(self) -> None:
         """Remove empty folders that this run made and did not need."""
-        for folder in (self.work, self.builds_folder, self.builds_folder.parent, self.path):
+        data = self.path / DATA_FOLDER
+        for folder in (self.builds_folder, self.builds_folder.parent, self.work, data, data.parent, self.path):
             if folder.is_dir() and not any(folder.iterdir()) and (folder != self.path or not self._existed):
                 folder.rmdir()
 
     def _stale(self, release: Release) -> list[str]:
-        if not self.builds_folder.is_dir():
-            return []
-        names = [entry.name for entry in self.builds_folder.iterdir() if split_folder(entry.name)]
+        data = self.path / DATA_FOLDER
+        names = [entry.name for entry in data.iterdir() if split_folder(entry.name)] if data.is_dir() else []
         return [name for name in names if name not in release.folders]
+
+    def _move_builds(self, built: Sequence[Built]) -> None:
+        """Move the new builds to where README will name them: all at once when there are none, else one by one."""
+        data = self.path / DATA_FOLDER
+        if self.builds_folder.is_dir() and not data.exists():
+            wanted = {one.folder for one in built}
+            for folder in set(self.builds_folder.iterdir()) - wanted:
+                shutil.rmtree(folder)
+            os.rename(self.builds_folder.parent, data.parent)
+            return
+        for one in built:
+            if one.folder is not None:
+                shutil.rmtree(data / one.build.folder, ignore_errors=True)
+                os.rename(one.folder, data / one.build.folder)
+        shutil.rmtree(self.builds_folder.parent, ignore_errors=True)
 
     def _write(self, path: str, content: bytes) -> bool:
         target = self.path / path

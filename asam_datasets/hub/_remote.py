@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from asam_datasets.builds import BUILD_FILE, Build, Built, Known, decode_build, split_folder
 from asam_datasets.errors import AsamDatasetsError, HubError, TargetError
-from asam_datasets.hub._card import DATA_FOLDER, README, visible_folders
+from asam_datasets.hub._card import DATA_FOLDER, README, render_placeholder, visible_folders
 from asam_datasets.hub._local import staged
 from asam_datasets.hub._release import ORGANIZED_FOLDER, Changes, Release, organized_archive
 
@@ -51,11 +51,12 @@ class RepositoryTarget:
             raise TargetError(
                 f"expected namespace/name, such as xhk/ASAM-Datasets, found {repo_id!r}",
                 where="--repo-id",
-                hint=str(error).splitlines()[0],
-            ) from None
-        if get_token() is None:
+                hint="Your user name or organisation, a slash, and letters, digits, dots, dashes or underscores.",
+            ) from error
+        token = get_token()
+        if token is None or not token.isascii():
             raise TargetError(
-                "expected a token for the Hub, found none",
+                f"expected a token for the Hub, found {'none' if token is None else 'one with odd characters'}",
                 where=repo_id,
                 hint="Run `hf auth login`, or set HF_TOKEN to a token that may write.",
             )
@@ -112,6 +113,9 @@ class RepositoryTarget:
         known = [Known(build, None) for build in current if build.archive == archive and not self._missing_parts(build)]
         return known + staged(self.builds_folder, archive)
 
+    def prepare(self) -> None:
+        """Nothing: what a killed run left on the Hub is named by no README, and used again."""
+
     def add(self, built: Built) -> None:
         """Upload a build that this run made, as far as it is not there. Nothing refers to it yet.
 
@@ -127,6 +131,9 @@ class RepositoryTarget:
             if self._head is None:
                 self._api.create_repo(self.location, repo_type=_KIND, private=True, exist_ok=True)
                 self._head = self._api.repo_info(self.location, repo_type=_KIND).sha
+            if README not in self._files and not self._changes.commits:
+                # Without a README, `load_dataset` takes whatever lies in `data/`; this one shows nothing yet.
+                self._commit_placeholder()
             commit = self._api.upload_folder(
                 repo_id=self.location,
                 repo_type=_KIND,
@@ -182,6 +189,17 @@ class RepositoryTarget:
         for folder in (self.work, self.builds_folder, self.builds_folder.parent, self.path):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
+
+    def _commit_placeholder(self) -> None:
+        commit = self._api.upload_file(
+            path_or_fileobj=render_placeholder().encode(),
+            path_in_repo=README,
+            repo_id=self.location,
+            repo_type=_KIND,
+            commit_message="Show nothing until everything is there",
+        )
+        self._head = commit.oid
+        self._changes.commits += 1
 
     def _check_permission(self) -> None:
         me = self._api.whoami()
@@ -266,7 +284,7 @@ class RepositoryTarget:
             429: "Too many requests; wait some minutes, then run the same command again.",
         }
         return HubError(
-            f"expected the Hub to agree, found status {status}{said}",
+            f"expected the Hub to accept the request, found that it refused with status {status}{said}",
             where=self.url,
             hint=hints.get(status, "Run the same command again: it goes on where it stopped."),
         )

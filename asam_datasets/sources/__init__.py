@@ -25,7 +25,7 @@ from asam_datasets.sources._sa1b import Record as Record
 from asam_datasets.sources._sa1b import read_record as read_record
 from asam_datasets.sources._sa1b import to_sa1b_json as to_sa1b_json
 from asam_datasets.sources._stream import StreamSource as StreamSource
-from asam_datasets.sources._stream import is_compressed
+from asam_datasets.sources._stream import is_compressed, without_secrets
 from asam_datasets.sources._tar import TarSource as TarSource
 
 __all__ = [
@@ -99,7 +99,7 @@ def open_source(location: str | Path) -> Source:
     if not _NAME.fullmatch(name):
         raise SourceError(
             f"expected a name of letters, digits, dots, dashes and underscores, found {name!r}",
-            where=text.split("?", 1)[0],
+            where=without_secrets(text),
             hint="The archive's name becomes a folder of the dataset; rename it, for example to sa_000000.tar.",
         )
     if is_url:

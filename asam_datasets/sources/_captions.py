@@ -19,6 +19,7 @@ class CaptionLine(msgspec.Struct, frozen=True):
 
 
 _DECODER = msgspec.json.Decoder(CaptionLine)
+_ONE_ID = "One number a line, such as 226381."
 
 
 def read_captions(paths: Iterable[Path]) -> dict[str, str]:
@@ -63,7 +64,7 @@ def read_captions(paths: Iterable[Path]) -> dict[str, str]:
 
 def caption_id(name: str) -> int:
     """The image id in a picture's file name (`sa_7.jpg` gives 7); -1 for names that are not SA-1B's."""
-    match = re.fullmatch(r"sa_(\d{1,18})\.jpg", name)
+    match = re.fullmatch(r"sa_(0|[1-9][0-9]{0,17})\.jpg", name)
     return int(match[1]) if match else -1
 
 
@@ -75,20 +76,20 @@ def read_ids(path: Path) -> frozenset[int]:
     """
     try:
         lines: Sequence[str] = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"expected a list of image ids, found: {error}", where=str(path)) from error
+    except OSError as error:
+        raise SourceError(f"expected a list of image ids, found: {error.strerror}", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise SourceError("expected a text of image ids, found other bytes", where=str(path), hint=_ONE_ID) from error
     ids = set()
     for number, line in enumerate(lines, start=1):
         text = line.strip()
         if not text:
             continue
-        if not (text.isascii() and text.isdigit()):
+        if not (text.isascii() and text.isdigit() and len(text) <= 18):
             raise SourceError(
-                f"expected an image id, found {text[:40]!r}",
-                where=f"{path}: line {number}",
-                hint="One number a line, such as 226381.",
+                f"expected an image id, found {text[:40]!r}", where=f"{path}: line {number}", hint=_ONE_ID
             )
         ids.add(int(text))
     if not ids:
-        raise SourceError("expected image ids, found an empty file", where=str(path))
+        raise SourceError("expected image ids, found an empty file", where=str(path), hint=_ONE_ID)
     return frozenset(ids)

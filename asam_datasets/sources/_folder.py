@@ -53,7 +53,7 @@ class FolderSource:
         for folder, _, files in os.walk(self.path):
             for file in files:
                 path = Path(folder, file)
-                if path.suffix in (".jpg", ".json"):
+                if path.suffix in (".jpg", ".json") and path.is_file():
                     yield Member(path.relative_to(self.path).as_posix(), path.stat().st_size)
 
     def _read(self, member: Member) -> bytes:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError
 
@@ -15,7 +15,8 @@ OnBadRecord = Literal["raise", "skip"]
 MAX_MEMBER_BYTES = 2**28
 """Largest member that is read, in bytes: a forged size must not fill the memory. Real ones are about 1 MB."""
 
-_MEMBER = re.compile(r"sa_(\d{1,18})\.(jpg|json)")
+_ID_DIGITS = 18  # what int64 holds, whatever the digits are
+_MEMBER = re.compile(r"sa_([0-9]+)\.(jpg|json)")
 
 
 class Member(NamedTuple):
@@ -94,13 +95,18 @@ def member_id(name: str, *, archive: str) -> tuple[int, str] | None:
         raise RecordError(
             f"expected members inside the archive, found the name {name!r}",
             where=f"{archive}: {name}",
-            hint="Nobody needs such a name; look at where this archive comes from.",
+            hint="Look at where this archive comes from; --on-bad-record skip leaves such members out.",
         )
     match = _MEMBER.fullmatch(path.name)
-    return (int(match[1]), match[2]) if match else None
-
-
-Half = TypeVar("Half")
+    if match is None:
+        return None
+    digits = match[1]
+    if len(digits) > _ID_DIGITS or (digits.startswith("0") and digits != "0"):
+        raise RecordError(
+            f"expected an image id of at most {_ID_DIGITS} digits without leading zeros, found {digits[:40]}",
+            where=f"{archive}: {name}",
+        )
+    return int(digits), match[2]
 
 
 class Pairing:
@@ -142,7 +148,6 @@ class Pairing:
                 RecordError(
                     f"expected sa_{image_id}.{missing} beside it, found none",
                     where=f"{self._archive}: {name}",
-                    hint="Get the archive again, or go on without this picture: --on-bad-record skip.",
                 ),
                 archive=self._archive,
                 member=name,

@@ -12,6 +12,7 @@ missing (`UNSET`, a null in the table); a field that nobody knows is refused, be
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -100,7 +101,7 @@ def read_record(raw: RawRecord, caption: str | None) -> Record:
             masks.append(from_segmentation(segmentation, shape=shape))
         except SegmentationError as error:
             place = f"$.annotations[{position}].segmentation.{error.where}"
-            raise RecordError(error.problem, where=_where(raw, place), hint=error.hint) from None
+            raise RecordError(error.problem, where=_where(raw, place)) from None
     return Record(raw.archive, parsed.image, raw.jpeg, caption, parsed.annotations, masks)
 
 
@@ -127,10 +128,12 @@ def _parse_json(raw: RawRecord) -> RecordJSON:
         problem = problem.replace("Expected", "expected", 1).replace(", got ", ", found ", 1)
         if not problem.startswith("expected"):
             problem = f"expected JSON as in SA-1B, found: {problem}"
+        elif "found" not in problem:
+            problem += ", found something else"
         raise RecordError(
             problem,
             where=_where(raw, place.strip("`") or "$"),
-            hint="The file is cut or is not SA-1B's; get the archive again, or --on-bad-record skip.",
+            hint="The file is cut or not SA-1B's: get the archive again, or leave it out: --on-bad-record skip.",
         ) from None
     expected_name = raw.picture.rsplit("/", 1)[-1]
     if parsed.image.image_id != raw.image_id:
@@ -147,13 +150,14 @@ def _parse_json(raw: RawRecord) -> RecordJSON:
 
 def _check_picture(raw: RawRecord, image: ImageInfo) -> None:
     where = f"{raw.label}: {raw.picture}"
-    hint = "Get the archive again, or go on without this picture: --on-bad-record skip."
     try:
-        with Image.open(io.BytesIO(raw.jpeg), formats=["JPEG"]) as picture:
-            width, height = picture.size
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked below
+            with Image.open(io.BytesIO(raw.jpeg), formats=["JPEG"]) as picture:
+                width, height = picture.size
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         raise RecordError(
-            f"expected a JPEG, found {len(raw.jpeg)} bytes that start with {raw.jpeg[:8]!r}", where=where, hint=hint
+            f"expected a JPEG, found {len(raw.jpeg)} bytes that start with {raw.jpeg[:8]!r}", where=where
         ) from None
     except Image.DecompressionBombError:
         width, height = image.width, image.height
@@ -164,7 +168,6 @@ def _check_picture(raw: RawRecord, image: ImageInfo) -> None:
         raise RecordError(
             f"expected a whole JPEG, found one that is cut after {len(raw.jpeg)} bytes (no end-of-image marker)",
             where=where,
-            hint=hint,
         )
     if image.height * image.width > MAX_PIXELS:
         raise RecordError(

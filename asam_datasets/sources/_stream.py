@@ -33,6 +33,7 @@ _ZLIB_ERROR = cast(type[Exception], zlib_ng.error)
 _HELD_BYTES = 64 * 2**20
 _BLOCK_BYTES = 8 * 2**20
 _TRIES = 5
+_GONE = "FileNotFoundError"
 
 
 class StreamSource:
@@ -40,8 +41,7 @@ class StreamSource:
 
     def __init__(self, location: str, name: str) -> None:
         self.name = name
-        # A signed URL carries its secret in the query; messages and logs get the rest.
-        self.label = location.split("?", 1)[0] if "://" in location else location
+        self.label = without_secrets(location)
         self._location = location
 
     def records(self, bad: BadRecords) -> Iterator[RawRecord]:
@@ -89,6 +89,15 @@ class StreamSource:
             raise nothing_in(self.label)
 
 
+def without_secrets(location: str) -> str:
+    """A URL as messages and logs show it: a signed one carries its secret in the query, others in `user:password@`."""
+    if "://" not in location:
+        return location
+    scheme, rest = location.split("?", 1)[0].split("://", 1)
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rsplit('@', 1)[-1]}{slash}{path}"
+
+
 def is_compressed(path: Path) -> bool:
     """Whether a file on disk has to be read as a stream, whatever its name says.
 
@@ -111,7 +120,7 @@ def open_location(location: str, label: str) -> IO[bytes]:
         import fsspec
 
         return io.BufferedReader(_Retrying(lambda: fsspec.open(location, "rb").open(), label), _BLOCK_BYTES)
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:
         raise _unreachable(label, error) from error
 
 
@@ -128,17 +137,23 @@ class _Retrying(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        for attempt in range(1, _TRIES + 1):
+        for attempt in range(_TRIES):
             try:
+                if attempt:
+                    time.sleep(min(0.25 * 2**attempt, 4.0))
+                    self._file = self._reopen()
+                    if self._position:
+                        self._file.seek(self._position)
                 content = self._file.read(len(buffer))
                 break
-            except Exception as error:
-                if attempt == _TRIES:
-                    raise _unreachable(self._label, error) from error
-                time.sleep(min(2 ** (attempt - 1) * 0.25, 4.0))
-                self._file = self._reopen()
-                if self._position:
-                    self._file.seek(self._position)
+            except Exception as error:  # noqa: BLE001 (aiohttp, httpx and requests share no base; raised below)
+                failure = error
+        else:
+            raise SourceError(
+                f"expected the rest after {self._position} bytes, found a connection that fails ({_status(failure)})",
+                where=self._label,
+                hint="Check the network, then run the same command again.",
+            ) from failure
         buffer[: len(content)] = content
         self._position += len(content)
         return len(content)
@@ -228,10 +243,19 @@ def _compression(start: bytes, label: str) -> bool:
 def _unreachable(label: str, error: Exception) -> SourceError:
     if isinstance(error, SourceError):
         return error
-    reason = str(error).split("?", 1)[0] or type(error).__name__
-    missing = isinstance(error, FileNotFoundError)
+    cause = error.__cause__ or error  # fsspec makes any refusal a FileNotFoundError
+    missing = isinstance(error, FileNotFoundError) and ("://" not in label or _status(cause) in ("status 404", _GONE))
+    if missing:
+        return SourceError("expected an archive, found nothing there", where=label, hint="Check the path or URL.")
     return SourceError(
-        "expected an archive, found nothing there" if missing else f"expected a readable archive, found: {reason}",
+        f"expected a readable archive, found: {_status(cause)}",
         where=label,
-        hint="Check the path or URL." if missing else "Check the network and your permission, then run it again.",
+        hint="Check the address, the network and your permission, then run it again.",
     )
+
+
+def _status(error: BaseException) -> str:
+    """What went wrong in a word. Messages of HTTP clients repeat the address with its secrets, so they stay out."""
+    status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
+    local = error.strerror if isinstance(error, OSError) and error.errno else None
+    return f"status {status}" if status else local or type(error).__name__

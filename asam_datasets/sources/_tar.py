@@ -6,13 +6,14 @@ errors: a tar is complete when its end-of-archive block was seen.
 
 from __future__ import annotations
 
+import io
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from asam_datasets.errors import RecordError, SourceError
+from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError
 from asam_datasets.sources._records import (
     BadRecords,
     Index,
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _STREAM_BYTES = 2**20
+_KINDS = {
+    tarfile.SYMTYPE: "a symbolic link",
+    tarfile.LNKTYPE: "a hard link",
+    tarfile.CHRTYPE: "a device",
+    tarfile.BLKTYPE: "a device",
+    tarfile.FIFOTYPE: "a named pipe",
+    tarfile.GNUTYPE_SPARSE: "a sparse file",
+}
+_MAX_EXTENSION_BYTES = 2**20  # of a header that holds a long name or pax records; `tarfile` reads it whole
+_EXTENSIONS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, b"X")
 
 
 class TarSource:
@@ -41,7 +52,7 @@ class TarSource:
     def index(self, bad: BadRecords) -> Index:
         """Find the records by walking the headers; no member is read. Raises what `pair_members` raises."""
         with open(self.path, "rb") as file:
-            return pair_members(self.label, tar_members(file, self.label, bad, stream=False), bad)
+            return pair_members(self.label, tar_members(file, self.label, bad), bad)
 
     def read(self, ref: RecordRef) -> RawRecord:
         """Read one record's two members.
@@ -82,15 +93,20 @@ class TarSource:
         return content
 
 
-def tar_members(file: BinaryIO, label: str, bad: BadRecords, *, stream: bool) -> Iterator[Member]:
+def tar_members(file: BinaryIO, label: str, bad: BadRecords) -> Iterator[Member]:
     """The regular members of a tar with their places; see `open_tar` for what ends it early."""
-    with open_tar(file, label, bad, stream=stream) as members:
+    size_bytes = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    with open_tar(file, label, bad) as members:
         for member in members:
+            if member.isreg() and member.offset_data + member.size > size_bytes:
+                members.damaged(f"found the end of the data in {member.name}", member.name)
+                return
             yield Member(member.name, member.size, member.offset_data)
 
 
 @contextmanager
-def open_tar(file: BinaryIO, label: str, bad: BadRecords, *, stream: bool) -> Iterator[_Members]:
+def open_tar(file: BinaryIO, label: str, bad: BadRecords, *, stream: bool = False) -> Iterator[_Members]:
     """Open a tar and iterate over the members that may be read.
 
     A tar that is not one raises `SourceError`. A truncated or damaged one follows the policy for bad records: under
@@ -101,16 +117,23 @@ def open_tar(file: BinaryIO, label: str, bad: BadRecords, *, stream: bool) -> It
     try:
         # A class of its own per tar: it is the only place where `tarfile` tells how the archive ended.
         info = type("_Info", (_TarInfo,), {"ending": ending})
-        with tarfile.open(
+        tar = tarfile.open(  # noqa: SIM115 (closed below; an error of the reader is not one of opening)
             fileobj=file, mode="r|" if stream else "r:", bufsize=_STREAM_BYTES, tarinfo=info, errorlevel=2
-        ) as tar:
-            yield _Members(tar, ending, label, bad)
-    except tarfile.TarError as error:
+        )
+    except AsamDatasetsError:
+        raise
+    except Exception as error:  # noqa: BLE001 (see `_Members.__iter__`)
         raise SourceError(
-            f"expected a tar (plain or gzip), found a file that is none: {error}",
+            f"expected a tar (plain or gzip), found a file that is none: {_reason(error)}",
             where=label,
             hint="Give the path of an SA-1B archive: a folder, a .tar, or a URL of one.",
         ) from None
+    with tar:
+        yield _Members(tar, ending, label, bad)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 class _Ending:
@@ -125,10 +148,15 @@ class _TarInfo(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         try:
-            return super().frombuf(buf, encoding, errors)
+            info = super().frombuf(buf, encoding, errors)
+            if info.size < 0:  # a reader that believes it goes back and reads the same header for ever
+                raise tarfile.InvalidHeaderError("a size below zero")  # type: ignore[attr-defined]
+            if info.type in _EXTENSIONS and info.size > _MAX_EXTENSION_BYTES:
+                raise tarfile.InvalidHeaderError("a name of a megabyte")  # type: ignore[attr-defined]
         except tarfile.TarError as error:
             cls.ending.error = error
             raise
+        return info
 
 
 class _Members:
@@ -145,32 +173,53 @@ class _Members:
         while True:
             try:
                 member = self._tar.next()
-            except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-                self._damaged(f"found the end of the data in {last}: {error}", last)
+            except AsamDatasetsError:
+                raise
+            except Exception as error:  # noqa: BLE001 (a damaged header makes `tarfile` raise nearly anything)
+                self.damaged(f"found damage after {last}: {_reason(error)}", last)
                 return
             if member is None:
                 break
+            if member.size < 0:
+                self.damaged(f"found a member of a size below zero after {last}", last)
+                return
             last = member.name
             if self._usable(member):
                 yield member
             # `tarfile` remembers every member; a million of them would not be small.
             self._tar.members = []  # type: ignore[attr-defined]
         how = self._ending.error
+        if isinstance(how, tarfile.EOFHeaderError) and not self._only_zeros_left():  # type: ignore[attr-defined]
+            self.damaged(f"found more data after it (it comes after {last})", last)
+            return
         if not isinstance(how, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
-            self._damaged(
-                f"found none after {last}" + (f" ({how})" if how and str(how) != "empty header" else ""), last
-            )
+            self.damaged(f"found none after {last}" + (f" ({how})" if how and str(how) != "empty header" else ""), last)
+
+    def _only_zeros_left(self) -> bool:
+        """Whether nothing but padding follows; reads a gzip stream to its checksum."""
+        file: Any = self._tar.fileobj
+        if isinstance(file, io.IOBase):
+            file.seek(self._tar.offset)
+        try:
+            while block := file.read(_STREAM_BYTES):
+                if block.count(0) != len(block):
+                    return False
+        except (OSError, EOFError) as error:
+            self.damaged(f"found that the data end early: {_reason(error)}", "the end")
+        return True
 
     def content(self, member: tarfile.TarInfo) -> bytes | None:
         """Read a member of a stream; None when the data end within it (and the policy is `skip`)."""
         try:
             file = self._tar.extractfile(member)
             content = file.read() if file is not None else b""
+        except AsamDatasetsError:
+            raise
         except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-            self._damaged(f"found the end of the data in {member.name}: {error}", member.name)
+            self.damaged(f"found the end of the data in {member.name}: {_reason(error)}", member.name)
             return None
         if len(content) != member.size:
-            self._damaged(f"found the end of the data in {member.name}", member.name)
+            self.damaged(f"found the end of the data in {member.name}", member.name)
             return None
         return content
 
@@ -186,7 +235,7 @@ class _Members:
         if known is not None:
             self._bad.reject(
                 RecordError(
-                    f"expected a regular file, found a tar member of type {member.type!r}",
+                    f"expected a regular file, found {_KINDS.get(member.type, 'another kind of member')}",
                     where=f"{self._label}: {member.name}",
                 ),
                 archive=self._label,
@@ -194,7 +243,8 @@ class _Members:
             )
         return False
 
-    def _damaged(self, found: str, member: str) -> None:
+    def damaged(self, found: str, member: str) -> None:
+        """The archive is not whole: stop, or write it down."""
         self._bad.reject(
             SourceError(
                 f"expected a complete tar with its end-of-archive block, {found}",
