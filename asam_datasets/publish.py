@@ -206,6 +206,8 @@ def _look(options: PublishOptions, target: Target | None = None) -> _Run:
     sources = _open_sources(options.train)
     captions = read_captions(options.captions)
     ids = read_ids(options.ids) if options.ids else None
+    if options.rejects is not None and (options.rejects.is_dir() or not options.rejects.absolute().parent.is_dir()):
+        raise TargetError("expected a file in a folder that exists", where=f"--rejects {options.rejects}")
     target = target or _make_target(options)
     surveys = [survey(source, ids, options.parts, options.on_bad_record) for source in sources]
     streams = any(one.rows is None for one in surveys)

@@ -110,7 +110,7 @@ def sha256(array: Any) -> str:
 
 
 def test_real_annotations_go_through_unchanged(publish: Run, tmp_path: Path) -> None:
-    """Two annotations of the real SA-1B, with its inclusive boxes and its floats, on a picture of their size."""
+    """An annotation of the real SA-1B, with its inclusive box and its floats, on a picture of their size."""
     record = {
         "image": {"image_id": 226381, "width": 2000, "height": 1500, "file_name": "sa_226381.jpg"},
         "annotations": [

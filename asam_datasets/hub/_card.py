@@ -66,7 +66,7 @@ def visible_folders(readme: str, where: str) -> list[str]:
     try:
         front: Any = yaml.safe_load(match[1]) if match else {}
         configs = {config["config_name"]: config for config in front["configs"]}
-        patterns = [pattern for entry in configs[VIEWS[0].name]["data_files"] for pattern in entry["path"]]
+        patterns = [str(pattern) for entry in configs[VIEWS[0].name]["data_files"] for pattern in entry["path"]]
     except (yaml.YAMLError, KeyError, TypeError):
         raise _foreign(where, "a README without the configs of such a dataset") from None
     folders = []

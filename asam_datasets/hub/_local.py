@@ -33,14 +33,14 @@ class FolderTarget:
         Raises:
             TargetError: the folder holds something else, or lacks what its README names.
         """
-        if self.path.exists() and not self.path.is_dir():
+        nearest = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        if not nearest.is_dir():
             raise TargetError("expected a folder, found a file", where=str(self.path), hint="Give another --out.")
         readme = self.path / README
         if not readme.exists():
-            known = {WORK_FOLDER, DATA_FOLDER.split("/")[0], ORGANIZED_FOLDER, "rejects.jsonl"}
-            foreign = (
-                sorted(entry.name for entry in self.path.iterdir() if entry.name not in known) if self._existed else []
-            )
+            known = {WORK_FOLDER, ORGANIZED_FOLDER, "rejects.jsonl", *(["data"] if self._data_is_ours() else [])}
+            entries = sorted(entry.name for entry in self.path.iterdir()) if self.path.is_dir() else []
+            foreign = [name for name in entries if name not in known]
             if foreign:
                 raise TargetError(
                     f"expected an empty folder or a dataset made by asam_datasets, found {', '.join(foreign[:5])}",
@@ -60,6 +60,14 @@ class FolderTarget:
             builds.append(decode_build(path.read_bytes(), str(path)))
         return builds
 
+    def _data_is_ours(self) -> bool:
+        """Whether `data/` holds builds and nothing else; only then may they be taken back or replaced."""
+        data = self.path / "data"
+        if not data.is_dir() or [entry.name for entry in data.iterdir()] != ["train"]:
+            return False
+        builds = list((data / "train").iterdir())
+        return all(split_folder(entry.name) and (entry / BUILD_FILE).is_file() for entry in builds)
+
     def known(self, archive: str, current: Sequence[Build]) -> list[Known]:
         """Complete builds of an archive that need not be made again: the visible one, and what a killed run left."""
         known = [
@@ -73,7 +81,7 @@ class FolderTarget:
     def prepare(self) -> None:
         """Take back what a killed run left in `data/`: without a README, `load_dataset` takes whatever lies there."""
         data = self.path / "data"
-        if data.is_dir() and not (self.path / README).exists():
+        if not (self.path / README).exists() and self._data_is_ours():
             self.work.mkdir(parents=True, exist_ok=True)
             if not (self.work / "data").exists():
                 os.rename(data, self.work / "data")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from asam_datasets.errors import SourceError
+from asam_datasets.errors import RecordError, SourceError
 from asam_datasets.sources._records import (
     BadRecords,
     Index,
@@ -14,6 +14,7 @@ from asam_datasets.sources._records import (
     RawRecord,
     RecordRef,
     check_member_size,
+    member_id,
     pair_members,
 )
 
@@ -28,7 +29,7 @@ class FolderSource:
 
     def index(self, bad: BadRecords) -> Index:
         """Find the records. Raises what `pair_members` raises."""
-        return pair_members(self.label, self._members(), bad)
+        return pair_members(self.label, self._members(bad), bad)
 
     def read(self, ref: RecordRef) -> RawRecord:
         """Read one record's two files.
@@ -49,12 +50,23 @@ class FolderSource:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _members(self) -> Iterator[Member]:
+    def _members(self, bad: BadRecords) -> Iterator[Member]:
         for folder, _, files in os.walk(self.path):
             for file in files:
                 path = Path(folder, file)
-                if path.suffix in (".jpg", ".json") and path.is_file():
+                if path.suffix in (".jpg", ".json") and self._is_file(path, bad):
                     yield Member(path.relative_to(self.path).as_posix(), path.stat().st_size)
+
+    def _is_file(self, path: Path, bad: BadRecords) -> bool:
+        """Whether it can be read as a file; a dangling link or a pipe named like a member is rejected."""
+        if path.is_file():
+            return True
+        name = path.relative_to(self.path).as_posix()
+        if member_id(name, archive=self.label) is not None:
+            kind = "a link to nothing" if path.is_symlink() else "something else"
+            error = RecordError(f"expected a regular file, found {kind}", where=f"{self.label}: {name}")
+            bad.reject(error, archive=self.label, member=name)
+        return False
 
     def _read(self, member: Member) -> bytes:
         path = self.path / member.name

@@ -16,7 +16,7 @@ MAX_MEMBER_BYTES = 2**28
 """Largest member that is read, in bytes: a forged size must not fill the memory. Real ones are about 1 MB."""
 
 _ID_DIGITS = 18  # what int64 holds, whatever the digits are
-_MEMBER = re.compile(r"sa_([0-9]+)\.(jpg|json)")
+_MEMBER = re.compile(r"sa_(\d+)\.(jpg|json)")
 
 
 class Member(NamedTuple):
@@ -101,7 +101,7 @@ def member_id(name: str, *, archive: str) -> tuple[int, str] | None:
     if match is None:
         return None
     digits = match[1]
-    if len(digits) > _ID_DIGITS or (digits.startswith("0") and digits != "0"):
+    if not digits.isascii() or len(digits) > _ID_DIGITS or (digits.startswith("0") and digits != "0"):
         raise RecordError(
             f"expected an image id of at most {_ID_DIGITS} digits without leading zeros, found {digits[:40]}",
             where=f"{archive}: {name}",

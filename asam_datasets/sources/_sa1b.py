@@ -101,7 +101,8 @@ def read_record(raw: RawRecord, caption: str | None) -> Record:
             masks.append(from_segmentation(segmentation, shape=shape))
         except SegmentationError as error:
             place = f"$.annotations[{position}].segmentation.{error.where}"
-            raise RecordError(error.problem, where=_where(raw, place)) from None
+            hint = "" if error.hint == SegmentationError.usual_hint else error.hint
+            raise RecordError(error.problem, where=_where(raw, place), hint=hint) from None
     return Record(raw.archive, parsed.image, raw.jpeg, caption, parsed.annotations, masks)
 
 

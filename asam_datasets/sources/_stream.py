@@ -6,6 +6,7 @@ apart: those beyond `_HELD_BYTES` go into an unnamed temporary file.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import tempfile
@@ -117,9 +118,11 @@ def open_location(location: str, label: str) -> IO[bytes]:
     try:
         if "://" not in location:
             return open(location, "rb")
-        import fsspec
+        import fsspec.core
 
-        return io.BufferedReader(_Retrying(lambda: fsspec.open(location, "rb").open(), label), _BLOCK_BYTES)
+        # Not `fsspec.open`: it takes the question mark of a signed URL for a pattern.
+        system, path = fsspec.core.url_to_fs(location)
+        return io.BufferedReader(_Retrying(lambda: system.open(path, "rb"), label), _BLOCK_BYTES)
     except Exception as error:
         raise _unreachable(label, error) from error
 
@@ -243,8 +246,10 @@ def _compression(start: bytes, label: str) -> bool:
 def _unreachable(label: str, error: Exception) -> SourceError:
     if isinstance(error, SourceError):
         return error
-    cause = error.__cause__ or error  # fsspec makes any refusal a FileNotFoundError
-    missing = isinstance(error, FileNotFoundError) and ("://" not in label or _status(cause) in ("status 404", _GONE))
+    cause = error.__cause__ or error.__context__ or error  # fsspec makes any refusal a FileNotFoundError
+    missing = isinstance(error, FileNotFoundError) and (
+        error.errno == errno.ENOENT or _status(cause) in ("status 404", _GONE)
+    )
     if missing:
         return SourceError("expected an archive, found nothing there", where=label, hint="Check the path or URL.")
     return SourceError(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError
 from asam_datasets.sources._records import (
+    MAX_MEMBER_BYTES,
     BadRecords,
     Index,
     Member,
@@ -36,6 +37,7 @@ _KINDS = {
     tarfile.FIFOTYPE: "a named pipe",
     tarfile.GNUTYPE_SPARSE: "a sparse file",
 }
+_MAX_TAR_BYTES = 2**44
 _MAX_EXTENSION_BYTES = 2**20  # of a header that holds a long name or pax records; `tarfile` reads it whole
 _EXTENSIONS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, b"X")
 
@@ -99,7 +101,7 @@ def tar_members(file: BinaryIO, label: str, bad: BadRecords) -> Iterator[Member]
     file.seek(0)
     with open_tar(file, label, bad) as members:
         for member in members:
-            if member.isreg() and member.offset_data + member.size > size_bytes:
+            if member.size <= MAX_MEMBER_BYTES and member.offset_data + member.size > size_bytes:
                 members.damaged(f"found the end of the data in {member.name}", member.name)
                 return
             yield Member(member.name, member.size, member.offset_data)
@@ -186,6 +188,9 @@ class _Members:
             last = member.name
             if self._usable(member):
                 yield member
+            if member.size > _MAX_TAR_BYTES:  # `tarfile` would try to skip it, megabyte by megabyte
+                self.damaged(f"found {member.name}, which claims {member.size} bytes", member.name)
+                return
             # `tarfile` remembers every member; a million of them would not be small.
             self._tar.members = []  # type: ignore[attr-defined]
         how = self._ending.error
