@@ -3,7 +3,8 @@
     python benchmarks/memory.py [--quick] [--archive TAR] [--records N] [--workers N]
 
 Builds an archive of N records and one of four times as many, as a tar that is read in any order and as a gzip that is
-read as a stream, each in a fresh process. Prints the largest resident memory that the parent and each worker ever had
+read as a stream, each in a fresh process. Both are cut into parts of the same size, as large archives are by the plan: a part is
+what a process holds the footer of. Prints the largest resident memory that the parent and each worker ever had
 (`VmHWM`, asked while the workers still live); asserts that all of them stay below 1 GB.
 """
 
@@ -26,23 +27,29 @@ from asam_datasets.sources import BadRecords, open_source
 
 LIMIT_MB = 1000
 TIMES = 4
+PARTS = 2
 
 
-def child(archive: Path, out: Path, workers: int) -> None:
+def child(archive: Path, out: Path, workers: int, parts: int) -> None:
     """Build in this fresh process; print the peaks as JSON."""
     with open_workers(workers, lambda _: None) as pool:
         built = build_archive(
-            open_source(archive), Options(), target=out, work=out / "work", known=(), bad=BadRecords(), workers=pool
+            open_source(archive),
+            Options(parts=parts),
+            target=out,
+            work=out / "work",
+            known=(),
+            bad=BadRecords(),
+            workers=pool,
         )
         peaks = [peak_mb(process.pid or "self") for process in multiprocessing.active_children()]
-    parts = built.build.parts
-    part_mb = max(part.size_bytes for part in parts) / 1e6
-    print(json.dumps({"parent": peak_mb(), "workers": peaks, "parts": len(parts), "part_mb": part_mb}))
+    part_mb = max(part.size_bytes for part in built.build.parts) / 1e6
+    print(json.dumps({"parent": peak_mb(), "workers": peaks, "parts": parts, "part_mb": part_mb}))
 
 
-def run_child(archive: Path, workers: int) -> dict[str, Any]:
+def run_child(archive: Path, workers: int, parts: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=archive.parent) as out:
-        command = [sys.executable, __file__, "--child", str(archive), out, str(workers)]
+        command = [sys.executable, __file__, "--child", str(archive), out, str(workers), str(parts)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     figures: dict[str, Any] = json.loads(done.stdout)
     return figures
@@ -53,11 +60,11 @@ def main() -> None:
     add_arguments(parser)
     parser.add_argument("--records", type=int, metavar="N", help="records of the smaller archive (192; quick: 64)")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="worker processes (2)")
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        archive, out, workers = arguments.child
-        child(Path(archive), Path(out), int(workers))
+        archive, out, workers, parts = arguments.child
+        child(Path(archive), Path(out), int(workers), int(parts))
         return
     records = arguments.records or (64 if arguments.quick else 192)
     print_header("Does the memory of a build grow with the archive?", "pyarrow", "numpy", "rlemasklib", "zlib-ng")
@@ -68,12 +75,12 @@ def main() -> None:
         f"  {counts[0]} and {counts[1]} records that go round over {describe(members)}; MB = 10^6 bytes\n", flush=True
     )
     peaks: dict[tuple[str, int], dict[str, Any]] = {}
-    for count in counts:
+    for count, parts in zip(counts, (PARTS, TIMES * PARTS), strict=True):
         with tempfile.TemporaryDirectory() as temporary:
             tar = write_tar(Path(temporary, "sa_000000.tar"), members, count)
             for workers in (1, arguments.workers):
-                peaks[f"tar, {workers} worker(s)", count] = run_child(tar, workers)
-            peaks[f"stream, {arguments.workers} worker(s)", count] = run_child(compress(tar), arguments.workers)
+                peaks[f"tar, {workers} worker(s)", count] = run_child(tar, workers, parts)
+            peaks[f"stream, {arguments.workers} worker(s)", count] = run_child(compress(tar), arguments.workers, parts)
     require_unchanged(before)
     lines = [["peak, MB", "records", "parts", "largest part", "parent", "each worker"]]
     for (name, count), found in sorted(peaks.items()):
