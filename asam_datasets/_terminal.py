@@ -11,7 +11,7 @@ import msgspec
 from tqdm import tqdm
 
 from asam_datasets.demo import DemoArchive
-from asam_datasets.errors import AsamDatasetsError
+from asam_datasets.errors import AsamDatasetsError, TargetError
 from asam_datasets.hub import count_bytes
 from asam_datasets.publish import Listener, Plan, Summary
 
@@ -19,15 +19,16 @@ _SHOWN_IDS = 10
 
 
 class Terminal:
-    """Prints for one command. `as_json` prints results as one JSON object instead of text."""
+    """Prints for one command. `as_json` prints results as one JSON object instead of text; `yes` asks nothing."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, yes: bool = False) -> None:
         self._as_json = as_json
+        self._yes = yes
         self._bar: tqdm[Any] | None = None
 
     def listener(self) -> Listener:
-        """A listener that shows stages and a progress bar with pictures/s and time left."""
-        return Listener(self._stage, self._total, self._records)
+        """A listener that shows stages, the plan, and a progress bar with pictures/s and time left."""
+        return Listener(self._stage, self._confirm, self._total, self._records)
 
     def close(self) -> None:
         """End the progress bar."""
@@ -40,27 +41,8 @@ class Terminal:
         if self._as_json:
             self._json({"plan": plan, "rows": plan.rows})
             return
-        rows = "unknown until read" if plan.rows is None else f"{plan.rows:,}"
         print(f"Would publish to {plan.target} (dry run: nothing was changed)")
-        print(f"  configs  {', '.join(plan.configs)}, {rows} records of this run each\n")
-        lines = [("archive", "records", "files", "to read", "state", "from")]
-        for one in plan.archives:
-            known = one.rows is not None
-            lines.append(
-                (
-                    one.archive,
-                    f"{one.rows:,}" if known else "?",
-                    f"{one.files:,}" if known else "?",
-                    count_bytes(one.source_bytes) if one.source_bytes is not None else "?",
-                    f"replaces {one.published} if changed" if one.published else "new",
-                    one.source,
-                )
-            )
-        _table(lines)
-        print("\nThe files take about as many bytes as are read.")
-        if plan.kept:
-            print(f"Stays as it is: {', '.join(plan.kept)}")
-        _missing(plan.missing_ids)
+        print("\n".join(_plan_lines(plan)))
 
     def summary(self, summary: Summary) -> None:
         """Print what was done, and the line that loads it."""
@@ -75,12 +57,17 @@ class Terminal:
         )
         for verb, folders in (("new", changes.added), ("unchanged", changes.unchanged), ("removed", changes.removed)):
             for folder in folders:
-                print(f"  {verb:<9}  data/train/{folder}")
+                print(f"  {verb:<9}  {folder}")
         if summary.rejects:
             print(f"  rejected   {summary.rejected:,}, see {summary.rejects}")
-        _missing(summary.missing_ids)
+        if summary.missing_ids:
+            print(_missing_line(summary.missing_ids))
+        if changes.uploaded_files:
+            print(f"  sent       {changes.uploaded_files:,} files, {count_bytes(changes.uploaded_bytes)}")
+        revision = f', revision="{summary.revision}"' if summary.revision else ""
         print("Load it:")
-        print(f'  from datasets import load_dataset; dataset = load_dataset("{summary.location}", split="train")')
+        arguments = f'"{summary.location}", split="train"{revision}'
+        print(f"  from datasets import load_dataset; dataset = load_dataset({arguments})")
 
     def demo(self, demo: DemoArchive) -> None:
         """Print what was drawn, and the next command."""
@@ -99,6 +86,29 @@ class Terminal:
         if error.hint:
             print(f"hint: {error.hint}", file=sys.stderr)
 
+    def _confirm(self, plan: Plan) -> None:
+        """Show the plan, and ask where somebody is there to answer.
+
+        Raises:
+            TargetError: the answer is no, or nobody can be asked and the plan needs an answer.
+        """
+        self.close()
+        print("\n".join(_plan_lines(plan)), file=sys.stderr)
+        changes = plan.public or any(build.state not in ("unchanged", "kept") for build in plan.builds)
+        if self._yes or not changes:
+            return
+        what = "show it to everyone" if plan.public else "take away what is published"
+        if sys.stdin.isatty() and sys.stderr.isatty():
+            print("Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+            if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+                raise TargetError("expected a yes, found none; nothing was changed", hint="--yes answers beforehand.")
+        elif plan.public or plan.destructive:
+            raise TargetError(
+                f"expected --yes to {what}, found nobody to ask",
+                where=plan.target,
+                hint="Look at the plan above, then run the same command with --yes. Nothing was changed.",
+            )
+
     def _stage(self, text: str) -> None:
         self.close()
         print(text, file=sys.stderr)
@@ -115,13 +125,37 @@ class Terminal:
         print(msgspec.json.format(msgspec.json.encode(result), indent=2).decode())
 
 
-def _missing(ids: Sequence[int]) -> None:
-    if ids:
-        shown = ", ".join(map(str, ids[:_SHOWN_IDS])) + (", ..." if len(ids) > _SHOWN_IDS else "")
-        print(f"  not found  {len(ids):,} of the ids asked for: {shown}")
+def _missing_line(ids: Sequence[int]) -> str:
+    shown = ", ".join(map(str, ids[:_SHOWN_IDS])) + (", ..." if len(ids) > _SHOWN_IDS else "")
+    return f"  not found  {len(ids):,} of the ids asked for: {shown}"
 
 
-def _table(lines: Sequence[tuple[str, ...]]) -> None:
+def _plan_lines(plan: Plan) -> list[str]:
+    """The plan as text: where, for whom, a table of the archives, what goes over the network."""
+    rows = "an unknown number of" if plan.rows is None else f"{plan.rows:,}"
+    lines = [
+        f"  readers   {plan.readers}",
+        f"  configs   {', '.join(plan.configs)}, {rows} records of this run each",
+        "",
+    ]
+    table: list[tuple[str, ...]] = [("archive", "state", "records", "files", "bytes", "from")]
+    for one in plan.builds:
+        numbers = ["?" if number is None else f"{number:,}" for number in (one.rows, one.files)]
+        size = "?" if one.size_bytes is None else count_bytes(one.size_bytes)
+        table.append((one.name, one.state, *numbers, size, one.source))
+    lines += _table(table)
+    lines.append("")
+    if plan.transfer_bytes is None:
+        lines.append("  How much is transferred is known when the streams were read.")
+    elif plan.transfer_bytes:
+        lines.append(f"  About {count_bytes(plan.transfer_bytes)} are transferred at most.")
+    if plan.missing_ids:
+        lines.append(_missing_line(plan.missing_ids))
+    return lines
+
+
+def _table(lines: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    for line in lines:
-        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    return [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    ]

@@ -19,6 +19,7 @@ from asam_datasets import __version__
 from asam_datasets._terminal import Terminal
 from asam_datasets.demo import write_demo
 from asam_datasets.errors import AsamDatasetsError
+from asam_datasets.hub import Route
 from asam_datasets.publish import PublishOptions
 from asam_datasets.publish import plan as make_plan
 from asam_datasets.publish import publish as run_publish
@@ -27,7 +28,7 @@ from asam_datasets.publish import publish as run_publish
 # ruff: noqa: UP045
 
 TRACEBACK = "ASAM_DATASETS_TRACEBACK"
-_MANY = ("--train", "--captions")
+_MANY = ("--train", "--captions", "--remove", "--annotations-only")
 
 app = typer.Typer(
     name="asam-datasets",
@@ -44,6 +45,13 @@ class BadRecord(str, enum.Enum):
 
     RAISE = "raise"
     SKIP = "skip"
+
+
+class Gated(str, enum.Enum):
+    """How readers get through the gate, as the command line spells it."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
 
 
 class _TakesMany(TyperCommand):
@@ -73,13 +81,22 @@ def _spread(args: Sequence[str]) -> list[str]:
 )
 def publish_command(
     train: Annotated[
-        list[str], typer.Option(help="SA-1B archives: folder, .tar, or URL (http, https, hf); several at once.")
-    ],
+        Optional[list[str]],
+        typer.Option(help="SA-1B archives: folder, .tar, or URL (http, https, hf); several at once."),
+    ] = None,
     captions: Annotated[
         Optional[list[Path]], typer.Option(help='Caption files, JSON Lines of {"img", "prompt"}; several at once.')
     ] = None,
     out: Annotated[Optional[Path], typer.Option(help="Folder that becomes (or is) the dataset.")] = None,
-    repo_id: Annotated[Optional[str], typer.Option(help="Repository on the Hub, NAMESPACE/NAME; made private.")] = None,
+    repo_id: Annotated[
+        Optional[str], typer.Option(help="Repository on the Hub, NAMESPACE/NAME; a new one is private.")
+    ] = None,
+    remove: Annotated[
+        Optional[list[str]], typer.Option(help="Take these archives out of the dataset, such as sa_000000.")
+    ] = None,
+    annotations_only: Annotated[
+        Optional[list[str]], typer.Option(help="Publish these archives without their pictures.")
+    ] = None,
     ids: Annotated[Optional[Path], typer.Option(help="Take only these image ids (a file, one id a line).")] = None,
     parts: Annotated[Optional[int], typer.Option(help="Parquet files per archive; by its size if not given.")] = None,
     workers: Annotated[Optional[int], typer.Option(help="Processes; as many as cores if not given.")] = None,
@@ -87,15 +104,45 @@ def publish_command(
         BadRecord, typer.Option(help="Stop at a bad record, or skip and list it.")
     ] = BadRecord.RAISE,
     rejects: Annotated[Optional[Path], typer.Option(help="Where skipped records are listed [rejects.jsonl].")] = None,
+    private: Annotated[
+        Optional[bool],
+        typer.Option("--private/--public", help="Who may see the repository; as it is if not given, private if new."),
+    ] = None,
+    gated: Annotated[
+        Optional[Gated], typer.Option(help="Readers accept the terms first; manual: you look at each of them.")
+    ] = None,
+    accept_sa1b_terms: Annotated[
+        bool, typer.Option("--accept-sa1b-terms", help="You know SA-1B's terms; needed to be public, behind a gate.")
+    ] = False,
+    revision: Annotated[Optional[str], typer.Option(help="Publish to this branch; made if it is not there.")] = None,
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="Publish as a pull request.")] = False,
+    tag: Annotated[Optional[str], typer.Option(help="Tag the published version, such as v1.0.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Make one complete dataset out of SA-1B archives and captions, in a folder or on the Hub."""
-    terminal = Terminal(as_json=as_json)
+    terminal = Terminal(as_json=as_json, yes=yes)
     try:
-        options = PublishOptions(train, captions or (), out, repo_id, ids, parts, workers, on_bad_record.value, rejects)
+        options = PublishOptions(
+            train=train or (),
+            captions=captions or (),
+            out=out,
+            repo_id=repo_id,
+            remove=remove or (),
+            annotations_only=annotations_only or (),
+            ids=ids,
+            parts=parts,
+            workers=workers,
+            on_bad_record=on_bad_record.value,
+            rejects=rejects,
+            private=private,
+            gated=gated.value if gated else None,
+            accept_sa1b_terms=accept_sa1b_terms,
+            route=Route(revision, create_pr, tag),
+        )
         if dry_run:
-            terminal.plan(make_plan(options))
+            terminal.plan(make_plan(options, terminal.listener()))
         else:
             terminal.summary(run_publish(options, terminal.listener()))
     finally:

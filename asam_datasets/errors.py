@@ -6,6 +6,7 @@
     ├── RecordError (ValueError)          one picture or its annotations; `--on-bad-record skip` goes on
     ├── CaptionsError (ValueError)        a caption file, or captions that do not fit the archives
     ├── TargetError (ValueError)          the folder or repository that is to be written
+    ├── RightsError (ValueError)          a set that may not be shown to those who would see it
     └── HubError (OSError)                the Hub refused, or was not reached
 
 A message says where, what was expected, what was found, and what to do about it. Each class is also the builtin
@@ -21,6 +22,7 @@ __all__ = [
     "CaptionsError",
     "HubError",
     "RecordError",
+    "RightsError",
     "SegmentationError",
     "SourceError",
     "TargetError",
@@ -91,6 +93,10 @@ class CaptionsError(AsamDatasetsError, ValueError):
 
 class TargetError(AsamDatasetsError, ValueError):
     """A folder or repository that cannot be the target of a publish."""
+
+
+class RightsError(AsamDatasetsError, ValueError):
+    """A licence does not allow what was asked for."""
 
 
 class HubError(AsamDatasetsError, OSError):

@@ -25,11 +25,14 @@ _NUMBERS_BYTES = 140  # an annotation's numbers and offsets in Arrow
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One rendered row of the `train` table. It can be written to disk by msgspec and read back equal."""
+    """One rendered row of the `train` table. It can be written to disk by msgspec and read back equal.
+
+    `jpeg` is None where only the annotations are published.
+    """
 
     archive: str
     image: ImageInfo
-    jpeg: bytes
+    jpeg: bytes | None
     caption: str | None
     conditioning: bytes
     masks: list[bytes]
@@ -38,21 +41,23 @@ class Row(msgspec.Struct, frozen=True):
     def size_bytes(self) -> int:
         """About how many bytes the row takes in Arrow: what row groups are bounded by."""
         text = sum(len(annotation.segmentation.counts) for annotation in self.annotations)
-        pictures = len(self.jpeg) + len(self.conditioning) + sum(map(len, self.masks))
+        pictures = len(self.jpeg or b"") + len(self.conditioning) + sum(map(len, self.masks))
         return pictures + text + _NUMBERS_BYTES * len(self.annotations) + 64
 
 
-def render(record: Record, encoder: PngEncoder, *, columns: Collection[str] | None = None) -> Row:
+def render(
+    record: Record, encoder: PngEncoder, *, columns: Collection[str] | None = None, pictures: bool = True
+) -> Row:
     """Render a checked record: its masks as 1-bit PNG and as one conditioning image.
 
-    With `columns`, what is not among them is left empty instead.
+    With `columns`, what is not among them is left empty instead; without `pictures`, the photograph is left out.
     """
     shape = (record.image.height, record.image.width)
     wanted = TRAIN.keys() if columns is None else columns
     return Row(
         record.archive,
         record.image,
-        record.jpeg,
+        record.jpeg if pictures else None,
         record.caption,
         encoder.conditioning(record.masks, shape) if "conditioning_image" in wanted else b"",
         [encoder.mask(mask) for mask in record.masks] if "masks" in wanted else [],
@@ -98,9 +103,10 @@ def to_table(rows: Sequence[Row]) -> pa.Table:
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def _pictures(contents: Sequence[bytes], names: Sequence[str] | None = None) -> pa.StructArray:
+def _pictures(contents: Sequence[bytes | None], names: Sequence[str] | None = None) -> pa.StructArray:
     paths = pa.nulls(len(contents), pa.string()) if names is None else pa.array(names, pa.string())
-    return pa.StructArray.from_arrays([pa.array(contents, pa.binary()), paths], ["bytes", "path"])
+    missing = pa.array([content is None for content in contents], pa.bool_()) if None in contents else None
+    return pa.StructArray.from_arrays([pa.array(contents, pa.binary()), paths], ["bytes", "path"], mask=missing)
 
 
 def _offsets(lengths: Sequence[int]) -> pa.Array:

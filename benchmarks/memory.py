@@ -3,8 +3,8 @@
     python benchmarks/memory.py [--quick] [--archive TAR] [--records N] [--workers N]
 
 Builds an archive of N records and one of four times as many, as a tar that is read in any order and as a gzip that is
-read as a stream, each in a fresh process. Both are cut into parts of the same size, as large archives are by the plan: a part is
-what a process holds the footer of. Prints the largest resident memory that the parent and each worker ever had
+read as a stream, each in a fresh process. Both are cut into parts of the same size, as large archives are by the plan:
+a process holds the footer of its part. Prints the largest resident memory that the parent and each worker ever had
 (`VmHWM`, asked while the workers still live); asserts that all of them stay below 1 GB.
 """
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, Run, read_with
+from huggingface_hub import HfApi
 from local_hub import LocalHub
 from test_readers import READERS, check_rows
 
@@ -29,8 +30,10 @@ def test_publish_load_and_publish_again(xet: bool, demo: DemoArchive, publish: R
 
         commits = [request for request in hub.log if request.operations]
         with_readme = [n for n, request in enumerate(commits) if ("file", "README.md") in request.operations]
-        # The first shows nothing: without a README, `load_dataset` would take the half of the data that is there.
-        assert with_readme == [0, len(commits) - 1], [request.operations for request in commits]
+        assert with_readme == [len(commits) - 1], [request.operations for request in commits]
+        # Without a README, `load_dataset` would take the half of the data that is there.
+        assert ("file", ".huggingface.yaml") in commits[0].operations
+        assert ("deletedFile", ".huggingface.yaml") in commits[-1].operations
         assert not any(path.endswith(".parquet") for _, path in commits[-1].operations)
         (puts,) = [sum(request.method == "PUT" and "lfs" in request.path for request in hub.log)]
         assert (puts == 0) == xet
@@ -74,34 +77,24 @@ def test_new_captions_replace_the_build_in_one_commit(demo: DemoArchive, publish
         )
 
 
-def test_someone_elses_commit_in_between_is_not_overwritten(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
+def test_someone_elses_commit_in_between_is_joined(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
     with LocalHub(tmp_path / "hub") as hub:
         env = {**hub.environment(tmp_path / "home"), "ASAM_DATASETS_CACHE": str(tmp_path / "cache")}
         assert publish("--train", demo.archive, "--repo-id", REPO, env=env).code == 0
-        readme = hub.read_bytes(REPO, "README.md")
-        head = hub.commits(REPO)[0].sha
-
-        from huggingface_hub import HfApi
+        before = len(hub.commits(REPO))
 
         def meddle(request: object) -> None:
-            if "/commit/" in getattr(request, "path", "") and len(hub.commits(REPO)) == before + 1:
-                hub.after_request = None
+            if "/commit/" in getattr(request, "path", "") and len(hub.commits(REPO)) == before:
+                hub.on_request = None
                 HfApi(endpoint=hub.url, token="hf_test").upload_file(
                     path_or_fileobj=b"hello", path_in_repo="notes.txt", repo_id=REPO, repo_type="dataset"
                 )
 
-        before = len(hub.commits(REPO))
-        hub.after_request = meddle
+        hub.on_request = meddle
         ran = publish("--train", demo.archive, "--captions", demo.captions, "--repo-id", REPO, env=env)
-        assert (ran.code, ran.out) == (1, "")
-        assert "Somebody else changed the repository" in ran.err
-        assert hub.read_bytes(REPO, "README.md") == readme
-        assert head in {commit.sha for commit in hub.commits(REPO)}
-
-        hub.clear_log()
-        assert publish("--train", demo.archive, "--captions", demo.captions, "--repo-id", REPO, env=env).code == 0
-        assert not [request for request in hub.log if "lfs" in request.path], "the parts were there already"
-        assert "notes.txt" in hub.files(REPO)
+        assert ran.code == 0, ran.err
+        assert hub.read_bytes(REPO, "notes.txt") == b"hello"
+        assert b"12 captions" in hub.read_bytes(REPO, "README.md")
 
 
 def test_the_view_sam_transfers_no_mask_bytes(publish: Run, tmp_path: Path) -> None:

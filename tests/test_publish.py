@@ -29,7 +29,7 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(demo: DemoArchive, publis
     out = tmp_path / "out"
     ran = publish("--train", demo.archive, "--captions", demo.captions, "--out", out, "--dry-run")
     assert ran.code == 0, ran.err
-    assert re.search(r"sa_000000 +12 +2 +\d+\.\d kB +new", ran.out), ran.out
+    assert re.search(r"sa_000000 +new +12 +2 +\d+\.\d kB", ran.out), ran.out
     assert not out.exists()
     planned = json.loads(publish("--train", demo.archive, "--out", out, "--dry-run", "--json").out)
     assert planned["rows"] == 12
@@ -132,4 +132,4 @@ def test_a_second_publisher_is_refused(demo: DemoArchive, publish: Run, tmp_path
         first.stderr.read()
     assert first.returncode == 0
     assert second.code == 1
-    assert f"found process {first.pid} at work" in second.err
+    assert f"found process {first.pid} on " in second.err

@@ -6,7 +6,9 @@ from asam_datasets.builds._build import Built as Built
 from asam_datasets.builds._build import Known as Known
 from asam_datasets.builds._build import Options as Options
 from asam_datasets.builds._build import build_archive as build_archive
+from asam_datasets.builds._build import find_unchanged as find_unchanged
 from asam_datasets.builds._manifest import BUILD_FILE as BUILD_FILE
+from asam_datasets.builds._manifest import DATA as DATA
 from asam_datasets.builds._manifest import Build as Build
 from asam_datasets.builds._manifest import Part as Part
 from asam_datasets.builds._manifest import decode_build as decode_build
@@ -25,6 +27,7 @@ from asam_datasets.builds._writer import write_atomically as write_atomically
 
 __all__ = [
     "BUILD_FILE",
+    "DATA",
     "Build",
     "Built",
     "Known",
@@ -38,6 +41,7 @@ __all__ = [
     "decode_build",
     "encode_build",
     "file_sha256",
+    "find_unchanged",
     "missing_ids",
     "open_workers",
     "part_ranges",

@@ -51,11 +51,15 @@ _CHUNK_BYTES = 16 * 2**20
 
 @dataclass
 class Options:
-    """What changes the content of builds, the same for all archives of a run."""
+    """What changes the content of builds, the same for all archives of a run.
+
+    `annotations_only` names the archives whose photographs are left out.
+    """
 
     captions: Mapping[str, str] = field(default_factory=dict)
     ids: frozenset[int] | None = None
     parts: int | None = None
+    annotations_only: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,27 @@ def _unchanged(planned: Planned, known: Build, options: Options, workers: Worker
     return [part.inputs for part in known.parts] == list(inputs)
 
 
+def find_unchanged(
+    source: IndexedSource, options: Options, known: Sequence[Known], bad: BadRecords, workers: Workers
+) -> Built | None:
+    """The one of `known` that was made from exactly this input, if any. Hashes the archive and renders nothing.
+
+    Rejected records are added to `bad` only when such a build is found.
+
+    Raises:
+        SourceError, RecordError: see `build_archive`.
+    """
+    if not known:
+        return None
+    seen = BadRecords(bad.policy)
+    planned, all_ids = _plan(source, options, seen, workers)
+    for candidate in known:
+        if _unchanged(planned, candidate.build, options, workers):
+            bad.rejects += seen.rejects
+            return Built(candidate.build, candidate.folder, all_ids, _ids(ref.image_id for ref in planned.refs))
+    return None
+
+
 def build_archive(
     source: Source,
     options: Options,
@@ -146,7 +171,8 @@ def build_archive(
         options: captions, selection, number of parts.
         target: folder that receives `<archive>-<digest>/`; made when the build is complete.
         work: folder on the same file system for what is not complete.
-        known: complete builds of this archive: the published one, or one of a run that did not get to publish it.
+        known: complete builds of this archive, of which a stream that gives the same bytes takes one; `find_unchanged`
+            tells it of other sources beforehand.
         bad: policy for bad records.
         workers: who does it.
 
@@ -161,10 +187,6 @@ def build_archive(
             return _build_stream(source, options, target, folder, known, bad, workers)
         planned, all_ids = _plan(source, options, bad, workers)
         selected = _ids(ref.image_id for ref in planned.refs)
-        for candidate in known:
-            if _unchanged(planned, candidate.build, options, workers):
-                _empty(folder)
-                return Built(candidate.build, candidate.folder, all_ids, selected)
         count = planned.parts
         while True:
             parts = ordered(workers.run(build_part, _part_tasks(planned, options, folder, count)))
@@ -172,7 +194,8 @@ def build_archive(
                 break
             _empty(folder)
             count *= 2
-        build = make_build(source.name, parts, rejected=planned.rejected)
+        pictures = source.name not in options.annotations_only
+        build = make_build(source.name, parts, rejected=planned.rejected, pictures=pictures)
         return Built(build, _settle(build, folder, target), all_ids, selected)
     finally:
         _remove_unfinished(work)
@@ -196,7 +219,8 @@ def _part_tasks(planned: Planned, options: Options, folder: Path, parts: int) ->
     for index, rows in enumerate(part_ranges(len(planned.refs), parts)):
         refs = planned.refs[rows.start : rows.stop]
         captions = tuple(options.captions.get(f"sa_{ref.image_id}.jpg") for ref in refs)
-        yield PartTask(planned.source, refs, captions, folder / part_file(index))
+        pictures = planned.source.name not in options.annotations_only
+        yield PartTask(planned.source, refs, captions, folder / part_file(index), pictures)
 
 
 def _build_stream(
@@ -209,6 +233,7 @@ def _build_stream(
     workers: Workers,
 ) -> Built:
     before = len(bad.rejects)
+    pictures = source.name not in options.annotations_only
     all_ids: list[int] = []
     waiting: list[Waiting] = []
     with tempfile.TemporaryDirectory(prefix="waiting-", dir=folder) as spool:
@@ -229,7 +254,7 @@ def _build_stream(
             if options.parts is not None or max(part.size_bytes for part in parts) <= MAX_PART_BYTES:
                 break
             count *= 2
-    build = make_build(source.name, parts, rejected=len(bad.rejects) - before)
+    build = make_build(source.name, parts, rejected=len(bad.rejects) - before, pictures=pictures)
     selected = _ids(row.image_id for row in waiting)
     for candidate in known:
         if candidate.build == build:
@@ -247,7 +272,8 @@ def _chunks(
     def cut() -> ChunkTask:
         nonlocal chunk, held, number
         captions = tuple(options.captions.get(f"sa_{raw.image_id}.jpg") for raw in chunk)
-        task = ChunkTask(tuple(chunk), captions, spool / f"{number:06d}", bad.policy == "skip")
+        pictures = source.name not in options.annotations_only
+        task = ChunkTask(tuple(chunk), captions, spool / f"{number:06d}", bad.policy == "skip", pictures)
         chunk, held, number = [], 0, number + 1
         return task
 

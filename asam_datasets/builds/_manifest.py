@@ -1,4 +1,4 @@
-"""What a build is, on disk: `data/train/<archive>-<digest>/part-000.parquet ...` and `build.json` beside them.
+"""What a build is, on disk: `data/train/<name>-<digest>/part-000.parquet ...` and `build.json` beside them.
 
 The digest is that of the parts, so a folder of that name always holds the same bytes. `inputs` of a part is a digest
 of what went into it (members and captions): a later run compares it and need not render what is there already.
@@ -10,21 +10,27 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from asam_datasets.errors import TargetError
+from asam_datasets.rights import SA1B, Holding, Rights
 from asam_datasets.sources import RawRecord
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same input shall give other parts than before; part of every digest."""
 
 BUILD_FILE = "build.json"
-_FOLDER = re.compile(r"(?P<archive>.+)-(?P<digest>[0-9a-f]{16})")
+DATA = "data"
+Kind = Literal["train", "evaluation"]
+"""Which table a build belongs to; also the name of the folder in `data/`."""
+
+_FOLDER = re.compile(r"(?P<name>.+)-(?P<digest>[0-9a-f]{16})")
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One Parquet file of a build."""
+    """One Parquet file of a build. `columns` has the bytes that each column takes in it."""
 
     file: str
     rows: int
@@ -33,21 +39,39 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inputs: str
     annotations: int
     captions: int
+    columns: dict[str, int]
 
 
 class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The content of `build.json`. `rejected` counts the records that `--on-bad-record skip` left out."""
+    """The content of `build.json`: the parts of one archive or evaluation set.
+
+    `rejected` counts the records that `--on-bad-record skip` left out; `pictures` is False where only the annotations
+    are published.
+    """
 
     format: int
-    archive: str
+    kind: Kind
+    name: str
     digest: str
     rejected: int
+    pictures: bool
+    rights: Rights
     parts: list[Part]
 
     @property
     def folder(self) -> str:
         """Name of the build's folder."""
-        return f"{self.archive}-{self.digest}"
+        return f"{self.name}-{self.digest}"
+
+    @property
+    def path(self) -> str:
+        """Path of the build's folder in the dataset."""
+        return f"{DATA}/{self.kind}/{self.folder}"
+
+    @property
+    def holding(self) -> Holding:
+        """What the rights to it are checked by."""
+        return Holding(self.name, self.rights, self.pictures)
 
     @property
     def rows(self) -> int:
@@ -70,12 +94,12 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return sum(part.size_bytes for part in self.parts)
 
 
-def make_build(archive: str, parts: Sequence[Part], *, rejected: int) -> Build:
-    """Describe a finished build; its digest is that of its parts."""
+def make_build(name: str, parts: Sequence[Part], *, rejected: int, pictures: bool = True) -> Build:
+    """Describe the finished build of an archive; its digest is that of its parts."""
     content = hashlib.sha256(f"asam_datasets {FORMAT}\n".encode())
     for part in parts:
         content.update(f"{part.file} {part.sha256}\n".encode())
-    return Build(FORMAT, archive, content.hexdigest()[:16], rejected, list(parts))
+    return Build(FORMAT, "train", name, content.hexdigest()[:16], rejected, pictures, SA1B, list(parts))
 
 
 def encode_build(build: Build) -> bytes:
@@ -100,15 +124,17 @@ def decode_build(content: bytes, where: str) -> Build:
 
 
 def split_folder(name: str) -> tuple[str, str] | None:
-    """Split `sa_000000-0123456789abcdef` into archive and digest; None for other names."""
+    """Split `sa_000000-0123456789abcdef` into name and digest; None for other names."""
     match = _FOLDER.fullmatch(name)
-    return (match["archive"], match["digest"]) if match else None
+    return (match["name"], match["digest"]) if match else None
 
 
-def record_inputs(raw: RawRecord, caption: str | None) -> bytes:
-    """Digest of what makes one row: file name, JPEG, JSON, caption."""
+def record_inputs(raw: RawRecord, caption: str | None, *, pictures: bool = True) -> bytes:
+    """Digest of what makes one row: file name, JPEG, JSON, caption, and whether the picture is in it."""
     content = hashlib.sha256()
     texts = [raw.picture.rsplit("/", 1)[-1].encode(), raw.jpeg, raw.json]
+    if not pictures:
+        content.update(b"annotations only\n")
     if caption is not None:
         texts.append(caption.encode("utf-8", "surrogatepass"))
     for text in texts:

@@ -29,6 +29,7 @@ class PartTask:
     refs: tuple[RecordRef, ...]
     captions: tuple[str | None, ...]
     path: Path
+    pictures: bool = True
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class ChunkTask:
     captions: tuple[str | None, ...]
     path: Path
     skip: bool
+    pictures: bool = True
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def check_part(task: PartTask) -> list[tuple[int, Reject]]:
 
 def compare_part(task: PartTask) -> str:
     """The digest of what would go into the part; nothing is rendered."""
-    return part_inputs(record_inputs(raw, caption) for raw, caption in _raw_records(task))
+    records = _raw_records(task)
+    return part_inputs(record_inputs(raw, caption, pictures=task.pictures) for raw, caption in records)
 
 
 def build_part(task: PartTask) -> Part:
@@ -100,8 +103,8 @@ def build_part(task: PartTask) -> Part:
     def rows() -> Iterator[Row]:
         encoder = PngEncoder()
         for raw, caption in _raw_records(task):
-            inputs.append(record_inputs(raw, caption))
-            yield render(read_record(raw, caption), encoder)
+            inputs.append(record_inputs(raw, caption, pictures=task.pictures))
+            yield render(read_record(raw, caption), encoder, pictures=task.pictures)
             record_done()
 
     part = write_part(task.path, rows(), inputs=inputs)
@@ -121,7 +124,7 @@ def render_chunk(task: ChunkTask) -> tuple[list[Waiting], list[Reject]]:
     with open(task.path, "wb") as file:
         for raw, caption in zip(task.records, task.captions, strict=True):
             try:
-                row = render(read_record(raw, caption), encoder)
+                row = render(read_record(raw, caption), encoder, pictures=task.pictures)
             except RecordError as error:
                 if not task.skip:
                     raise
@@ -132,7 +135,7 @@ def render_chunk(task: ChunkTask) -> tuple[list[Waiting], list[Reject]]:
                 Waiting(
                     raw.image_id,
                     len(raw.jpeg) + len(raw.json),
-                    record_inputs(raw, caption),
+                    record_inputs(raw, caption, pictures=task.pictures),
                     task.path,
                     file.tell(),
                     len(content),

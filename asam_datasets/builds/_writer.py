@@ -55,10 +55,11 @@ def write_part(path: Path, rows: Iterable[Row], *, inputs: list[bytes]) -> Part:
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     count = annotations = captions = 0
+    footer: list[pq.FileMetaData] = []
     try:
         with open(temporary, "wb") as file:
             sink = _Hashing(file)
-            with _open_writer(sink) as writer:
+            with _open_writer(sink, footer) as writer:
                 for group in row_groups(rows):
                     writer.write_table(to_table(group), row_group_size=len(group))
                     count += len(group)
@@ -70,7 +71,16 @@ def write_part(path: Path, rows: Iterable[Row], *, inputs: list[bytes]) -> Part:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    return Part(path.name, count, size_bytes, sink.sha256.hexdigest(), part_inputs(inputs), annotations, captions)
+    return Part(
+        path.name,
+        count,
+        size_bytes,
+        sink.sha256.hexdigest(),
+        part_inputs(inputs),
+        annotations,
+        captions,
+        _column_bytes(footer[0]),
+    )
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -86,7 +96,17 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _open_writer(sink: _Hashing) -> pq.ParquetWriter:
+def _column_bytes(footer: pq.FileMetaData) -> dict[str, int]:
+    """Bytes of each column of the table in a file: what a reader of that column fetches."""
+    sizes = dict.fromkeys(arrow_schema().names, 0)
+    for number in range(footer.num_row_groups):
+        group = footer.row_group(number)
+        for column in (group.column(index) for index in range(group.num_columns)):
+            sizes[column.path_in_schema.split(".")[0]] += column.total_compressed_size
+    return sizes
+
+
+def _open_writer(sink: _Hashing, footer: list[pq.FileMetaData]) -> pq.ParquetWriter:
     schema = arrow_schema()
     plain = set(picture_columns())
     columns = _leaf_columns(schema)
@@ -102,6 +122,7 @@ def _open_writer(sink: _Hashing) -> pq.ParquetWriter:
         write_page_index=True,
         use_content_defined_chunking=True,
         version="2.6",
+        metadata_collector=footer,  # filled when it is closed
     )
 
 

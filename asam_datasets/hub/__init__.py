@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from asam_datasets.hub._access import Access as Access
+from asam_datasets.hub._access import Gate as Gate
+from asam_datasets.hub._access import Route as Route
 from asam_datasets.hub._card import count_bytes as count_bytes
+from asam_datasets.hub._card import render_licence as render_licence
+from asam_datasets.hub._client import HubClient as HubClient
 from asam_datasets.hub._local import FolderTarget as FolderTarget
+from asam_datasets.hub._published import Published as Published
+from asam_datasets.hub._published import PublishedFolder as PublishedFolder
+from asam_datasets.hub._published import PublishedRepository as PublishedRepository
+from asam_datasets.hub._published import visible_builds as visible_builds
 from asam_datasets.hub._release import Changes as Changes
 from asam_datasets.hub._release import Release as Release
-from asam_datasets.hub._release import make_release as make_release
+from asam_datasets.hub._release import ReleaseMaker as ReleaseMaker
 from asam_datasets.hub._remote import RepositoryTarget as RepositoryTarget
 from asam_datasets.hub._remote import default_cache as default_cache
 
 __all__ = [
+    "Access",
     "Changes",
     "FolderTarget",
+    "Gate",
+    "HubClient",
+    "Published",
+    "PublishedFolder",
+    "PublishedRepository",
     "Release",
+    "ReleaseMaker",
     "RepositoryTarget",
+    "Route",
     "count_bytes",
     "default_cache",
-    "make_release",
+    "render_licence",
+    "visible_builds",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from asam_datasets.builds import BUILD_FILE, Build, Built, encode_build
-from asam_datasets.hub._card import DATA_FOLDER, README, render_card
+from asam_datasets.hub._card import LICENSE, README, config_splits, render_card, render_licence
 from asam_datasets.sources import CaptionLine
 
 ORGANIZED_FOLDER = "organized"
@@ -24,45 +24,80 @@ class _ControlNetLine(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Release:
-    """The small files of the new version, by path in the repository, and all its builds."""
+    """The small files of the new version, by path in the repository, and all its builds.
+
+    `names` are the archives that this run has something to say about: those it built or removes.
+    """
 
     builds: Sequence[Build]
     files: Mapping[str, bytes]
+    names: frozenset[str]
 
     @property
-    def folders(self) -> set[str]:
-        """The build folders that are visible."""
-        return {build.folder for build in self.builds}
+    def paths(self) -> set[str]:
+        """The build folders that are visible, such as `data/train/sa_000000-0123456789abcdef`."""
+        return {build.path for build in self.builds}
+
+    @property
+    def configs(self) -> list[tuple[str, str]]:
+        """Name and split of every config."""
+        return config_splits(self.builds)
+
+    def without(self, files: Iterable[str]) -> list[str]:
+        """Those of some files in `organized/` that belong to archives of this run and are no longer in the release."""
+        return sorted(path for path in files if organized_archive(path) in self.names and path not in self.files)
 
 
 @dataclass
 class Changes:
-    """What a publish did: builds added, unchanged, and folders that are no longer visible."""
+    """What a publish did: folders of builds that are new, unchanged, and no longer there."""
 
     added: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     uploaded_files: int = 0
+    uploaded_bytes: int = 0
     commits: int = 0
 
 
-def make_release(
-    current: Iterable[Build], built: Sequence[Built], captions: Mapping[str, str], *, location: str, title: str
-) -> Release:
-    """The next version: the current builds, with those of this run in place of the same archives' old ones."""
-    builds = {build.archive: build for build in current}
-    builds.update((one.build.archive, one.build) for one in built)
-    ordered = [builds[name] for name in sorted(builds)]
-    files = {README: render_card(ordered, location=location, title=title).encode()}
-    files.update((f"{DATA_FOLDER}/{build.folder}/{BUILD_FILE}", encode_build(build)) for build in ordered)
-    for one in built:
-        files.update(organized_files(one, captions))
-    return Release(ordered, files)
+@dataclass(frozen=True)
+class ReleaseMaker:
+    """Makes the next version of a dataset out of what is visible now; asked again when somebody else published first.
+
+    Args:
+        built: the builds of this run.
+        removed: names of builds that are to vanish.
+        captions: caption by file name, for the files in `organized/`.
+        location: what `load_dataset` takes.
+        title: heading of the card.
+        gated: whether readers have to accept the terms first.
+    """
+
+    built: Sequence[Built]
+    removed: frozenset[str]
+    captions: Mapping[str, str]
+    location: str
+    title: str
+    gated: bool = False
+
+    def make(self, current: Iterable[Build]) -> Release:
+        """The current builds, without the removed ones, with those of this run in place of the same names' old ones."""
+        builds = {build.name: build for build in current if build.name not in self.removed}
+        builds.update((one.build.name, one.build) for one in self.built)
+        ordered = [builds[name] for name in sorted(builds)]
+        card = render_card(ordered, location=self.location, title=self.title, gated=self.gated)
+        licence = render_licence(build.holding for build in ordered)
+        files = {README: card.encode(), LICENSE: licence.encode()}
+        files.update((f"{build.path}/{BUILD_FILE}", encode_build(build)) for build in ordered)
+        for one in self.built:
+            files.update(organized_files(one, self.captions))
+        names = self.removed | {one.build.name for one in self.built}
+        return Release(ordered, files, frozenset(names))
 
 
 def organized_files(built: Built, captions: Mapping[str, str]) -> dict[str, bytes]:
     """ASAM's caption file and ControlNet list of one archive, in the order of the table; none without captions."""
-    archive = built.build.archive
+    archive = built.build.name
     lines: list[CaptionLine] = []
     pairs: list[_ControlNetLine] = []
     for image_id in built.ids.tolist():

@@ -1,30 +1,32 @@
 """A repository on the Hub as target.
 
-Data folders go up first, each under a name that no README knows. Then one commit, guarded by the head that this run
-saw, brings the README, every `build.json` and the deletions. A reader sees the whole old dataset or the whole new one.
-What is there already, by sha256 and size, is not sent again, and when nothing changed there is no commit.
+Order of things: private first, then the gate, the licence, the data under names that no README knows, and when all of
+it is verified one commit with README, every `build.json` and the deletions, guarded by the head that this run saw. Then
+the tag, and last of all the visibility. A reader sees the whole old dataset or the whole new one. What is there
+already, by sha256 and size, is not sent again, and when nothing changed there is no commit.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from asam_datasets.builds import BUILD_FILE, Build, Built, Known, decode_build, split_folder
-from asam_datasets.errors import AsamDatasetsError, HubError, TargetError
-from asam_datasets.hub._card import DATA_FOLDER, README, render_placeholder, visible_folders
-from asam_datasets.hub._local import staged
-from asam_datasets.hub._release import ORGANIZED_FOLDER, Changes, Release, organized_archive
+from asam_datasets.builds import DATA, Build, Built, Known, split_folder
+from asam_datasets.errors import HubError, TargetError
+from asam_datasets.hub._access import Access, Route
+from asam_datasets.hub._card import CURTAIN, LICENSE, README, render_curtain
+from asam_datasets.hub._client import KIND, ConflictError, FileInfo, HubClient, check_token
+from asam_datasets.hub._local import is_complete, staged
+from asam_datasets.hub._published import PublishedRepository, missing_parts, visible_builds
+from asam_datasets.hub._pull_request import find_pull_request, start_pull_request, submit_pull_request
+from asam_datasets.hub._release import ORGANIZED_FOLDER, Changes, Release, ReleaseMaker
 
-if TYPE_CHECKING:
-    from huggingface_hub import HfApi
-
-_KIND = "dataset"
+_MAIN = "main"
+_PULL_REQUESTS = "refs/pr/"
+_UPLOAD_BYTES = 4 * 2**30  # builds are collected until a commit is worth it; the Hub allows 128 commits an hour
+_CONFLICTS = 5
 
 
 class RepositoryTarget:
@@ -32,157 +34,157 @@ class RepositoryTarget:
 
     Args:
         repo_id: `namespace/name`.
-        cache: folder that keeps unfinished work and finished parts until they are visible on the Hub.
+        cache: folder that keeps unfinished work and finished parts until they are on the Hub.
+        route: branch, pull request and tag.
+        tell: gets a line whenever something is tried again or takes a while.
 
     Raises:
         TargetError: `repo_id` is not one, or there is no token.
     """
 
-    def __init__(self, repo_id: str, cache: Path) -> None:
-        from huggingface_hub import HfApi, get_token
-        from huggingface_hub.errors import HFValidationError
-        from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
-
-        try:
-            validate_repo_id(repo_id)
-            if repo_id.count("/") != 1:
-                raise HFValidationError("it has no namespace")
-        except HFValidationError as error:
-            raise TargetError(
-                f"expected namespace/name, such as xhk/ASAM-Datasets, found {repo_id!r}",
-                where="--repo-id",
-                hint="Your user name or organisation, a slash, and letters, digits, dots, dashes or underscores.",
-            ) from error
-        token = get_token()
-        if token is None or not token.isascii():
-            raise TargetError(
-                f"expected a token for the Hub, found {'none' if token is None else 'one with odd characters'}",
-                where=repo_id,
-                hint="Run `hf auth login`, or set HF_TOKEN to a token that may write.",
-            )
+    def __init__(
+        self, repo_id: str, cache: Path, route: Route | None = None, tell: Callable[[str], None] = lambda text: None
+    ) -> None:
+        self._client = HubClient(repo_id, tell)
+        check_token(repo_id)
         self.location = repo_id
         self.path = cache / repo_id.replace("/", "--")
         self.work = self.path / "work"
-        self.builds_folder = self.path / DATA_FOLDER
-        self._api: HfApi = HfApi()
-        self.url = f"{self._api.endpoint}/datasets/{repo_id}"
+        self.builds_folder = self.path / DATA / "train"
+        self.url = self._client.url
+        self.access: Access | None = None
+        self._route = route or Route()
+        self._revision = self._route.revision or _MAIN
         self._head: str | None = None
-        self._files: dict[str, Any] = {}
+        self._is_opened = False
+        self._files: dict[str, FileInfo] = {}
+        self._seen: list[Build] = []
+        self._readme: FileInfo | None = None
+        self._needs_branch = False
+        self._queue: list[Built] = []
         self._changes = Changes()
-        self.replaces_foreign_readme = False
+        self._request = Access(private=True)
+        self._licence = b""
+        self._me = ""
 
     def current(self) -> list[Build]:
-        """The builds that are visible now; also finds out whether this token may write.
+        """The builds that are visible now; also finds out whether this token may write, and sets `access`.
 
         Raises:
             HubError: the Hub cannot be reached, or the token is refused or may not write here.
+            TargetError: the tag is taken, or the dataset is not one of ours and names what is not there.
         """
         from huggingface_hub.errors import RepositoryNotFoundError
 
-        with self._explained():
-            self._check_permission()
-            try:
-                self._head = self._api.repo_info(self.location, repo_type=_KIND).sha
-            except RepositoryNotFoundError:
-                return []
-            self._list_files()
-            readme = self._read(README)
-        if readme is None:
-            return []
+        self._check_permission()
+        client = self._client
         try:
-            folders = visible_folders(readme.decode("utf-8", "replace"), f"{self.url}/{README}")
-        except TargetError:
-            self.replaces_foreign_readme = True  # the old release, say; git keeps it
-            return []
-        builds = []
-        for folder in folders:
-            path = f"{DATA_FOLDER}/{folder}/{BUILD_FILE}"
-            with self._explained():
-                content = self._read(path)
-            if content is None:
+            info = client.call("reading the repository", client.api.repo_info, self.location, repo_type=KIND)
+        except RepositoryNotFoundError:
+            if self._route.create_pr:
                 raise TargetError(
-                    f"expected {path}, which README.md names, found none",
+                    "expected a repository to open a pull request on, found none",
                     where=self.url,
-                    hint="The dataset was changed by hand; publish to a new repository.",
-                )
-            builds.append(decode_build(content, f"{self.url}/{path}"))
-        return builds
+                    hint="Check --repo-id; without --create-pr a new repository is made.",
+                ) from None
+            return []
+        gate = info.gated if info.gated in ("auto", "manual") else None
+        self.access = Access(bool(info.private), gate)
+        self._find_revision(str(info.sha))
+        self._check_tag()
+        self._see()
+        return self._seen
 
-    def known(self, archive: str, current: Sequence[Build]) -> list[Known]:
-        """Complete builds of an archive that need not be made again: on the Hub, or left by a run that was killed."""
-        known = [Known(build, None) for build in current if build.archive == archive and not self._missing_parts(build)]
-        return known + staged(self.builds_folder, archive)
+    def known(self, name: str, current: Sequence[Build]) -> list[Known]:
+        """Complete builds of a name that need not be made again: on the Hub, or left by a run that was killed."""
+        visible = [build for build in current if build.name == name and not missing_parts(build, self._files)]
 
-    def prepare(self) -> None:
-        """Nothing: what a killed run left on the Hub is named by no README, and used again."""
+        def complete(folder: Path, build: Build) -> bool:
+            return is_complete(folder, build) or not missing_parts(build, self._files)
+
+        left = staged(self.builds_folder, name, complete)
+        folders = {build.folder for build in visible}
+        return [Known(build, None) for build in visible] + [one for one in left if one.build.folder not in folders]
+
+    def prepare(self, request: Access, licence: str) -> None:
+        """Remember who shall see it and under which terms; the Hub hears of it before the first byte of data."""
+        self._request = request
+        self._licence = licence.encode()
 
     def add(self, built: Built) -> None:
         """Upload a build that this run made, as far as it is not there. Nothing refers to it yet.
 
+        Small builds are collected, so that many of them make few commits.
+
         Raises:
             HubError: refused, or not reached; what arrived stays, and the next run goes on from there.
         """
-        if built.folder is None:
-            return
-        missing = self._missing_parts(built.build)
-        if not missing:
-            return
-        with self._explained():
-            if self._head is None:
-                self._api.create_repo(self.location, repo_type=_KIND, private=True, exist_ok=True)
-                self._head = self._api.repo_info(self.location, repo_type=_KIND).sha
-            if README not in self._files and not self._changes.commits:
-                # Without a README, `load_dataset` takes whatever lies in `data/`; this one shows nothing yet.
-                self._commit_placeholder()
-            commit = self._api.upload_folder(
-                repo_id=self.location,
-                repo_type=_KIND,
-                folder_path=built.folder,
-                path_in_repo=f"{DATA_FOLDER}/{built.build.folder}",
-                allow_patterns=missing,
-                commit_message=f"Add the parts of {built.build.folder}",
-            )
-            self._head = commit.oid
-            self._changes.commits += 1
-            self._changes.uploaded_files += len(missing)
+        if built.folder is not None and missing_parts(built.build, self._files):
+            self._queue.append(built)
+            if sum(one.build.size_bytes for one in self._queue) >= _UPLOAD_BYTES:
+                self._upload()
 
-    def flip(self, release: Release, built: Sequence[Built]) -> Changes:
-        """Make the release visible in one commit, and forget the local copies.
+    def flip(self, maker: ReleaseMaker) -> tuple[Release, Changes]:
+        """Verify that everything is there, and make the release visible in one commit.
+
+        When somebody else published meanwhile, the release is made again on top of theirs.
 
         Raises:
-            HubError: refused, not reached, or somebody else committed meanwhile; nothing visible has changed then.
+            HubError: refused, not reached, or parts are missing on the Hub; nothing visible has changed then.
         """
-        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-
-        run = {one.build.archive for one in built}
-        changes = self._changes
-        stale = self._stale_folders(release)
-        additions = {path: content for path, content in release.files.items() if not self._is_there(path, content)}
-        gone = [
-            path
-            for path in self._files
-            if organized_archive(path) in run and path not in release.files and path.startswith(ORGANIZED_FOLDER)
-        ]
-        if additions or stale or gone:
-            # README last, so that a server which applies the list in order never names what is not there.
-            order = sorted(additions, key=lambda path: (path == README, path))
-            operations: list[Any] = [CommitOperationAdd(path, additions[path]) for path in order]
-            operations += [CommitOperationDelete(f"{DATA_FOLDER}/{name}/", is_folder=True) for name in stale]
-            operations += [CommitOperationDelete(path) for path in gone]
-            with self._explained():
-                self._api.create_commit(
-                    self.location,
-                    operations,
-                    repo_type=_KIND,
-                    commit_message=f"Show {', '.join(sorted(run))}",
-                    parent_commit=self._head,
-                )
-            changes.commits += 1
+        self._upload()
+        conflicts = 0
+        while True:
+            if self._files.get(README) != self._readme:
+                self._see()
+            release = maker.make(self._seen)
+            additions, gone = self._differences(release)
+            if not additions and not gone:
+                break
+            if not self._is_opened:
+                self._open()
+                continue
+            try:
+                self._commit_release(release, additions, gone)
+                break
+            except ConflictError:
+                conflicts += 1
+                if conflicts == _CONFLICTS:
+                    raise
+                self._client.tell("Somebody else changed the repository meanwhile; joining both")
+                self._refresh()
         shutil.rmtree(self.path, ignore_errors=True)
-        changes.added = sorted(one.build.folder for one in built if one.folder is not None)
-        changes.unchanged = sorted(release.folders - set(changes.added))
-        changes.removed = sorted(stale)
-        return changes
+        changes = self._changes
+        changes.added = sorted(one.build.path for one in maker.built if one.folder is not None)
+        changes.unchanged = sorted(release.paths - set(changes.added))
+        return release, changes
+
+    def finish(self, release: Release) -> None:
+        """What follows the flip: tag it, and show it to those whom it is for.
+
+        Raises:
+            HubError: refused, or not reached. The same command does what is left.
+        """
+        client = self._client
+        if self._route.tag is not None:
+            client.call(
+                "tagging",
+                client.api.create_tag,
+                self.location,
+                tag=self._route.tag,
+                revision=self._revision,
+                repo_type=KIND,
+                exist_ok=True,
+            )
+        if self._revision.startswith(_PULL_REQUESTS):
+            submit_pull_request(client, self._revision)
+        if self._request != self.access:
+            self._set_access(self._request)
+
+    @property
+    def revision(self) -> str:
+        """Where the release went: `main`, a branch, or `refs/pr/N`."""
+        return self._revision
 
     def clean(self) -> None:
         """Remove empty folders of the cache; finished parts wait there for the next run."""
@@ -190,27 +192,174 @@ class RepositoryTarget:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
-    def _commit_placeholder(self) -> None:
-        commit = self._api.upload_file(
-            path_or_fileobj=render_placeholder().encode(),
-            path_in_repo=README,
-            repo_id=self.location,
-            repo_type=_KIND,
-            commit_message="Show nothing until everything is there",
-        )
-        self._head = commit.oid
+    def _open(self) -> None:
+        """Before the first byte of data: the repository, who may see it, the branch, the licence."""
+        if self._is_opened:
+            return
+        client = self._client
+        if self.access is None:
+            client.call(
+                "creating the repository",
+                client.api.create_repo,
+                self.location,
+                repo_type=KIND,
+                private=True,
+                exist_ok=True,
+            )
+            self.access = Access(private=True)
+            self._needs_branch = self._revision != _MAIN
+        # The gate first, and privacy at once; being public comes last of all.
+        self._set_access(Access(self.access.private or self._request.private, self._request.gated))
+        if self._route.create_pr and self._revision == _MAIN:
+            self._revision = start_pull_request(client, self._me)
+        elif self._needs_branch:
+            make = client.api.create_branch
+            client.call("making the branch", make, self.location, branch=self._revision, repo_type=KIND, exist_ok=True)
+        for attempt in range(_CONFLICTS):
+            self._refresh()
+            first = {} if README in self._files else {CURTAIN: render_curtain().encode()}
+            first[LICENSE] = self._licence
+            first = {path: content for path, content in first.items() if not self._holds(path, content)}
+            try:
+                if first:
+                    self._commit("Say under which terms, and show nothing yet", first)
+                    self._refresh()
+                break
+            except ConflictError:
+                if attempt == _CONFLICTS - 1:
+                    raise
+        self._is_opened = True
+
+    def _upload(self) -> None:
+        """Send what was collected, in one go, and drop the local parts: the Hub has them now."""
+        if not self._queue:
+            return
+        self._open()
+        builds = [one.build for one in self._queue]
+        missing = {build.folder: missing_parts(build, self._files) for build in builds}
+        paths = [f"{folder}/{file}" for folder, files in missing.items() for file in files]
+        if paths:
+            client = self._client
+            names = ", ".join(sorted(missing))
+            client.call(
+                "uploading",
+                client.api.upload_folder,
+                repo_id=self.location,
+                repo_type=KIND,
+                revision=self._revision,
+                folder_path=self.builds_folder,
+                path_in_repo=f"{DATA}/train",
+                allow_patterns=paths,
+                commit_message=f"Add the parts of {names[:200]}",
+            )
+            self._changes.commits += 1
+            self._changes.uploaded_files += len(paths)
+            sizes = {f"{build.folder}/{part.file}": part.size_bytes for build in builds for part in build.parts}
+            self._changes.uploaded_bytes += sum(sizes[path] for path in paths)
+            self._refresh()
+        for one in self._queue:
+            if one.folder is not None and not missing_parts(one.build, self._files):
+                for part in one.build.parts:
+                    (one.folder / part.file).unlink(missing_ok=True)
+        self._queue.clear()
+
+    def _differences(self, release: Release) -> tuple[dict[str, bytes], list[str]]:
+        """What the flip has to write, README last, and what it has to delete; folders end with a slash."""
+        # Last, so that a server which applies the list in order never names what is not there.
+        order = sorted(release.files, key=lambda path: (path == README, path))
+        additions = {path: release.files[path] for path in order if not self._holds(path, release.files[path])}
+        organized = [path for path in self._files if path.startswith(f"{ORGANIZED_FOLDER}/")]
+        gone = [f"{path}/" for path in self._stale(release)] + release.without(organized)
+        return additions, gone + ([CURTAIN] if CURTAIN in self._files else [])
+
+    def _commit_release(self, release: Release, additions: dict[str, bytes], gone: list[str]) -> None:
+        for build in release.builds:
+            missing = missing_parts(build, self._files)
+            if missing:
+                raise HubError(
+                    f"expected {len(build.parts)} verified parts of {build.path}, found {len(missing)} missing or "
+                    f"different, such as {missing[0]}",
+                    where=self.url,
+                    hint="Nothing was shown. Run the same command again: it sends them again.",
+                )
+        names = ", ".join(sorted(release.names)) or "the dataset"
+        self._commit(f"Show {names[:200]}", additions, gone)
+        self._changes.removed = [path.rstrip("/") for path in gone if path.endswith("/")]
+
+    def _commit(self, message: str, additions: dict[str, bytes], deletions: Sequence[str] = ()) -> None:
+        assert self._head is not None  # noqa: S101 - `_refresh` has set it
+        self._head = self._client.commit(message, additions, deletions, revision=self._revision, parent=self._head)
         self._changes.commits += 1
 
+    def _stale(self, release: Release) -> list[str]:
+        """Build folders that go with this release: what was visible and is not, and leftovers of the same names.
+
+        Folders of other names that nothing shows may be another publisher's, at work right now; they stay.
+        """
+        folders = {"/".join(path.split("/")[:3]) for path in self._files if path.startswith(f"{DATA}/")}
+        before = {build.path for build in self._seen}
+        stale = []
+        for folder in sorted(folders - release.paths):
+            split = split_folder(folder.rsplit("/", 1)[-1])
+            if split is not None and folder.count("/") == 2 and (folder in before or split[0] in release.names):
+                stale.append(folder)
+        return stale
+
+    def _holds(self, path: str, content: bytes) -> bool:
+        return path in self._files and self._files[path].holds(content)
+
+    def _refresh(self) -> None:
+        self._head = self._client.head(self._revision)
+        self._files = self._client.list_files(self._head)
+
+    def _see(self) -> None:
+        """Read which builds the README shows, and remember that it was this README."""
+        self._readme = self._files.get(README)
+        if self._head is None:
+            return
+        try:
+            self._seen = visible_builds(PublishedRepository(self._client, self._head, self._files)) or []
+        except TargetError as error:
+            if error.where != f"{self.url}/{README}":
+                raise
+            self._seen = []  # somebody's README, the old release, say; git keeps it
+
+    def _find_revision(self, main: str) -> None:
+        """Head and files of the branch or pull request; of `main`, from which it will start, while there is none."""
+        from huggingface_hub.errors import RevisionNotFoundError
+
+        if self._route.create_pr:
+            self._revision = find_pull_request(self._client, self._me) or _MAIN
+        try:
+            self._head = main if self._revision == _MAIN else self._client.head(self._revision)
+        except RevisionNotFoundError:
+            self._head, self._needs_branch = main, True
+        self._files = self._client.list_files(self._head)
+
+    def _check_tag(self) -> None:
+        if self._route.tag is None:
+            return
+        client = self._client
+        refs = client.call("reading the tags", client.api.list_repo_refs, self.location, repo_type=KIND)
+        for tag in refs.tags:
+            if tag.name == self._route.tag and tag.target_commit != self._head:
+                raise TargetError(
+                    f"expected a new tag, found that {tag.name} names commit {tag.target_commit[:12]} already",
+                    where=self.url,
+                    hint="Choose another --tag; a tag that moves would change what others loaded by it.",
+                )
+
     def _check_permission(self) -> None:
-        me = self._api.whoami()
+        me = self._client.call("logging in", self._client.api.whoami)
+        self._me = str(me["name"])
         namespace = self.location.split("/")[0]
         mine = {me["name"], *(organisation["name"] for organisation in me.get("orgs", ()))}
         role = me.get("auth", {}).get("accessToken", {}).get("role", "write")
-        if namespace not in mine:
+        if namespace not in mine and not self._route.create_pr:
             raise HubError(
                 f"expected a token that may write to {namespace}, found one of {me['name']}",
                 where=self.url,
-                hint="Log in as its owner or as a member of the organisation: `hf auth login`.",
+                hint="Log in as its owner or as a member of the organisation (`hf auth login`), or use --create-pr.",
             )
         if role == "read":
             raise HubError(
@@ -219,75 +368,19 @@ class RepositoryTarget:
                 hint="Make a token with write permission in your settings on the Hub, then `hf auth login`.",
             )
 
-    def _list_files(self) -> None:
-        files = self._api.list_repo_tree(self.location, recursive=True, repo_type=_KIND, revision=self._head)
-        self._files = {entry.path: entry for entry in files if hasattr(entry, "blob_id")}
-
-    def _read(self, path: str) -> bytes | None:
-        if path not in self._files:
-            return None
-        local = self._api.hf_hub_download(self.location, path, repo_type=_KIND, revision=self._head)
-        return Path(local).read_bytes()
-
-    def _missing_parts(self, build: Build) -> list[str]:
-        missing = []
-        for part in build.parts:
-            entry = self._files.get(f"{DATA_FOLDER}/{build.folder}/{part.file}")
-            if entry is None or entry.lfs is None or (entry.size, entry.lfs.sha256) != (part.size_bytes, part.sha256):
-                missing.append(part.file)
-        return missing
-
-    def _is_there(self, path: str, content: bytes) -> bool:
-        entry = self._files.get(path)
-        if entry is None or entry.size != len(content):
-            return False
-        if entry.lfs is not None:
-            return bool(entry.lfs.sha256 == hashlib.sha256(content).hexdigest())
-        git = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
-        return bool(entry.blob_id == git.hexdigest())
-
-    def _stale_folders(self, release: Release) -> list[str]:
-        folders = {
-            path.split("/")[2] for path in self._files if path.startswith(f"{DATA_FOLDER}/") and path.count("/") > 2
-        }
-        return sorted(name for name in folders if split_folder(name) and name not in release.folders)
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what the client raises into one sentence. Its own message may hold signed URLs and stays out."""
-        from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
-
-        try:
-            yield
-        except AsamDatasetsError:
-            raise
-        except HfHubHTTPError as error:
-            raise self._refused(error.response.status_code, error.server_message or "") from error
-        except (LocalTokenNotFoundError, OfflineModeIsEnabled) as error:
-            raise HubError(str(error).splitlines()[0], where=self.url) from error
-        except Exception as error:
-            if not _is_transport(error):
-                raise
-            raise HubError(
-                f"expected an answer of the Hub, found none ({type(error).__name__})",
-                where=self._api.endpoint,
-                hint="Check the network, then run the same command again: it goes on where it stopped.",
-            ) from error
-
-    def _refused(self, status: int, message: str) -> HubError:
-        said = f": {message}" if message else ""
-        hints = {
-            401: "The token is wrong or has expired: `hf auth login`.",
-            403: "The token may not write here; use one of the owner with write permission.",
-            404: "Check --repo-id, and that the token may see the repository.",
-            412: "Somebody else changed the repository meanwhile; run the same command again.",
-            429: "Too many requests; wait some minutes, then run the same command again.",
-        }
-        return HubError(
-            f"expected the Hub to accept the request, found that it refused with status {status}{said}",
-            where=self.url,
-            hint=hints.get(status, "Run the same command again: it goes on where it stopped."),
-        )
+    def _set_access(self, access: Access) -> None:
+        """Change the settings that differ; one request."""
+        before = self.access or Access(private=True)
+        changed: dict[str, object] = {}
+        if access.private != before.private:
+            changed["private"] = access.private
+        if access.gated != before.gated:
+            changed["gated"] = access.gated or False
+        if changed:
+            client = self._client
+            update = client.api.update_repo_settings
+            client.call("setting who may see it", update, self.location, repo_type=KIND, **changed)
+        self.access = access
 
 
 def default_cache() -> Path:
@@ -296,9 +389,3 @@ def default_cache() -> Path:
     if named:
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "asam_datasets"
-
-
-def _is_transport(error: Exception) -> bool:
-    """Whether the network failed. requests, httpx and its fork name their bases alike."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"HTTPError", "RequestException", "TransportError", "ConnectionError", "TimeoutError"})

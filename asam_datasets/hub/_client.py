@@ -1,0 +1,325 @@
+"""One repository on the Hub, as the client library knows it: retries, refusals as one sentence, commits that land once.
+
+`huggingface_hub` retries downloads and uploads by itself, but not commits, settings, tags or listings of references,
+and it cannot tell whether a commit landed whose answer was lost. Here every call is retried where that may help, with a
+line that says so, and never without end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from asam_datasets.errors import AsamDatasetsError, HubError, TargetError
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+KIND = "dataset"
+WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""Pauses between attempts; after the last one the failure is told."""
+
+_FIRST_WAITS_S = WAITS_S[:2]  # while nothing has answered yet: most likely there is no network
+_MAX_RETRY_AFTER_S = 300.0
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+_Result = TypeVar("_Result")
+
+
+class ConflictError(HubError):
+    """Somebody else committed first."""
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A file of a dataset. `sha256` is None for small files on the Hub, which have a git blob id instead."""
+
+    size: int
+    sha256: str | None
+    blob_id: str | None = None
+
+    def holds(self, content: bytes) -> bool:
+        """Whether the file has exactly this content."""
+        if self.size != len(content):
+            return False
+        if self.sha256 is not None:
+            return self.sha256 == hashlib.sha256(content).hexdigest()
+        git = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
+        return self.blob_id == git.hexdigest()
+
+
+class HubClient:
+    """The calls that publishing needs, on one dataset repository.
+
+    Args:
+        repo_id: `namespace/name`.
+        tell: gets a line whenever something is tried again.
+
+    Raises:
+        TargetError: `repo_id` is not one.
+    """
+
+    def __init__(self, repo_id: str, tell: Callable[[str], None] = lambda text: None) -> None:
+        from huggingface_hub import HfApi
+
+        check_repo_id(repo_id)
+        self.repo_id = repo_id
+        self.tell = tell
+        self.api: HfApi = HfApi()
+        self.url = f"{self.api.endpoint}/datasets/{repo_id}"
+        self._answered = False
+
+    def call(self, what: str, function: Callable[..., _Result], *args: Any, **options: Any) -> _Result:
+        """Call the client library, and again where the failure may pass.
+
+        Args:
+            what: what is being done, for the line that tells of another try: `reading the repository`.
+
+        Raises:
+            HubError: refused, or not reached after the last try.
+        """
+        from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+
+        attempt = 0
+        while True:
+            try:
+                result = function(*args, **options)
+            except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError):
+                self._answered = True
+                raise
+            except Exception as error:  # noqa: BLE001 - `pause` raises what it does not know
+                self.pause(what, error, attempt)
+                attempt += 1
+            else:
+                self._answered = True
+                return result
+
+    def pause(self, what: str, error: Exception, attempt: int) -> None:
+        """Wait before another try, or give up.
+
+        Raises:
+            HubError: the failure will not pass, or this was the last try.
+        """
+        waits = WAITS_S if self._answered else _FIRST_WAITS_S
+        if attempt >= len(waits) or not _may_pass(error):
+            raise self.explain(error) from error
+        wait = max(waits[attempt], _retry_after(error))
+        self.tell(f"{what}: {_reason(error)}; trying again in {wait:.0f} s ({attempt + 1} of {len(waits)})")
+        time.sleep(wait)
+
+    def head(self, revision: str) -> str:
+        """The commit that a revision points to.
+
+        Raises:
+            RepositoryNotFoundError, RevisionNotFoundError: of the client library.
+            HubError: refused or not reached.
+        """
+        info = self.call("reading the repository", self.api.repo_info, self.repo_id, repo_type=KIND, revision=revision)
+        return str(info.sha)
+
+    def list_files(self, revision: str) -> dict[str, FileInfo]:
+        """All files of a revision by path."""
+
+        def listing() -> dict[str, FileInfo]:
+            tree = self.api.list_repo_tree(self.repo_id, recursive=True, repo_type=KIND, revision=revision)
+            files: list[Any] = [entry for entry in tree if hasattr(entry, "blob_id")]
+            return {
+                file.path: FileInfo(file.size, file.lfs.sha256 if file.lfs else None, file.blob_id) for file in files
+            }
+
+        return self.call("listing the files", listing)
+
+    def read(self, path: str, revision: str) -> bytes:
+        """The content of a small file."""
+
+        def download() -> bytes:
+            local = self.api.hf_hub_download(self.repo_id, path, repo_type=KIND, revision=revision)
+            with open(local, "rb") as file:
+                return file.read()
+
+        return self.call(f"reading {path}", download)
+
+    def commit(
+        self,
+        message: str,
+        additions: Mapping[str, bytes],
+        deletions: Sequence[str] = (),
+        *,
+        revision: str,
+        parent: str,
+    ) -> str:
+        """Make one commit on top of `parent`, exactly once, also when its answer is lost.
+
+        Args:
+            message: title of the commit.
+            additions: content by path, committed in this order.
+            deletions: paths; one that ends with a slash is a folder.
+            revision: branch or pull request.
+            parent: the commit that the revision has to point to.
+
+        Returns:
+            The id of the new commit.
+
+        Raises:
+            ConflictError: the revision points elsewhere, and not because of this commit.
+            HubError: refused, or not reached.
+        """
+        attempt = 0
+        while True:
+            try:
+                done = self.api.create_commit(
+                    self.repo_id,
+                    _operations(additions, deletions),
+                    commit_message=message,
+                    repo_type=KIND,
+                    revision=revision,
+                    parent_commit=parent,
+                )
+            except Exception as error:
+                moved = _status(error) in (404, 409, 412)
+                if not moved and not _may_pass(error):
+                    raise self.explain(error) from error
+                head = self.head(revision)
+                if head != parent:
+                    if self._holds(head, additions, deletions):
+                        return head  # it landed, and only the answer was lost
+                    raise ConflictError(
+                        "expected to be the only one to change the repository, found a commit of somebody else",
+                        where=self.url,
+                        hint="Run the same command again: it goes on from what is there now.",
+                    ) from error
+                if moved:
+                    raise self.explain(error) from error
+                self.pause("committing", error, attempt)
+                attempt += 1
+            else:
+                return str(done.oid)
+
+    def _holds(self, revision: str, additions: Mapping[str, bytes], deletions: Sequence[str]) -> bool:
+        files = self.list_files(revision)
+        there = all(path in files and files[path].holds(content) for path, content in additions.items())
+        return there and not any(
+            path.startswith(gone) if gone.endswith("/") else path == gone for gone in deletions for path in files
+        )
+
+    def explain(self, error: Exception) -> Exception:
+        """What the client raised as one sentence. Its own message may hold signed URLs and stays out."""
+        from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
+
+        if isinstance(error, AsamDatasetsError):
+            return error
+        if isinstance(error, HfHubHTTPError):
+            return self._refused(error.response.status_code, error.server_message or "")
+        if isinstance(error, (LocalTokenNotFoundError, OfflineModeIsEnabled)):
+            return HubError(str(error).splitlines()[0], where=self.url)
+        if _is_transport(error):
+            return HubError(
+                f"expected an answer of the Hub, found none ({type(error).__name__})",
+                where=self.api.endpoint,
+                hint="Check the network, then run the same command again: it goes on where it stopped.",
+            )
+        return error
+
+    def _refused(self, status: int, message: str) -> HubError:
+        said = f": {message}" if message else ""
+        hints = {
+            401: "The token is wrong or has expired: `hf auth login`, then run the same command again: it goes on.",
+            403: "The token may not write here; use one of the owner with write permission, or --create-pr.",
+            404: "Check --repo-id, and that the token may see the repository.",
+            409: "Somebody else changed the repository meanwhile; run the same command again.",
+            412: "Somebody else changed the repository meanwhile; run the same command again.",
+            429: "Too many requests; wait some minutes, then run the same command again.",
+        }
+        return HubError(
+            f"expected the Hub to accept the request, found that it refused with status {status}{said}",
+            where=self.url,
+            hint=hints.get(status, "Run the same command again: it goes on where it stopped."),
+        )
+
+
+def check_repo_id(repo_id: str) -> None:
+    """Check that it is `namespace/name`.
+
+    Raises:
+        TargetError: it is not.
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(repo_id)
+        if repo_id.count("/") != 1:
+            raise HFValidationError("it has no namespace")
+    except HFValidationError as error:
+        raise TargetError(
+            f"expected namespace/name, such as xhk/ASAM-Datasets, found {repo_id!r}",
+            where="--repo-id",
+            hint="Your user name or organisation, a slash, and letters, digits, dots, dashes or underscores.",
+        ) from error
+
+
+def check_token(repo_id: str) -> None:
+    """Check that there is a token.
+
+    Raises:
+        TargetError: there is none.
+    """
+    from huggingface_hub import get_token
+
+    token = get_token()
+    if token is None or not token.isascii():
+        raise TargetError(
+            f"expected a token for the Hub, found {'none' if token is None else 'one with odd characters'}",
+            where=repo_id,
+            hint="Run `hf auth login`, or set HF_TOKEN to a token that may write.",
+        )
+
+
+def _operations(additions: Mapping[str, bytes], deletions: Sequence[str]) -> list[Any]:
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    operations: list[Any] = [CommitOperationAdd(path, content) for path, content in additions.items()]
+    return operations + [CommitOperationDelete(path, is_folder=path.endswith("/")) for path in deletions]
+
+
+def _status(error: Exception) -> int | None:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return int(status) if status is not None else None
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same call may succeed a little later."""
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    if isinstance(error, (OfflineModeIsEnabled, AsamDatasetsError)):
+        return False
+    status = _status(error)
+    if status is not None:
+        return status in _TRANSIENT
+    return _is_transport(error) or _is_xet(error)
+
+
+def _reason(error: Exception) -> str:
+    status = _status(error)
+    return f"the Hub answered {status}" if status is not None else f"no answer ({type(error).__name__})"
+
+
+def _retry_after(error: Exception) -> float:
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    try:
+        return min(float(headers.get("Retry-After", 0)), _MAX_RETRY_AFTER_S)
+    except ValueError:  # a date
+        return 0.0
+
+
+def _is_transport(error: Exception) -> bool:
+    """Whether the network failed. requests, httpx and its fork name their bases alike."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"HTTPError", "RequestException", "TransportError", "ConnectionError", "TimeoutError"})
+
+
+def _is_xet(error: Exception) -> bool:
+    """Whether the Xet library gave up: it raises plain RuntimeErrors."""
+    return type(error) is RuntimeError and any(word in str(error).lower() for word in ("xet", "cas", "network"))

@@ -1,0 +1,126 @@
+"""A published dataset as a reader finds it: its files, and the builds that its README names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Protocol, cast
+
+from asam_datasets.builds import BUILD_FILE, Build, decode_build, file_sha256
+from asam_datasets.errors import TargetError
+from asam_datasets.hub._card import README, visible_folders
+from asam_datasets.hub._client import FileInfo, HubClient
+
+
+class Published(Protocol):
+    """What a folder and a repository have in common."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, for messages."""
+
+    def files(self) -> Mapping[str, FileInfo]:
+        """Size and, where it costs nothing, sha256 of every file by path."""
+
+    def sha256(self, path: str) -> str | None:
+        """The sha256 of a large file; None where nobody keeps it."""
+
+    def read(self, path: str) -> bytes | None:
+        """The content of a small file; None when there is none."""
+
+    def open(self, path: str) -> IO[bytes]:
+        """A large file, to be read here and there."""
+
+
+class PublishedFolder:
+    """A dataset in a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.url = str(path.resolve())
+
+    def files(self) -> dict[str, FileInfo]:
+        """Sizes by path; hidden files and folders are left out."""
+        found = sorted(path for path in self.path.rglob("*") if path.is_file())
+        names = {path.relative_to(self.path).as_posix(): path for path in found}
+        visible = {name: path for name, path in names.items() if not any(p.startswith(".") for p in name.split("/"))}
+        return {name: FileInfo(path.stat().st_size, None) for name, path in visible.items()}
+
+    def sha256(self, path: str) -> str:
+        """Reads the file."""
+        return file_sha256(self.path / path)
+
+    def read(self, path: str) -> bytes | None:
+        """The content of a file; None when there is none."""
+        return (self.path / path).read_bytes() if (self.path / path).is_file() else None
+
+    def open(self, path: str) -> IO[bytes]:
+        """Open a file."""
+        return open(self.path / path, "rb")
+
+
+class PublishedRepository:
+    """A dataset on the Hub, at one commit."""
+
+    def __init__(self, client: HubClient, commit: str, files: Mapping[str, FileInfo] | None = None) -> None:
+        self.client = client
+        self.commit = commit
+        self.url = client.url
+        self._files = files
+
+    def files(self) -> Mapping[str, FileInfo]:
+        """Asked for once: a commit does not change."""
+        if self._files is None:
+            self._files = self.client.list_files(self.commit)
+        return self._files
+
+    def sha256(self, path: str) -> str | None:
+        """What the Hub says."""
+        entry = self.files().get(path)
+        return entry.sha256 if entry else None
+
+    def read(self, path: str) -> bytes | None:
+        """The content of a file; None when there is none."""
+        return self.client.read(path, self.commit) if path in self.files() else None
+
+    def open(self, path: str) -> IO[bytes]:
+        """A file that fetches what is read of it."""
+        from huggingface_hub import HfFileSystem
+
+        location = f"datasets/{self.client.repo_id}@{self.commit}/{path}"
+        file: Any = self.client.call(f"opening {path}", HfFileSystem(skip_instance_cache=True).open, location, "rb")
+        return cast("IO[bytes]", file)
+
+
+def visible_builds(published: Published) -> list[Build] | None:
+    """The builds that the README names; None when there is no README.
+
+    Raises:
+        TargetError: the README is somebody else's, or names what is not there.
+    """
+    readme = published.read(README)
+    if readme is None:
+        return None
+    builds = []
+    for folder in visible_folders(readme.decode("utf-8", "replace"), f"{published.url}/{README}"):
+        path = f"{folder}/{BUILD_FILE}"
+        content = published.read(path)
+        if content is None:
+            raise TargetError(
+                f"expected {path}, which README.md names, found none",
+                where=published.url,
+                hint="The dataset was changed by hand; publish to a new place.",
+            )
+        builds.append(decode_build(content, f"{published.url}/{path}"))
+    return builds
+
+
+def missing_parts(build: Build, files: Mapping[str, FileInfo]) -> list[str]:
+    """Files of a build that are not there with the size and, where it is known, the sha256 of the manifest."""
+    missing = []
+    for part in build.parts:
+        entry = files.get(f"{build.path}/{part.file}")
+        is_local = entry is not None and entry.sha256 is None and entry.blob_id is None
+        if entry is None or entry.size != part.size_bytes or not (is_local or entry.sha256 == part.sha256):
+            missing.append(part.file)
+    return missing

@@ -1,0 +1,95 @@
+"""What a publish is told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asam_datasets.errors import SourceError, TargetError
+from asam_datasets.hub import Gate, Route
+from asam_datasets.publishing._plan import Plan
+from asam_datasets.sources import OnBadRecord
+
+
+@dataclass(frozen=True)
+class PublishOptions:
+    """What to publish and where. Exactly one of `out` and `repo_id` is set.
+
+    Args:
+        train: SA-1B archives: folders, tars, URLs.
+        captions: caption files.
+        out: folder that becomes (or is) the dataset.
+        repo_id: repository on the Hub, `namespace/name`.
+        remove: names of published archives that are taken away.
+        annotations_only: names of archives whose pictures are left out.
+        ids: file with the image ids to take.
+        parts: number of Parquet files per archive.
+        workers: processes.
+        on_bad_record: `raise` or `skip`.
+        rejects: where skipped records are listed.
+        private: True, False, or None for what the repository is (private if it is new).
+        gated: readers have to accept the terms: `auto` lets them in at once, `manual` after they were looked at.
+        accept_sa1b_terms: the publisher acknowledges the SA-1B terms.
+        route: branch, pull request, tag.
+
+    Raises:
+        SourceError, TargetError: options that do not go together.
+    """
+
+    train: Sequence[str] = ()
+    captions: Sequence[Path] = ()
+    out: Path | None = None
+    repo_id: str | None = None
+    remove: Sequence[str] = ()
+    annotations_only: Sequence[str] = ()
+    ids: Path | None = None
+    parts: int | None = None
+    workers: int | None = None
+    on_bad_record: OnBadRecord = "raise"
+    rejects: Path | None = None
+    private: bool | None = None
+    gated: Gate | None = None
+    accept_sa1b_terms: bool = False
+    route: Route = field(default_factory=Route)
+
+    def __post_init__(self) -> None:
+        if (self.out is None) == (self.repo_id is None):
+            raise TargetError("expected one of --out DIR and --repo-id NS/NAME", hint="Give exactly one of them.")
+        if not self.train and not self.remove:
+            raise SourceError("expected at least one --train SOURCE, found none")
+        for name, number in (("--parts", self.parts), ("--workers", self.workers)):
+            if number is not None and number < 1:
+                raise TargetError(f"expected {name} of at least 1, found {number}")
+        asked = self.private is not None or self.gated or self.route != Route()
+        if self.out is not None and asked:
+            raise TargetError(
+                "expected --private, --public, --gated, --revision, --create-pr and --tag with --repo-id only",
+                where="--out",
+                hint="A folder has none of these; leave them out.",
+            )
+        if self.route.create_pr and (self.route.revision or self.route.tag):
+            raise TargetError(
+                "expected --create-pr alone, found it with --revision or --tag",
+                hint="A pull request is its own revision; tag the dataset when it is merged.",
+            )
+
+
+@dataclass(frozen=True)
+class Listener:
+    """How a run is followed; the defaults keep silent.
+
+    `on_plan` gets the plan before anything is changed, and may raise to stop there. `on_records` gets the number of
+    records just finished.
+    """
+
+    on_stage: Callable[[str], None] = lambda text: None
+    on_plan: Callable[[Plan], None] = lambda plan: None
+    on_total: Callable[[int | None], None] = lambda rows: None
+    on_records: Callable[[int], None] = lambda count: None
+
+
+def default_workers() -> int:
+    """As many workers as this process may use cores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,59 @@
+"""The plan: what a publish would do, found out before it changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["new", "unchanged", "replaced", "kept", "removed", "read first"]
+
+
+@dataclass(frozen=True)
+class PlannedBuild:
+    """One line of the plan.
+
+    `to_build` tells whether records are rendered: not for what is unchanged, nor for what a killed run left finished.
+    `state` is `kept` for what is published and was not named in this run, and `read first` for a stream that replaces
+    what is published if it turns out to differ. `rows` and `files` are None for a stream, which was not read yet.
+    `size_bytes` is what there is to read for what is to be built, and what is published otherwise.
+    """
+
+    name: str
+    state: State
+    to_build: bool
+    source: str
+    rows: int | None
+    files: int | None
+    size_bytes: int | None
+    published: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a publish would do.
+
+    `transfer_bytes` is about what goes over the network at most: None when a stream is among the sources, 0 for a
+    folder. `public` tells whether everyone will see the dataset, `destructive` whether something published goes.
+    """
+
+    target: str
+    readers: str
+    public: bool
+    destructive: bool
+    configs: Sequence[str]
+    builds: Sequence[PlannedBuild]
+    transfer_bytes: int | None
+    missing_ids: Sequence[int]
+
+    @property
+    def rows(self) -> int | None:
+        """Records of this run's archives; None when a stream is among them."""
+        rows = [build.rows for build in self.builds if build.state not in ("kept", "removed")]
+        return None if None in rows else sum(row for row in rows if row is not None)
+
+    @property
+    def rows_to_build(self) -> int | None:
+        """Records that are rendered; None when a stream is among them."""
+        rows = [build.rows for build in self.builds if build.to_build]
+        return None if None in rows else sum(row for row in rows if row is not None)

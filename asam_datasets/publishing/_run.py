@@ -1,0 +1,184 @@
+"""The run: look, build, upload, flip, load back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from asam_datasets.builds import (
+    Built,
+    Survey,
+    Workers,
+    build_archive,
+    check_together,
+    missing_ids,
+    open_workers,
+    write_atomically,
+)
+from asam_datasets.errors import AsamDatasetsError, TargetError
+from asam_datasets.hub import (
+    Changes,
+    FolderTarget,
+    ReleaseMaker,
+    RepositoryTarget,
+    default_cache,
+    render_licence,
+)
+from asam_datasets.publishing._load_back import load_back
+from asam_datasets.publishing._lock import only_publisher
+from asam_datasets.publishing._look import Run, Target, look, make_plan
+from asam_datasets.publishing._options import Listener, PublishOptions, default_workers
+from asam_datasets.publishing._plan import Plan
+from asam_datasets.sources import Reject
+
+TITLE = "ASAM Datasets"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a publish did. `revision` is where it went on the Hub; None for a folder and for `main`."""
+
+    target: str
+    location: str
+    revision: str | None
+    configs: Sequence[str]
+    rows: int
+    annotations: int
+    captions: int
+    size_bytes: int
+    changes: Changes
+    missing_ids: Sequence[int]
+    rejected: int
+    rejects: str | None
+    seconds: float
+
+
+def plan(options: PublishOptions, listener: Listener | None = None) -> Plan:
+    """Look at everything and change nothing: what `publish` would do.
+
+    Raises:
+        AsamDatasetsError: what `publish` would stop at before it builds.
+    """
+    listener = listener or Listener()
+    with open_workers(options.workers or default_workers(), lambda count: None) as pool:
+        return make_plan(look(options, _make_target(options, listener), pool))
+
+
+def publish(options: PublishOptions, listener: Listener | None = None) -> Summary:
+    """Publish archives; see `PublishOptions`.
+
+    Raises:
+        AsamDatasetsError: see `asam_datasets.errors`. What was visible before is visible after; finished parts are
+            kept for the next run.
+    """
+    listener = listener or Listener()
+    started = time.monotonic()
+    target = _make_target(options, listener)
+    with only_publisher(target.url), _write_errors(target):
+        try:
+            listener.on_stage(f"Looking at {target.location} and {len(options.train)} archive(s)")
+            with open_workers(options.workers or default_workers(), listener.on_records) as pool:
+                run = look(options, target, pool)
+                planned = make_plan(run)
+                listener.on_plan(planned)
+                target.prepare(run.access, render_licence(run.holdings))
+                if planned.rows_to_build != 0:
+                    listener.on_total(planned.rows_to_build)
+                built = _build_all(run, pool)
+            missing = missing_ids(run.options.ids, [one.all_ids for one in built])
+            listener.on_stage(f"Making it visible: {target.url}")
+            rejects = _write_rejects(options, run.bad.rejects)
+            maker = ReleaseMaker(built, run.removed, run.captions, target.location, TITLE, bool(run.access.gated))
+            release, changes = target.flip(maker)
+            if isinstance(target, RepositoryTarget) and changes.commits:
+                listener.on_stage(f"Loading {len(release.configs)} configs back")
+                load_back(target.location, target.revision, release.configs, listener.on_stage)
+            target.finish(release)
+        finally:
+            target.clean()
+    return Summary(
+        target=target.url,
+        location=target.location,
+        revision=None if target.revision in (None, "main") else target.revision,
+        configs=[name for name, _ in release.configs],
+        rows=sum(build.rows for build in release.builds),
+        annotations=sum(build.annotations for build in release.builds),
+        captions=sum(build.captions for build in release.builds),
+        size_bytes=sum(build.size_bytes for build in release.builds),
+        changes=changes,
+        missing_ids=missing,
+        rejected=len(run.bad.rejects),
+        rejects=str(rejects) if rejects else None,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _build_all(run: Run, workers: Workers) -> list[Built]:
+    """Build one archive after the other, and hand each to the target as soon as nothing can be wrong with it."""
+    built: list[Built] = []
+    streams = any(one.rows is None for one in run.surveys)
+    for one in run.surveys:
+        built.append(run.unchanged.get(one.source.name) or _build(one, run, workers))
+        if not streams:
+            run.target.add(built[-1])
+    labels = [one.source.label for one in run.surveys]
+    check_together([(label, one.all_ids) for label, one in zip(labels, built, strict=True)], run.captions, run.bad)
+    if streams:  # whose ids, and with them the captions, are only now known to fit
+        for finished in built:
+            run.target.add(finished)
+    return built
+
+
+def _build(one: Survey, run: Run, workers: Workers) -> Built:
+    return build_archive(
+        one.source,
+        run.options,
+        target=run.target.builds_folder,
+        work=run.target.work,
+        known=run.target.known(one.source.name, run.current),
+        bad=run.bad,
+        workers=workers,
+    )
+
+
+def _make_target(options: PublishOptions, listener: Listener) -> Target:
+    if options.out is not None:
+        return FolderTarget(options.out)
+    return RepositoryTarget(options.repo_id or "", default_cache(), options.route, listener.on_stage)
+
+
+def _write_rejects(options: PublishOptions, rejects: Sequence[Reject]) -> Path | None:
+    """Write `rejects.jsonl` beside the dataset, or in the current folder when that is on the Hub."""
+    path = options.rejects or (options.out or Path()) / "rejects.jsonl"
+    if not rejects:
+        if options.out is not None and options.rejects is None:
+            path.unlink(missing_ok=True)  # of an earlier run over what has been repaired since
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Names in a tar need not be UTF-8; what is not becomes an escape.
+    lines = [
+        {name: value.encode("utf-8", "backslashreplace").decode() for name, value in reject._asdict().items()}
+        for reject in rejects
+    ]
+    write_atomically(path, msgspec.json.Encoder().encode_lines(lines))
+    return path
+
+
+@contextmanager
+def _write_errors(target: Target) -> Iterator[None]:
+    """A full disk, a missing permission: one sentence instead of a traceback."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, AsamDatasetsError):
+            raise
+        raise TargetError(
+            f"expected to be able to write, found: {error.strerror or error}",
+            where=str(error.filename or target.path),
+            hint="Make room or give permission, then run the same command again: finished parts are kept.",
+        ) from error

@@ -1,0 +1,85 @@
+"""Who may be shown what: the licence of each archive and evaluation set, and the rule for public datasets.
+
+Everything is private unless somebody says otherwise. To show a dataset to everyone, each of its sets must be allowed
+to be given on: `yes` is, `no` and `unknown` are not, and `gated` (SA-1B) is when its terms are acknowledged and the
+Hub asks every reader to accept them. A set that is published without its pictures is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from asam_datasets.errors import RightsError
+
+__all__ = ["SA1B", "Holding", "Redistributable", "Rights", "check_public", "needs_gate"]
+
+Redistributable = Literal["yes", "no", "unknown", "gated"]
+
+
+class Rights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The licence of a set and whether its pictures may be given on; `link` may be empty."""
+
+    licence: str
+    link: str
+    redistributable: Redistributable
+
+
+SA1B = Rights("SA-1B Dataset Research License", "https://ai.meta.com/datasets/segment-anything-downloads/", "gated")
+"""Meta's terms: research only, no identification of people, and who gets the pictures has to accept the same."""
+
+
+class Holding(NamedTuple):
+    """One set of a dataset, as far as rights go; `pictures` tells whether its pictures are in it."""
+
+    name: str
+    rights: Rights
+    pictures: bool
+
+
+def needs_gate(holdings: Iterable[Holding]) -> bool:
+    """Whether one of the sets may be shown only to readers who accept its terms."""
+    return any(holding.pictures and holding.rights.redistributable == "gated" for holding in holdings)
+
+
+def check_public(holdings: Iterable[Holding], *, terms_accepted: bool) -> None:
+    """Check that everyone may be shown these sets.
+
+    Args:
+        holdings: all sets that the dataset will consist of.
+        terms_accepted: whether the publisher acknowledged SA-1B's terms; its sets then go behind a gate.
+
+    Raises:
+        RightsError: names each set that is in the way, and the ways out.
+    """
+    refused = [
+        holding
+        for holding in holdings
+        if holding.pictures
+        and holding.rights.redistributable != "yes"
+        and not (holding.rights.redistributable == "gated" and terms_accepted)
+    ]
+    if not refused:
+        return
+    names = ", ".join(f"{one.name} ({_why(one.rights)})" for one in refused)
+    ways = [
+        "publish privately (--private)",
+        "leave them out (--remove NAME where they are published already)",
+        f"or publish their masks without the pictures (--annotations-only {' '.join(one.name for one in refused)})",
+    ]
+    if any(one.rights.redistributable == "gated" for one in refused):
+        ways.insert(0, "acknowledge SA-1B's terms (--accept-sa1b-terms), which puts the dataset behind a gate")
+    raise RightsError(
+        f"expected sets that everyone may be shown, found {len(refused)} that may not: {names}",
+        hint=f"Ways out: {'; '.join(ways)}.",
+    )
+
+
+def _why(rights: Rights) -> str:
+    return {
+        "gated": f"{rights.licence}: only to readers who accept its terms",
+        "no": f"{rights.licence}: its pictures may not be given on",
+        "unknown": f"{rights.licence}: nobody knows whether its pictures may be given on, which counts as no",
+    }[rights.redistributable]
