@@ -11,9 +11,10 @@ import msgspec
 from tqdm import tqdm
 
 from asam_datasets.demo import DemoArchive
-from asam_datasets.errors import AsamDatasetsError, TargetError
+from asam_datasets.errors import AsamDatasetsError, TargetError, printable
 from asam_datasets.hub import count_bytes
 from asam_datasets.publish import Listener, Plan, Summary
+from asam_datasets.verification import Report
 
 _SHOWN_IDS = 10
 
@@ -68,6 +69,24 @@ class Terminal:
         print("Load it:")
         arguments = f'"{summary.location}", split="train"{revision}'
         print(f"  from datasets import load_dataset; dataset = load_dataset({arguments})")
+
+    def report(self, report: Report) -> None:
+        """Print what a verification found."""
+        if self._as_json:
+            self._json(report._asdict())
+            return
+        print(f"Verified {report.target}" + (f" at {report.revision}" if report.revision else ""))
+        print(
+            f"  {report.builds:,} builds, {report.parts:,} parts, {report.rows:,} rows, "
+            f"{count_bytes(report.size_bytes)}, in {report.seconds:.1f} s"
+        )
+        if report.deep:
+            print(f"  looked at {report.records:,} records with {report.masks:,} masks")
+        for note in report.notes:
+            print(f"  note: {printable(note)}")
+        for finding in report.findings:
+            print(f"  WRONG {printable(finding.where)}: {printable(finding.problem)}")
+        print(f"{len(report.findings):,} findings" if report.findings else "Everything is as it should be.")
 
     def demo(self, demo: DemoArchive) -> None:
         """Print what was drawn, and the next command."""

@@ -20,9 +20,10 @@ from asam_datasets._terminal import Terminal
 from asam_datasets.demo import write_demo
 from asam_datasets.errors import AsamDatasetsError
 from asam_datasets.hub import Route
-from asam_datasets.publish import PublishOptions
+from asam_datasets.publish import PublishOptions, default_workers
 from asam_datasets.publish import plan as make_plan
 from asam_datasets.publish import publish as run_publish
+from asam_datasets.verification import verify
 
 # typer reads the annotations at run time, on Python 3.10 too: no `X | None` in them.
 # ruff: noqa: UP045
@@ -147,6 +148,34 @@ def publish_command(
             terminal.summary(run_publish(options, terminal.listener()))
     finally:
         terminal.close()
+
+
+@app.command("verify", epilog="Example: asam-datasets verify xhk/ASAM-Datasets --deep")
+def verify_command(
+    dataset: Annotated[str, typer.Argument(help="A folder, or a repository on the Hub.")],
+    deep: Annotated[bool, typer.Option("--deep", help="Look at every record: pictures, masks, numbers.")] = False,
+    revision: Annotated[Optional[str], typer.Option(help="Branch, tag, commit or refs/pr/N on the Hub.")] = None,
+    workers: Annotated[Optional[int], typer.Option(help="Processes; as many as cores if not given.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Check a published dataset against its manifests; exit code 1 when something is not as it should be."""
+    terminal = Terminal(as_json=as_json)
+    listener = terminal.listener()
+    try:
+        report = verify(
+            dataset,
+            revision=revision,
+            deep=deep,
+            workers=workers or default_workers(),
+            on_total=listener.on_total,
+            on_records=listener.on_records,
+            tell=listener.on_stage,
+        )
+    finally:
+        terminal.close()
+    terminal.report(report)
+    if not report.is_good:
+        raise typer.Exit(1)
 
 
 @app.command("demo", epilog="Example: asam-datasets demo demo-data")

@@ -5,13 +5,19 @@ from __future__ import annotations
 from asam_datasets.hub._access import Access as Access
 from asam_datasets.hub._access import Gate as Gate
 from asam_datasets.hub._access import Route as Route
+from asam_datasets.hub._card import CURTAIN as CURTAIN
+from asam_datasets.hub._card import README as README
 from asam_datasets.hub._card import count_bytes as count_bytes
+from asam_datasets.hub._card import front_matter as front_matter
 from asam_datasets.hub._card import render_licence as render_licence
+from asam_datasets.hub._client import FileInfo as FileInfo
 from asam_datasets.hub._client import HubClient as HubClient
 from asam_datasets.hub._local import FolderTarget as FolderTarget
+from asam_datasets.hub._published import Location as Location
 from asam_datasets.hub._published import Published as Published
 from asam_datasets.hub._published import PublishedFolder as PublishedFolder
 from asam_datasets.hub._published import PublishedRepository as PublishedRepository
+from asam_datasets.hub._published import open_location as open_location
 from asam_datasets.hub._published import visible_builds as visible_builds
 from asam_datasets.hub._release import Changes as Changes
 from asam_datasets.hub._release import Release as Release
@@ -20,11 +26,15 @@ from asam_datasets.hub._remote import RepositoryTarget as RepositoryTarget
 from asam_datasets.hub._remote import default_cache as default_cache
 
 __all__ = [
+    "CURTAIN",
+    "README",
     "Access",
     "Changes",
+    "FileInfo",
     "FolderTarget",
     "Gate",
     "HubClient",
+    "Location",
     "Published",
     "PublishedFolder",
     "PublishedRepository",
@@ -34,6 +44,8 @@ __all__ = [
     "Route",
     "count_bytes",
     "default_cache",
+    "front_matter",
+    "open_location",
     "render_licence",
     "visible_builds",
 ]

@@ -103,9 +103,8 @@ def visible_folders(readme: str, where: str) -> list[str]:
     Raises:
         TargetError: it is not the README of a dataset of ours.
     """
-    match = _FRONT_MATTER.match(readme)
     try:
-        front: Any = yaml.safe_load(match[1]) if match else {}
+        front = front_matter(readme)
         entries = [entry for config in front["configs"] for entry in config["data_files"]]
         patterns = dict.fromkeys(str(pattern) for entry in entries for pattern in entry["path"])
     except (yaml.YAMLError, KeyError, TypeError):
@@ -117,6 +116,16 @@ def visible_folders(readme: str, where: str) -> list[str]:
             raise _foreign(where, f"a config that shows {pattern!r}")
         folders.append(str(path.parent))
     return folders
+
+
+def front_matter(readme: str) -> Any:
+    """The YAML at the head of a README; an empty object when there is none.
+
+    Raises:
+        yaml.YAMLError: it is not YAML.
+    """
+    match = _FRONT_MATTER.match(readme)
+    return yaml.safe_load(match[1]) if match else {}
 
 
 def count_bytes(size_bytes: int) -> str:

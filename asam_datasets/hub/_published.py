@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, NamedTuple, Protocol, cast
 
 from asam_datasets.builds import BUILD_FILE, Build, decode_build, file_sha256
 from asam_datasets.errors import TargetError
 from asam_datasets.hub._card import README, visible_folders
 from asam_datasets.hub._client import FileInfo, HubClient
+
+
+class Location(NamedTuple):
+    """A published dataset as a worker process can be told of it; `commit` is None for a folder."""
+
+    place: str
+    commit: str | None
+
+
+def open_location(location: Location) -> Published:
+    """Open a dataset in another process."""
+    if location.commit is None:
+        return PublishedFolder(Path(location.place))
+    return PublishedRepository(HubClient(location.place), location.commit)
 
 
 class Published(Protocol):
@@ -18,6 +32,10 @@ class Published(Protocol):
     @property
     def url(self) -> str:
         """Where it is, for messages."""
+
+    @property
+    def location(self) -> Location:
+        """How another process finds it."""
 
     def files(self) -> Mapping[str, FileInfo]:
         """Size and, where it costs nothing, sha256 of every file by path."""
@@ -38,6 +56,7 @@ class PublishedFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.url = str(path.resolve())
+        self.location = Location(str(path), None)
 
     def files(self) -> dict[str, FileInfo]:
         """Sizes by path; hidden files and folders are left out."""
@@ -66,6 +85,7 @@ class PublishedRepository:
         self.client = client
         self.commit = commit
         self.url = client.url
+        self.location = Location(client.repo_id, commit)
         self._files = files
 
     def files(self) -> Mapping[str, FileInfo]:

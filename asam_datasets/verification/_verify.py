@@ -1,0 +1,166 @@
+"""The verification: README, manifests and files; with `deep`, every record as well."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from asam_datasets.builds import DATA, Build, make_build, open_workers, split_folder
+from asam_datasets.errors import TargetError
+from asam_datasets.hub import (
+    CURTAIN,
+    README,
+    FileInfo,
+    HubClient,
+    Published,
+    PublishedFolder,
+    PublishedRepository,
+    front_matter,
+    visible_builds,
+)
+from asam_datasets.verification._records import PartCheck, check_part
+from asam_datasets.verification._report import Finding, Report
+
+
+def verify(
+    dataset: str,
+    *,
+    revision: str | None = None,
+    deep: bool = False,
+    workers: int = 1,
+    on_total: Callable[[int | None], None] = lambda rows: None,
+    on_records: Callable[[int], None] = lambda count: None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Verify a published dataset: each part's size and sha256 against its manifest, the manifests against README.
+
+    Args:
+        dataset: a folder, or a repository id `namespace/name` on the Hub.
+        revision: branch, tag, commit or `refs/pr/N` on the Hub.
+        deep: also read every record: pictures decode, masks equal their annotations (pixels, area, inclusive box,
+            size), the conditioning image is the painting of the masks, rows and columns are those of the manifest.
+        workers: processes that look at records.
+        on_total: gets the number of records that will be looked at.
+        on_records: gets the number of records just looked at.
+        tell: gets a line when something is tried again.
+
+    Raises:
+        TargetError: there is no dataset of asam_datasets.
+        HubError: the Hub refused, or was not reached.
+    """
+    started = time.monotonic()
+    published = open_published(dataset, revision, tell)
+    builds = visible_builds(published)
+    if builds is None:
+        raise TargetError(
+            "expected a dataset made by asam_datasets, found no README.md",
+            where=published.url,
+            hint="Check the name; publish it first.",
+        )
+    files = published.files()
+    findings = [*_check_card(published, builds), *_check_files(published, builds, files)]
+    broken = {finding.where for finding in findings}
+    records = masks = 0
+    if deep:
+        tasks = [
+            PartCheck(published.location, build, part)
+            for build in builds
+            for part in build.parts
+            if f"{build.path}/{part.file}" not in broken
+        ]
+        on_total(sum(task.part.rows for task in tasks))
+        with open_workers(workers, on_records) as pool:
+            for _, result in sorted(pool.run(check_part, tasks)):
+                records += result.records
+                masks += result.masks
+                findings += result.findings
+    return Report(
+        published.url,
+        revision,
+        deep,
+        len(builds),
+        sum(len(build.parts) for build in builds),
+        sum(build.rows for build in builds),
+        sum(build.size_bytes for build in builds),
+        records,
+        masks,
+        findings,
+        _leftovers(builds, files),
+        time.monotonic() - started,
+    )
+
+
+def open_published(
+    dataset: str, revision: str | None = None, tell: Callable[[str], None] = lambda text: None
+) -> Published:
+    """Find a dataset: a folder if there is one of that name, else a repository on the Hub.
+
+    Raises:
+        TargetError: it is neither.
+        HubError: the Hub refused, or was not reached.
+    """
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+    if Path(dataset).is_dir():
+        return PublishedFolder(Path(dataset))
+    try:
+        client = HubClient(dataset, tell)
+    except TargetError:
+        raise TargetError(
+            f"expected a folder or a repository id such as xhk/ASAM-Datasets, found {dataset!r}",
+            hint="Check the path.",
+        ) from None
+    try:
+        return PublishedRepository(client, client.head(revision or "main"))
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        what = "revision" if isinstance(error, RevisionNotFoundError) else "folder and no repository"
+        raise TargetError(
+            f"expected a dataset, found no such {what}",
+            where=client.url,
+            hint="Check the name, and that your token may see it (`hf auth login`).",
+        ) from None
+
+
+def _check_card(published: Published, builds: Sequence[Build]) -> Iterator[Finding]:
+    """The numbers that the card's YAML gives to readers."""
+    front = front_matter((published.read(README) or b"").decode("utf-8", "replace"))
+    rows = sum(build.rows for build in builds)
+    for info in front.get("dataset_info", ()):
+        for split in info["splits"]:
+            if info["config_name"] in ("train", "controlnet", "sam") and split["num_examples"] != rows:
+                yield Finding(
+                    f"{README}: dataset_info of {info['config_name']}",
+                    f"expected {rows} rows, as the manifests say, found {split['num_examples']}",
+                )
+    curtain = published.read(CURTAIN)
+    if curtain is not None and "configs" in (yaml.safe_load(curtain) or {}):
+        yield Finding(CURTAIN, "expected only README.md to say what is visible, found this file overruling it")
+
+
+def _check_files(published: Published, builds: Sequence[Build], files: Mapping[str, FileInfo]) -> Iterator[Finding]:
+    for build in builds:
+        made = make_build(build.name, build.parts, rejected=build.rejected, pictures=build.pictures)
+        if made.digest != build.digest:
+            yield Finding(build.path, f"expected the digest {made.digest} of its parts, found {build.digest}")
+        for part in build.parts:
+            path = f"{build.path}/{part.file}"
+            entry = files.get(path)
+            if entry is None:
+                yield Finding(path, "expected the part, found no such file")
+            elif entry.size != part.size_bytes:
+                yield Finding(path, f"expected {part.size_bytes} bytes, found {entry.size}")
+            elif (sha256 := published.sha256(path)) != part.sha256:
+                yield Finding(path, f"expected sha256 {part.sha256}, found {sha256}")
+
+
+def _leftovers(builds: Sequence[Build], files: Mapping[str, FileInfo]) -> list[str]:
+    folders = {"/".join(path.split("/")[:3]) for path in files if path.startswith(f"{DATA}/")}
+    unknown = sorted(folders - {build.path for build in builds})
+    return [
+        f"{folder} is named by nothing: an unfinished publish left it, or is at work"
+        for folder in unknown
+        if split_folder(folder.rsplit("/", 1)[-1]) is not None
+    ]
