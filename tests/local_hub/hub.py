@@ -79,6 +79,11 @@ class LocalHub:
         """Let in a token. One user may have several, with different roles."""
         self._state.accounts.add(token, User(name, role, tuple(orgs)))
 
+    def duplicate(self, repo_id: str, name: str) -> str:
+        """Copy a repository under another name of the same namespace, history and all; its new id."""
+        with self._state.lock:
+            return self._state.duplicate(repo_id, name).id
+
     # ------------------------------------------------------------------ what clients did
 
     @property

@@ -63,6 +63,7 @@ class Repository:
         self.owner = owner
         self.settings = settings
         self.created = now()
+        self.folder = folder
         self.objects = ObjectStore(folder)
         self.history: dict[str, Commit] = {}
         self.branches: dict[str, str] = {}

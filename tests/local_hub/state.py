@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import re
+import shutil
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +48,18 @@ class State:
         repository = Repository(namespace, name, owner.name, settings, folder)
         self.repositories[repository.id] = repository
         return repository
+
+    def duplicate(self, repo_id: str, name: str) -> Repository:
+        """A copy of a repository under another name."""
+        original = self.repositories[repo_id]
+        owner = User(original.owner, "write", ())
+        twin = self.create(original.namespace, name, owner, original.settings)
+        shutil.copytree(original.folder, twin.folder, dirs_exist_ok=True)
+        twin.history = dict(original.history)
+        for refs in ("branches", "tag_refs", "tag_messages", "pull_refs"):
+            setattr(twin, refs, dict(getattr(original, refs)))
+        twin.discussions = copy.deepcopy(original.discussions)
+        return twin
 
     def find(self, repo_id: str, user: User | None) -> Repository:
         """A repository that this user may see."""

@@ -121,15 +121,14 @@ class XetStore:
     def __init__(self, root: Path) -> None:
         self._pool = root / "pool"
         self._lanes = root / "lanes"
-        self._count = 0
         self._read: set[Path] = set()
         self._recipes: dict[str, Recipe] = {}
 
     def open_lane(self) -> Path:
         """A fresh folder for one token."""
         self.collect()
-        self._count += 1
-        lane = self._lanes / f"{self._count:04}"
+        count = len(list(self._lanes.iterdir())) if self._lanes.is_dir() else 0
+        lane = self._lanes / f"{count + 1:04}"
         lane.mkdir(parents=True)
         for part in self._SHARED:
             _link_files(self._pool / part, lane / "xet" / part, recursive=True)
