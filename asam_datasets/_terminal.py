@@ -29,7 +29,7 @@ class Terminal:
 
     def listener(self) -> Listener:
         """A listener that shows stages, the plan, and a progress bar with pictures/s and time left."""
-        return Listener(self._stage, self._confirm, self._total, self._records)
+        return Listener(self.talk, self._confirm, self._total, self._records)
 
     def close(self) -> None:
         """End the progress bar."""
@@ -105,6 +105,11 @@ class Terminal:
         if error.hint:
             print(f"hint: {error.hint}", file=sys.stderr)
 
+    def talk(self, text: str) -> None:
+        """Print a line beside the results."""
+        self.close()
+        print(printable(text), file=sys.stderr)
+
     def _confirm(self, plan: Plan) -> None:
         """Show the plan, and ask where somebody is there to answer.
 
@@ -127,10 +132,6 @@ class Terminal:
                 where=plan.target,
                 hint="Look at the plan above, then run the same command with --yes. Nothing was changed.",
             )
-
-    def _stage(self, text: str) -> None:
-        self.close()
-        print(text, file=sys.stderr)
 
     def _total(self, rows: int | None) -> None:
         people = sys.stderr.isatty()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,11 +19,12 @@ from typer.core import TyperCommand
 from asam_datasets import __version__
 from asam_datasets._terminal import Terminal
 from asam_datasets.demo import write_demo
-from asam_datasets.errors import AsamDatasetsError
+from asam_datasets.errors import AsamDatasetsError, HubError
 from asam_datasets.hub import Route
 from asam_datasets.publish import PublishOptions, default_workers
 from asam_datasets.publish import plan as make_plan
 from asam_datasets.publish import publish as run_publish
+from asam_datasets.sources import without_secrets
 from asam_datasets.verification import verify
 
 # typer reads the annotations at run time, on Python 3.10 too: no `X | None` in them.
@@ -203,7 +205,11 @@ def main(args: Optional[Sequence[str]] = None) -> None:
     except AsamDatasetsError as error:
         if os.environ.get(TRACEBACK):
             raise
-        Terminal(as_json=False).failure(error)
+        terminal = Terminal(as_json=False)
+        terminal.failure(error)
+        if isinstance(error, HubError) and arguments[:1] == ["publish"]:
+            command = ["python", "-m", "asam_datasets.publish", *map(without_secrets, arguments[1:])]
+            terminal.talk(f"continue: {shlex.join(command)}")
         sys.exit(1)
     except KeyboardInterrupt:
         print("stopped; finished parts are kept, the same command goes on from there", file=sys.stderr)

@@ -172,7 +172,7 @@ class RepositoryTarget:
                 client.api.create_tag,
                 self.location,
                 tag=self._route.tag,
-                revision=self._revision,
+                revision=self._head,
                 repo_type=KIND,
                 exist_ok=True,
             )

@@ -25,7 +25,8 @@ from asam_datasets.sources._sa1b import Record as Record
 from asam_datasets.sources._sa1b import read_record as read_record
 from asam_datasets.sources._sa1b import to_sa1b_json as to_sa1b_json
 from asam_datasets.sources._stream import StreamSource as StreamSource
-from asam_datasets.sources._stream import is_compressed, without_secrets
+from asam_datasets.sources._stream import is_compressed
+from asam_datasets.sources._stream import without_secrets as without_secrets
 from asam_datasets.sources._tar import TarSource as TarSource
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "read_record",
     "select",
     "to_sa1b_json",
+    "without_secrets",
 ]
 
 IndexedSource = FolderSource | TarSource
