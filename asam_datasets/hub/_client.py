@@ -80,13 +80,29 @@ class HubClient:
         Raises:
             HubError: refused, or not reached after the last try.
         """
-        from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+        from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+        try:
+            return self.ask(what, function, *args, **options)
+        except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+            raise self.explain(error) from error
+
+    def ask(self, what: str, function: Callable[..., _Result], *args: Any, **options: Any) -> _Result:
+        """As `call`, where the repository or the revision may not be there.
+
+        Raises:
+            RepositoryNotFoundError, RevisionNotFoundError: of the client library.
+            HubError: refused, or not reached after the last try.
+        """
+        from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
         attempt = 0
         while True:
             try:
                 result = function(*args, **options)
-            except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError):
+            except GatedRepoError as error:  # a kind of RepositoryNotFoundError
+                raise self.explain(error) from error
+            except (RepositoryNotFoundError, RevisionNotFoundError):
                 self._answered = True
                 raise
             except Exception as error:  # noqa: BLE001 - `pause` raises what it does not know
@@ -116,7 +132,7 @@ class HubClient:
             RepositoryNotFoundError, RevisionNotFoundError: of the client library.
             HubError: refused or not reached.
         """
-        info = self.call("reading the repository", self.api.repo_info, self.repo_id, repo_type=KIND, revision=revision)
+        info = self.ask("reading the repository", self.api.repo_info, self.repo_id, repo_type=KIND, revision=revision)
         return str(info.sha)
 
     def list_files(self, revision: str) -> dict[str, FileInfo]:
@@ -206,10 +222,21 @@ class HubClient:
 
     def explain(self, error: Exception) -> Exception:
         """What the client raised as one sentence. Its own message may hold signed URLs and stays out."""
-        from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
+        from huggingface_hub.errors import (
+            GatedRepoError,
+            HfHubHTTPError,
+            LocalTokenNotFoundError,
+            OfflineModeIsEnabled,
+        )
 
         if isinstance(error, AsamDatasetsError):
             return error
+        if isinstance(error, GatedRepoError):
+            return HubError(
+                "expected a token that got through the gate of the dataset, found one that did not",
+                where=self.url,
+                hint="Accept the terms on its page, then run the same command again.",
+            )
         if isinstance(error, HfHubHTTPError):
             return self._refused(error.response.status_code, error.server_message or "")
         if isinstance(error, (LocalTokenNotFoundError, OfflineModeIsEnabled)):

@@ -79,7 +79,7 @@ class RepositoryTarget:
         self._check_permission()
         client = self._client
         try:
-            info = client.call("reading the repository", client.api.repo_info, self.location, repo_type=KIND)
+            info = client.ask("reading the repository", client.api.repo_info, self.location, repo_type=KIND)
         except RepositoryNotFoundError:
             if self._route.create_pr:
                 raise TargetError(

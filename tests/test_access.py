@@ -1,0 +1,314 @@
+"""Who may see what: private by default, the gate before the first byte, licences, branches, tags, pull requests."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import Run
+from datasets import load_dataset
+from local_hub import LocalHub
+from local_hub.model import Request
+
+from asam_datasets.builds import Build, Part
+from asam_datasets.demo import DemoArchive, write_demo
+from asam_datasets.errors import RightsError
+from asam_datasets.hub import Access
+from asam_datasets.hub._card import front_matter, render_card
+from asam_datasets.rights import SA1B, Holding, Rights, check_public, needs_gate
+
+REPO = "xhk/ASAM-Datasets"
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> DemoArchive:
+    return write_demo(tmp_path_factory.mktemp("small"), pictures=3, height=200, width=240)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[LocalHub]:
+    with LocalHub(tmp_path / "hub") as hub:
+        yield hub
+        assert hub.errors == []
+
+
+@pytest.fixture
+def env(hub: LocalHub, tmp_path: Path) -> dict[str, str]:
+    return {**hub.environment(tmp_path / "home"), "ASAM_DATASETS_CACHE": str(tmp_path / "cache")}
+
+
+def first_upload(log: list[Request]) -> int:
+    return next(n for n, request in enumerate(log) if "xet-write-token" in request.path or "/lfs/" in request.path)
+
+
+def test_private_is_the_default_and_comes_before_the_data(
+    hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run
+) -> None:
+    ran = publish("--train", small.archive, "--repo-id", REPO, env=env)
+    assert ran.code == 0, ran.err
+    assert "private: only you" in ran.err
+    assert hub.settings(REPO) == {"private": True, "gated": False}
+
+
+def test_public_needs_the_terms_and_puts_the_gate_first(
+    hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run
+) -> None:
+    seen: list[tuple[str, object]] = []
+
+    def watch(request: Request) -> None:
+        if REPO in hub.repositories():
+            seen.append((request.path, hub.settings(REPO)))
+
+    refused = publish("--train", small.archive, "--repo-id", REPO, "--public", "--yes", env=env)
+    assert refused.code == 1
+    assert "sa_000000 (SA-1B Dataset Research License: only to readers who accept its terms)" in refused.err
+    for way in ("--accept-sa1b-terms", "--private", "--annotations-only sa_000000", "leave them out"):
+        assert way in refused.err
+    asked = publish("--train", small.archive, "--repo-id", REPO, "--public", "--accept-sa1b-terms", env=env)
+    assert asked.code == 1
+    assert "expected --yes to show it to everyone" in asked.err
+    assert hub.repositories() == []
+
+    hub.on_request = watch
+    ran = publish("--train", small.archive, "--repo-id", REPO, "--public", "--accept-sa1b-terms", "--yes", env=env)
+    hub.on_request = None
+    assert ran.code == 0, ran.err
+    assert hub.settings(REPO) == {"private": False, "gated": "auto"}
+    at = next(n for n, (path, _) in enumerate(seen) if "xet-write-token" in path)
+    assert all(
+        settings == {"private": True, "gated": "auto"} for path, settings in seen[at:] if "/settings" not in path
+    )
+    assert all(settings["private"] for _, settings in seen), "public comes last of all"  # type: ignore[index]
+    front = front_matter(hub.read_bytes(REPO, "README.md").decode())
+    assert "SA-1B" in front["extra_gated_prompt"]
+    assert len([kind for kind in front["extra_gated_fields"].values() if kind == "checkbox"]) == 2
+    assert "SA-1B Dataset Research License" in hub.read_bytes(REPO, "LICENSE.md").decode()
+    licence = next(n for n, request in enumerate(hub.log) if ("file", "LICENSE.md") in request.operations)
+    assert licence < first_upload(hub.log)
+
+
+def test_a_public_repository_without_a_gate_is_refused_too(
+    hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run, tmp_path: Path
+) -> None:
+    """Its owner said nothing about who may see it, and everyone may already."""
+    from huggingface_hub import HfApi
+
+    HfApi(endpoint=hub.url, token="hf_test").create_repo(REPO, repo_type="dataset", private=False)
+    ran = publish("--train", small.archive, "--repo-id", REPO, env=env)
+    assert ran.code == 1
+    assert "--private" in ran.err
+    made_private = publish("--train", small.archive, "--repo-id", REPO, "--private", env=env)
+    assert made_private.code == 0, made_private.err
+    assert hub.settings(REPO)["private"]
+    settings = next(n for n, request in enumerate(hub.log) if request.path.endswith("/settings"))
+    assert settings < first_upload(hub.log)
+
+
+def test_annotations_only_needs_no_gate(
+    hub: LocalHub,
+    env: dict[str, str],
+    small: DemoArchive,
+    publish: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    ran = publish("--train", small.archive, "--out", out, "--annotations-only", "sa_000000")
+    assert ran.code == 0, ran.err
+    rows = load_dataset(str(out), split="train", cache_dir=str(tmp_path / "cache-a"))
+    assert [row["image"] for row in rows] == [None, None, None]
+    assert all(row["conditioning_image"] is not None for row in rows)
+    assert sum(len(row["masks"]) for row in rows) == small.annotations
+    ran = publish(
+        "--train", small.archive, "--repo-id", REPO, "--annotations-only", "sa_000000", "--public", "--yes", env=env
+    )
+    assert ran.code == 0, ran.err
+    assert hub.settings(REPO) == {"private": False, "gated": False}
+    assert "annotations only" in hub.read_bytes(REPO, "LICENSE.md").decode()
+    # ... and with the pictures it is no longer allowed.
+    assert publish("--train", small.archive, "--repo-id", REPO, env=env).code == 1
+
+
+@pytest.mark.parametrize(
+    ("redistributable", "pictures", "terms", "allowed"),
+    [
+        ("yes", True, False, True),
+        ("no", True, True, False),
+        ("unknown", True, True, False),
+        ("no", False, False, True),
+        ("gated", True, False, False),
+        ("gated", True, True, True),
+        ("gated", False, False, True),
+    ],
+)
+def test_what_everyone_may_be_shown(redistributable: str, pictures: bool, terms: bool, allowed: bool) -> None:
+    held = [
+        Holding("fine", Rights("CC BY 4.0", "", "yes"), True),
+        Holding("camo", Rights("its own", "", redistributable), pictures),  # type: ignore[arg-type]
+    ]
+    if allowed:
+        check_public(held, terms_accepted=terms)
+        assert needs_gate(held) == (redistributable == "gated" and pictures)
+        return
+    with pytest.raises(RightsError) as raised:
+        check_public(held, terms_accepted=terms)
+    assert "camo (its own" in str(raised.value)
+    assert "fine" not in str(raised.value)
+    assert "--annotations-only camo" in raised.value.hint
+
+
+def test_a_branch_and_a_tag(hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run) -> None:
+    ran = publish("--train", small.archive, "--repo-id", REPO, "--revision", "next", "--tag", "v1.0", env=env)
+    assert ran.code == 0, ran.err
+    assert f'load_dataset("{REPO}", split="train", revision="next")' in ran.out
+    assert "README.md" not in hub.files(REPO)
+    assert "README.md" in hub.files(REPO, "next")
+    assert hub.tags(REPO) == {"v1.0": hub.branches(REPO)["next"]}
+    taken = publish("--train", small.archive, "--captions", small.captions, "--repo-id", REPO, "--tag", "v1.0", env=env)
+    assert taken.code == 1
+    assert "v1.0 names commit" in taken.err
+
+
+def test_a_pull_request_that_goes_on_in_the_same_one(
+    hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run
+) -> None:
+    """By somebody who may not write here; the first try dies at the flip."""
+    from local_hub import Fault
+
+    hub.add_user("hf_guest", "guest")
+    only = ("--annotations-only", "sa_000000")
+    opened = publish("--train", small.archive, "--repo-id", REPO, "--public", "--yes", *only, env=env)
+    assert opened.code == 0, opened.err
+    before = hub.commits(REPO)
+    guest = {**env, "HF_TOKEN": "hf_guest"}
+    base = ("--train", small.archive, "--captions", small.captions, "--repo-id", REPO, *only)
+    refused = publish(*base, env=guest)
+    assert refused.code == 1
+    assert "--create-pr" in refused.err
+    fault = hub.inject(Fault(r"/commit/refs/pr/1", "POST", "status", status=400, times=99, skip=1))
+    assert publish(*base, "--create-pr", env=guest).code == 1
+    assert fault.fired
+    hub.clear_faults()
+    ran = publish(*base, "--create-pr", env=guest)
+    assert ran.code == 0, ran.err
+    assert 'revision="refs/pr/1"' in ran.out
+    assert {number: request.status for number, request in hub.pull_requests(REPO).items()} == {1: "open"}
+    assert hub.commits(REPO) == before
+    assert b"3 captions" in hub.read_bytes(REPO, "README.md", "refs/pr/1")
+
+
+def test_behind_a_gate_a_stranger_is_told_so(
+    hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run
+) -> None:
+    hub.add_user("hf_guest", "guest")
+    base = ("--train", small.archive, "--repo-id", REPO, "--accept-sa1b-terms")
+    assert publish(*base, "--public", "--yes", env=env).code == 0
+    refused = publish(*base, "--create-pr", env={**env, "HF_TOKEN": "hf_guest"})
+    assert refused.code == 1
+    assert "Traceback" not in refused.err
+    assert "expected a token that got through the gate" in refused.err
+
+
+def test_removing_is_explicit_and_confirmed(
+    hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run, tmp_path: Path
+) -> None:
+    second = write_demo(tmp_path / "b", archive="sa_000001", pictures=2, first_id=50, height=200, width=240)
+    both = ("--train", small.archive, second.archive, "--captions", small.captions, "--repo-id", REPO)
+    assert publish(*both, env=env).code == 0
+    asked = publish("--repo-id", REPO, "--remove", "sa_000000", env=env)
+    assert asked.code == 1
+    assert re.search(r"sa_000000 +removed +3 ", asked.err), asked.err
+    assert "expected --yes to take away what is published" in asked.err
+    assert any("sa_000000" in path for path in hub.files(REPO))
+    ran = publish("--repo-id", REPO, "--remove", "sa_000000", "--yes", env=env)
+    assert ran.code == 0, ran.err
+    assert not any("sa_000000" in path for path in hub.files(REPO))
+    wrong = publish("--repo-id", REPO, "--remove", "sa_999999", "--yes", env=env)
+    assert wrong.code == 1
+    assert "expected one of sa_000001, found sa_999999" in wrong.err
+    everything = publish("--repo-id", REPO, "--remove", "sa_000001", "--yes", env=env)
+    assert everything.code == 1
+
+
+def test_the_same_in_a_folder(small: DemoArchive, publish: Run, tmp_path: Path) -> None:
+    second = write_demo(tmp_path / "b", archive="sa_000001", pictures=2, first_id=50, height=200, width=240)
+    out = tmp_path / "out"
+    assert publish("--train", small.archive, second.archive, "--out", out).code == 0
+    assert publish("--out", out, "--remove", "sa_000000").code == 1
+    assert publish("--out", out, "--remove", "sa_000000", "--yes").code == 0
+    assert [path.name.split("-")[0] for path in (out / "data/train").iterdir()] == ["sa_000001"]
+    for option in ("--public", "--create-pr", "--tag=v1"):
+        refused = publish("--train", small.archive, "--out", out, option)
+        assert refused.code == 1
+        assert "with --repo-id only" in refused.err
+
+
+def test_a_publish_that_changes_nothing_is_cheap(
+    hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run
+) -> None:
+    base = ("--train", small.archive, "--captions", small.captions, "--repo-id", REPO)
+    assert publish(*base, env=env).code == 0
+    hub.clear_log()
+    plan = json.loads(publish(*base, "--dry-run", "--json", env=env).out)["plan"]
+    assert [build["state"] for build in plan["builds"]] == ["unchanged"]
+    assert plan["transfer_bytes"] == 0
+    hub.clear_log()
+    ran = publish(*base, env=env)
+    assert ran.code == 0
+    assert len(hub.log) < 20
+    assert {request.method for request in hub.log} <= {"GET", "HEAD"}
+
+
+def test_fifty_archives_make_few_commits(hub: LocalHub, env: dict[str, str], publish: Run, tmp_path: Path) -> None:
+    archives = [
+        write_demo(tmp_path / f"{n}", archive=f"sa_{n:06d}", pictures=1, first_id=100 * n + 1, height=192, width=192)
+        for n in range(50)
+    ]
+    ran = publish("--train", *[one.archive for one in archives], "--repo-id", REPO, env=env)
+    assert ran.code == 0, ran.err
+    commits = [request for request in hub.log if request.operations]
+    print(f"{len(commits)} commits, {len(hub.log)} requests for 50 archives")
+    assert len(commits) == 3
+    assert len(hub.log) < 100
+    hub.clear_log()
+    assert publish("--train", *[one.archive for one in archives], "--repo-id", REPO, env=env).code == 0
+    assert not [request for request in hub.log if request.operations]
+
+
+def test_the_card_of_a_very_large_dataset_stays_small() -> None:
+    """1000 archives of 32 parts each: what SA-1B has."""
+    part = Part("part-000.parquet", 350, 350 * 10**6, "0" * 64, "0" * 64, 35000, 350, {"image": 10**8})
+    builds = [Build(2, "train", f"sa_{n:06d}", f"{n:016x}", 0, True, SA1B, [part] * 32) for n in range(1000)]
+    card = render_card(builds, location=REPO, title="ASAM Datasets", gated=True)
+    front = card.split("---\n")[1]
+    assert yaml.safe_load(front)["dataset_info"][0]["splits"][0]["num_examples"] == 1000 * 32 * 350
+    print(f"{len(front):,} bytes of YAML, {len(card):,} of card")
+    assert len(card.encode()) < 10**6
+
+
+def test_access_is_said_in_words() -> None:
+    assert str(Access(True)).startswith("private")
+    assert "gate" in str(Access(False, "manual"))
+    assert str(Access(False)) == "public: everyone"
+
+
+def test_the_token_is_nowhere(
+    hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run, tmp_path: Path
+) -> None:
+    secret = "hf_SecretSecretSecretSecret"
+    hub.add_user(secret, "xhk")
+    from local_hub import Fault
+
+    hub.inject(Fault(r"/commit/", "POST", "status", status=400, times=99, skip=1))
+    ran = publish("--train", small.archive, "--repo-id", REPO, env={**env, "HF_TOKEN": secret})
+    assert ran.code == 1
+    hub.clear_faults()
+    ran2 = publish("--train", small.archive, "--repo-id", REPO, env={**env, "HF_TOKEN": secret})
+    assert ran2.code == 0
+    assert secret not in ran.out + ran.err + ran2.out + ran2.err
+    for path in (tmp_path / "cache").rglob("*"):
+        assert not path.is_file() or secret.encode() not in path.read_bytes()
+    for path in hub.files(REPO):
+        assert secret.encode() not in hub.read_bytes(REPO, path)
