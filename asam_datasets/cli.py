@@ -31,6 +31,7 @@ from asam_datasets.verification import verify
 # ruff: noqa: UP045
 
 TRACEBACK = "ASAM_DATASETS_TRACEBACK"
+_STOPPED = 130  # as shells say it: 128 and the number of SIGINT
 _MANY = ("--train", "--captions", "--remove", "--annotations-only")
 
 app = typer.Typer(
@@ -211,9 +212,12 @@ def main(args: Optional[Sequence[str]] = None) -> None:
             command = ["python", "-m", "asam_datasets.publish", *map(without_secrets, arguments[1:])]
             terminal.talk(f"continue: {shlex.join(command)}")
         sys.exit(1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        # typer makes an exit of Ctrl-C where it sees it first.
+        if isinstance(end, SystemExit) and end.code != _STOPPED:
+            raise
         print("stopped; finished parts are kept, the same command goes on from there", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(_STOPPED)
 
 
 def publish_main() -> None:

@@ -2,14 +2,18 @@
 
 import json
 import re
+import resource
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Run
+from conftest import ROOT, Run
 from datasets import load_dataset
-from local_hub import LocalHub
+from local_hub import Fault, LocalHub
 from local_hub.model import Request
 
 from asam_datasets.builds import Build, Part
@@ -175,8 +179,6 @@ def test_a_pull_request_that_goes_on_in_the_same_one(
     hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run
 ) -> None:
     """By somebody who may not write here; the first try dies at the flip."""
-    from local_hub import Fault
-
     hub.add_user("hf_guest", "guest")
     only = ("--annotations-only", "sa_000000")
     opened = publish("--train", small.archive, "--repo-id", REPO, "--public", "--yes", *only, env=env)
@@ -299,8 +301,6 @@ def test_the_token_is_nowhere(
 ) -> None:
     secret = "hf_SecretSecretSecretSecret"
     hub.add_user(secret, "xhk")
-    from local_hub import Fault
-
     hub.inject(Fault(r"/commit/", "POST", "status", status=400, times=99, skip=1))
     ran = publish("--train", small.archive, "--repo-id", REPO, env={**env, "HF_TOKEN": secret})
     assert ran.code == 1
@@ -312,3 +312,53 @@ def test_the_token_is_nowhere(
         assert not path.is_file() or secret.encode() not in path.read_bytes()
     for path in hub.files(REPO):
         assert secret.encode() not in hub.read_bytes(REPO, path)
+
+
+def test_new_captions_transfer_little(hub: LocalHub, env: dict[str, str], publish: Run, tmp_path: Path) -> None:
+    """By Xet's own store: what is new of a build whose captions alone changed."""
+    demo = write_demo(tmp_path / "demo", pictures=12, height=1500, width=2250)
+    assert publish("--train", demo.archive, "--parts", "1", "--repo-id", REPO, env=env).code == 0
+    before = hub.stored_bytes(REPO)
+    ran = publish("--train", demo.archive, "--captions", demo.captions, "--parts", "1", "--repo-id", REPO, env=env)
+    assert ran.code == 0, ran.err
+    new = hub.stored_bytes(REPO) - before
+    print(f"{new:,} bytes of {before:,} are new: {new / before:.1%}")
+    assert new < 0.05 * before
+
+
+def test_a_disk_that_fills_up(hub: LocalHub, env: dict[str, str], small: DemoArchive, tmp_path: Path) -> None:
+    """The largest file that the process may write is 20 kB: what a full disk does, in a test."""
+    command = [sys.executable, "-m", "asam_datasets.publish", "--train", str(small.archive), "--repo-id", REPO]
+    full = subprocess.run(
+        [*command, "--workers", "1"],
+        env={**env, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )
+    assert full.returncode == 1, full.stderr
+    assert "expected to be able to write, found: File too large" in full.stderr
+    assert "Make room" in full.stderr
+    assert hub.repositories() == []
+    again = subprocess.run(command, env={**env, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False)
+    assert again.returncode == 0
+
+
+def test_stopped_by_hand(hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run) -> None:
+    """Ctrl-C in the middle of the upload: one line, and the next run goes on."""
+    command = [sys.executable, "-m", "asam_datasets.publish", "--train", str(small.archive), "--repo-id", REPO]
+    run = subprocess.Popen(command, env={**env, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True)
+
+    def stop(request: Request) -> None:
+        if "/preupload/" in request.path and any("LICENSE.md" in path for path in hub.files(REPO)):
+            hub.on_request = None
+            run.send_signal(signal.SIGINT)
+
+    hub.on_request = stop
+    _, err = run.communicate(timeout=100)
+    assert run.returncode == 130
+    assert "stopped; finished parts are kept" in err
+    assert "Traceback" not in err
+    assert "README.md" not in hub.files(REPO)
+    assert publish("--train", small.archive, "--repo-id", REPO, env=env).code == 0

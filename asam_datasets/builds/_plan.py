@@ -11,7 +11,7 @@ MAX_PART_BYTES = 512 * 2**20
 
 _AIM_BYTES = 352 * 2**20  # of members; an archive of 11 GB becomes 32 parts, and masks have room to grow
 _AT_LEAST = 16  # parts of an archive that has the rows for it: so many ranks × workers divide evenly
-_ROWS_EACH = 4  # ... which is at least this many rows a part
+_ROWS_EACH = 8  # ... which is at least this many rows a part
 
 
 def count_parts(rows: int, size_bytes: int) -> int:

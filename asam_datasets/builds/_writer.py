@@ -55,11 +55,10 @@ def write_part(path: Path, rows: Iterable[Row], *, inputs: list[bytes]) -> Part:
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     count = annotations = captions = 0
-    footer: list[pq.FileMetaData] = []
     try:
         with open(temporary, "wb") as file:
             sink = _Hashing(file)
-            with _open_writer(sink, footer) as writer:
+            with _open_writer(sink) as writer:
                 for group in row_groups(rows):
                     writer.write_table(to_table(group), row_group_size=len(group))
                     count += len(group)
@@ -68,6 +67,7 @@ def write_part(path: Path, rows: Iterable[Row], *, inputs: list[bytes]) -> Part:
             file.flush()
             os.fsync(file.fileno())
         size_bytes = temporary.stat().st_size
+        columns = _column_bytes(pq.read_metadata(temporary))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -79,7 +79,7 @@ def write_part(path: Path, rows: Iterable[Row], *, inputs: list[bytes]) -> Part:
         part_inputs(inputs),
         annotations,
         captions,
-        _column_bytes(footer[0]),
+        columns,
     )
 
 
@@ -106,7 +106,7 @@ def _column_bytes(footer: pq.FileMetaData) -> dict[str, int]:
     return sizes
 
 
-def _open_writer(sink: _Hashing, footer: list[pq.FileMetaData]) -> pq.ParquetWriter:
+def _open_writer(sink: _Hashing) -> pq.ParquetWriter:
     schema = arrow_schema()
     plain = set(picture_columns())
     columns = _leaf_columns(schema)
@@ -122,7 +122,6 @@ def _open_writer(sink: _Hashing, footer: list[pq.FileMetaData]) -> pq.ParquetWri
         write_page_index=True,
         use_content_defined_chunking=True,
         version="2.6",
-        metadata_collector=footer,  # filled when it is closed
     )
 
 
