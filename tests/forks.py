@@ -120,9 +120,8 @@ class Forks:
 
     def close(self) -> None:
         """End it."""
-        assert self._server.stdin
-        self._server.stdin.close()
-        self._server.wait(timeout=30)
+        self._server.kill()  # nothing of it is needed, and libraries with threads of their own may linger
+        self._server.wait()
 
     def _answer(self) -> dict[str, Any]:
         assert self._server.stdout

@@ -21,6 +21,8 @@ from asam_datasets.demo import DemoArchive, write_demo
 from asam_datasets.schema import arrow_schema, features_json
 from asam_datasets.tables import MAX_ROW_GROUP_BYTES
 
+PARTS = ("--parts", "4")
+
 
 def build_of(out: Path) -> Any:
     """The only build of a dataset folder, with its parts verified against their digests."""
@@ -36,7 +38,9 @@ def build_of(out: Path) -> Any:
 @pytest.fixture(scope="module")
 def reference(demo: DemoArchive, publish: Run, tmp_path_factory: pytest.TempPathFactory) -> Any:
     out = tmp_path_factory.mktemp("reference") / "out"
-    assert publish("--train", demo.archive, "--captions", demo.captions, "--out", out, "--workers", "1").code == 0
+    assert (
+        publish("--train", demo.archive, "--captions", demo.captions, "--out", out, *PARTS, "--workers", "1").code == 0
+    )
     return build_of(out)
 
 
@@ -45,7 +49,7 @@ def test_any_number_of_workers_gives_the_same_bytes(
     workers: int, demo: DemoArchive, reference: Any, publish: Run, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    ran = publish("--train", demo.archive, "--captions", demo.captions, "--out", out, "--workers", workers)
+    ran = publish("--train", demo.archive, "--captions", demo.captions, "--out", out, *PARTS, "--workers", workers)
     assert ran.code == 0, ran.err
     assert build_of(out) == reference
 
@@ -65,7 +69,9 @@ def test_folder_gzip_and_urls_give_the_same_bytes(
     with serve(demo.archive.parent) as (url, requests):
         for number, source in enumerate([folder, zipped, f"{url}/sa_000000.tar", f"{url}/flaky/sa_000000.tar?token=x"]):
             out = tmp_path / f"out{number}"
-            ran = publish("--train", source, "--captions", demo.captions, "--out", out, "--workers", 1 + number % 2)
+            ran = publish(
+                "--train", source, "--captions", demo.captions, "--out", out, *PARTS, "--workers", 1 + number % 2
+            )
             assert ran.code == 0, ran.err
             assert build_of(out) == reference
         assert any("flaky" in path for path in requests)
@@ -85,7 +91,7 @@ def test_killed_at_any_moment_and_run_again(demo: DemoArchive, reference: Any, p
     for moment in range(1, 5):
         out = tmp_path / f"out{moment}"
         command = [sys.executable, "-m", "asam_datasets.publish", "--train", demo.archive, "--out", out]
-        command += ["--captions", demo.captions, "--workers", "2"]
+        command += ["--captions", demo.captions, *PARTS, "--workers", "2"]
         running = subprocess.Popen(
             list(map(str, command)), cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
@@ -96,11 +102,11 @@ def test_killed_at_any_moment_and_run_again(demo: DemoArchive, reference: Any, p
         if not (out / "README.md").exists():
             finished = {path: path.stat().st_mtime_ns for path in out.glob(".asam_datasets/*/part-*.parquet")}
             resumed += bool(finished)
-        ran = publish("--train", demo.archive, "--captions", demo.captions, "--out", out, "--workers", "2")
+        ran = publish("--train", demo.archive, "--captions", demo.captions, "--out", out, *PARTS, "--workers", "2")
         assert ran.code == 0, ran.err
         assert build_of(out) == reference
         assert not (out / ".asam_datasets").exists()
-        assert sorted(path.name for path in out.iterdir()) == ["README.md", "data", "organized"]
+        assert sorted(path.name for path in out.iterdir()) == ["LICENSE.md", "README.md", "data", "organized"]
     assert resumed, "no run was killed with finished parts; the test shows nothing"
 
 

@@ -29,7 +29,7 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(demo: DemoArchive, publis
     out = tmp_path / "out"
     ran = publish("--train", demo.archive, "--captions", demo.captions, "--out", out, "--dry-run")
     assert ran.code == 0, ran.err
-    assert re.search(r"sa_000000 +new +12 +2 +\d+\.\d kB", ran.out), ran.out
+    assert re.search(r"sa_000000 +new +12 +1 +\d+\.\d kB", ran.out), ran.out
     assert not out.exists()
     planned = json.loads(publish("--train", demo.archive, "--out", out, "--dry-run", "--json").out)
     assert planned["rows"] == 12
