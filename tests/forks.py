@@ -122,6 +122,9 @@ class Forks:
         """End it."""
         self._server.kill()  # nothing of it is needed, and libraries with threads of their own may linger
         self._server.wait()
+        for pipe in (self._server.stdin, self._server.stdout):
+            assert pipe
+            pipe.close()
 
     def _answer(self) -> dict[str, Any]:
         assert self._server.stdout
