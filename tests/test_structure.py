@@ -22,6 +22,7 @@ LAYERS = (
     "sources",
     "schema",
     "tables",
+    "evaluation",
     "builds",
     "reading",
     "hub",

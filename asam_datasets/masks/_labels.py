@@ -2,7 +2,7 @@
 
 The map is cut where one pixel differs from the next in column-major order, and the pieces are grouped by their value.
 So the work is one look at each pixel and one sort of the pieces, however many objects there are, and no mask exists as
-an array. Comparing the map with each value in turn looks at each pixel once per object, and then again to find the runs.
+an array. Comparing the map with each value in turn looks at each pixel once per object, and again to find the runs.
 """
 
 from __future__ import annotations
