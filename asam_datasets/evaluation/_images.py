@@ -18,7 +18,7 @@ from asam_datasets.masks import MAX_PIXELS
 MAX_IMAGE_BYTES = 2**30
 """Largest picture or mask file that is read; 8192 × 8192 in RGB without compression is 200 MB."""
 
-_FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP")
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 # What Pillow raises on bytes that are not what their beginning promises.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error)
 _GREY = ("1", "L", "P", "LA", "I;16", "I;16B", "I;16L", "I;16N", "I")
@@ -142,6 +142,6 @@ def _pixels(image: Image.Image, where: str) -> NDArray[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return np.asarray(image)
+            return np.array(image)  # the engine does not take arrays that are read-only
     except _DAMAGE as error:
         raise RecordError(f"expected a readable image, found one that fails with: {error}", where=where) from None

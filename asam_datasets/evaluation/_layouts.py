@@ -26,6 +26,10 @@ Byte = Annotated[int, Meta(ge=0, le=255)]
 Colour = tuple[Byte, Byte, Byte]
 
 
+FROM_JSON = frozenset({"file_name", "coco_folder", "coco_name"})
+"""Fields of a picture's path that an annotation file fills."""
+
+
 class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pass
 
@@ -130,8 +134,11 @@ class _Part(_Struct, frozen=True, kw_only=True):
     pictures: Annotated[tuple[str, ...], Meta(min_length=1)]
 
     def __post_init__(self) -> None:
-        for pattern in (self.json, *self.pictures):
-            check_pattern(pattern)
+        known = check_pattern(self.json) | FROM_JSON
+        for pattern in self.pictures:
+            unknown = check_pattern(pattern) - known
+            if unknown:
+                raise ValueError(f"expected fields of `json` or {sorted(FROM_JSON)}, found {sorted(unknown)}")
 
 
 class _Parts(_Struct, frozen=True, kw_only=True):
