@@ -48,7 +48,9 @@ def from_coco(
     """
     try:
         parsed = _DECODER.decode(segmentation)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if as_pycocotools:
+            return None
         problem = str(error).partition(" - at ")[0].replace("Expected", "expected", 1)
         raise RecordError(f"expected rings or COCO RLE, found otherwise: {problem}", where=where) from None
     if parsed is None:
@@ -101,7 +103,7 @@ def _as_pycocotools(rings: list[list[float]], shape: tuple[int, int], where: str
             return None  # boxes and polygons together make no array
         _check([[x, y, x + width, y, x + width, y + height, x, y + height] for x, y, width, height in rings], where)
         return _checked(coco.merge(coco.frPyObjects(rings, *shape)), shape)
-    usable = [ring for ring in rings if len(ring) >= 2]
+    usable = [ring[: len(ring) // 2 * 2] for ring in rings if len(ring) >= 2]  # it passes over half a point
     _check(usable, where)
     return _checked(coco.merge(coco.frPyObjects(usable, *shape)), shape)
 

@@ -80,6 +80,16 @@ class EvaluationSource:
         stated = self._reading or self.entry
         return stated.expected_pictures, stated.expected_masks
 
+    def unexpected_counts(self, pictures: int, masks: int) -> str:
+        """A warning for counts that are not the expected ones; empty where they are, or nothing is known."""
+        found = {"pictures with objects": pictures, "masks": masks}
+        differences = [
+            f"{expected} {what}, found {found[what]}"
+            for what, expected in zip(found, self.expected, strict=True)
+            if expected is not None and expected != found[what]
+        ]
+        return f"{self.label}: expected {'; expected '.join(differences)}" if differences else ""
+
     def index(self, bad: BadRecords) -> tuple[EvaluationRef, ...]:
         """Find the pictures, by file name. Those without any object are among them: `read` gives None for each.
 
@@ -91,7 +101,9 @@ class EvaluationSource:
         refs: dict[str, EvaluationRef] = {}
         rejected = len(bad.rejects)
         for ref in adapter_of(self.layout).index(self.layout, folder, bad):
-            if refs.setdefault(ref.file_name, ref) is not ref:
+            if not _is_text(ref.file_name):
+                folder.reject(bad, "expected a name in UTF-8, found other bytes", ref.file_name)
+            elif refs.setdefault(ref.file_name, ref) is not ref:
                 folder.reject(bad, "expected each picture once, found it in the annotations again", ref.file_name)
         if not refs and len(bad.rejects) == rejected:
             raise wrong_folder(self.entry, self.layout, self.root, self.label)
@@ -215,3 +227,12 @@ def _add(digest: hashlib._Hash, part: bytes) -> None:
     """With its length in front, so that bytes cannot move from one part to the next."""
     digest.update(len(part).to_bytes(8, "little"))
     digest.update(part)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8: a file system may hold bytes that are not."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -58,7 +58,7 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw, where: s
     """
     try:
         return decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         problem, _, place = str(error).partition(" - at ")
         problem = problem.replace("Expected", "expected", 1).replace(", got ", ", found ", 1)
         if not problem.startswith("expected"):

@@ -38,6 +38,8 @@ def index_pairs(layout: Paired, folder: Folder, bad: BadRecords) -> Iterator[Eva
             elif layout.lone_pictures == "reject":
                 seen.add(name)
                 folder.reject(bad, f"expected its mask {_shown(expected)}, found none", name)
+        if listed is not None and layout.lone_pictures == "reject":
+            _report_missing(pair, folder, bad, listed)
         if listed is None and layout.lone_masks == "reject":
             for expected in sorted(masks.keys() - used):
                 for name in sorted(masks[expected])[:1]:
@@ -75,6 +77,15 @@ def _listed(pair: Pair, folder: Folder) -> frozenset[str] | None:
         )
     text = folder.read(pair.listed, limit_bytes=_MAX_LIST_BYTES).decode("utf-8", errors="replace")
     return frozenset(line.strip() for line in text.splitlines())
+
+
+def _report_missing(pair: Pair, folder: Folder, bad: BadRecords, listed: frozenset[str]) -> None:
+    """Report what the list names and nothing is found for."""
+    found = set()
+    for name, fields in find(folder.root, pair.picture):
+        found |= {fields["name"], name.rsplit("/", 1)[-1]}
+    for line in sorted(listed - found - {""}):
+        folder.reject(bad, f"expected the picture {line!r} that this list names, found none", pair.listed)
 
 
 def _is_listed(stem: str, name: str, listed: frozenset[str]) -> bool:

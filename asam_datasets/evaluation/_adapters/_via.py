@@ -72,7 +72,7 @@ class ViaAdapter:
         place = f"{folder.place(ref.masks[0])}: {ref.key}: regions"
         try:
             regions = _REGIONS.decode(file.regions)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             problem = str(error).replace("Expected", "expected", 1).replace(", got ", ", found ", 1)
             raise RecordError(f"expected regions of VIA: {problem}", where=place) from None
         for key, region in regions.items() if isinstance(regions, dict) else enumerate(regions):

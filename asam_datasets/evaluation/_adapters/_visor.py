@@ -65,7 +65,7 @@ class VisorAdapter:
         check_shape(layout.size, shape, place)
         try:
             annotations = _ANNOTATIONS.decode(self._frame(folder, ref).annotations)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             problem = str(error).replace("Expected", "expected", 1).replace(", got ", ", found ", 1)
             raise RecordError(f"expected annotations of VISOR: {problem}", where=place) from None
         for position, annotation in enumerate(annotations):
