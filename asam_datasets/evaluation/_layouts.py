@@ -154,7 +154,7 @@ class Coco(_Parts, frozen=True, kw_only=True, tag_field="type", tag="coco"):
 
     Args:
         as_pycocotools: whatever `COCO.annToMask` makes of an annotation is its mask, and what it fails on is left out:
-            a ring of four numbers is a box to it. Otherwise rings of fewer than three points are left out.
+            all rings where the first has two points. Otherwise only rings of fewer than three points are left out.
     """
 
     crowds: Crowds = "drop"

@@ -95,14 +95,9 @@ def points(pairs: Sequence[tuple[float, float]]) -> list[float]:
 
 
 def _as_pycocotools(rings: list[list[float]], shape: tuple[int, int], where: str) -> RLEMask | None:
-    # `frPyObjects` looks at the first ring alone: fewer than four numbers fail, four are a box, more are polygons.
-    if not rings or len(rings[0]) < 4:
+    # `frPyObjects` looks at the first ring alone: up to four numbers make it fail, more make all of them polygons.
+    if not rings or len(rings[0]) <= 4:
         return None
-    if len(rings[0]) == 4:
-        if any(len(ring) != 4 for ring in rings):
-            return None  # boxes and polygons together make no array
-        _check([[x, y, x + width, y, x + width, y + height, x, y + height] for x, y, width, height in rings], where)
-        return _checked(coco.merge(coco.frPyObjects(rings, *shape)), shape)
     usable = [ring[: len(ring) // 2 * 2] for ring in rings if len(ring) >= 2]  # it passes over half a point
     _check(usable, where)
     return _checked(coco.merge(coco.frPyObjects(usable, *shape)), shape)

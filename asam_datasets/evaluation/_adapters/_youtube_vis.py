@@ -93,6 +93,8 @@ class YouTubeVISAdapter:
         parsed, video, frame = self._frame(folder, ref)
         yield from encoded([video.height, video.width])
         for _, track in parsed.tracks.get(video.id, ()):
+            if bytes(track.segmentations[frame]) == b"null":
+                continue
             name = None if track.category_id is None else parsed.names.get(track.category_id)
             yield from encoded([track.id, track.category_id, name, int(track.iscrowd)])
             yield bytes(track.segmentations[frame])
