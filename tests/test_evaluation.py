@@ -314,14 +314,14 @@ JSON_CHANGES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
         "annotations_train.json",
         [
             ("annotations", 0, "segmentations", 0, None),
-            ("annotations", 1, "iscrowd", 1),
+            ("annotations", 0, "iscrowd", 1),
             ("annotations", 2, "category_id", 2),
             ("categories", 0, "name", "Dog"),
         ],
     ),
     "visor": (
         "GroundTruth-SparseAnnotations/annotations/val/P01_01.json",
-        [("video_annotations", 0, "annotations", 1, "class_id", 5)],
+        [("video_annotations", 1, "annotations", [{"name": "cup", "class_id": 13, "segments": []}])],
     ),
     "ndd20": ("ABOVE_LABELS.json", [("1.jpg8123", "regions", 0, "shape_attributes", "all_points_x", 0, 6)]),
 }
