@@ -439,7 +439,7 @@ def ndispark(root: Path) -> Tree:
 
 @tree
 def ovis(root: Path) -> Tree:
-    frames = [picture(root, f"train/2592cac7/img_000000{n}.jpg") for n in (1, 6, 11)]
+    frames = [picture(root, f"train/2592cac7/img_{n:07}.jpg") for n in (1, 6, 11)]
     objects = [
         {"id": 1, "iscrowd": 0, "segmentations": [runs(HOLE), runs(HOLE, as_numbers=True), None]},
         {"id": 2, "iscrowd": 0, "segmentations": [None, runs(ellipse(9, 9, 5, 5)), None]},
