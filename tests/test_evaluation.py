@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
-from evaluation_trees import TREES, box, grid, picture, ring, save, via_region, write
+from evaluation_trees import SHAPE, TREES, box, grid, palette_image, picture, ring, save, via_region, write
+from PIL import Image
 
 from asam_datasets.errors import CatalogueError
 from asam_datasets.evaluation import (
@@ -143,7 +144,7 @@ def test_a_user_says_what_the_catalogue_does_not_know(tmp_path: Path) -> None:
     ("edit", "message"),
     [
         (("[leaves]", "[leaves"), r"mine\.toml: expected TOML, found"),
-        (("[leaves]\n", "leaves = 3\n[other]\n"), r"mine\.toml: leaves: expected one table per set, found int"),
+        ((MINE, "leaves = 3"), r"mine\.toml: leaves: expected one table per set, found int"),
         (('licence = "CC0"\n', ""), r"mine\.toml: \[leaves\]: object missing required field `licence`"),
         (('kind = "instance"', 'kind = "objects"'), r"\[leaves\]: kind: invalid enum value 'objects'"),
         (('split = "test"', 'split = "train"'), r"\[leaves\]: split: invalid enum value 'train'"),
@@ -153,20 +154,14 @@ def test_a_user_says_what_the_catalogue_does_not_know(tmp_path: Path) -> None:
         (("ids/{name}", "ids/{stem}"), r"layout: expected only fields of `picture` in `mask`, found \['stem'\]"),
         (("rgb/{name}", "../{name}"), r"layout\.pairs\[0\]: expected a path below the folder of the set"),
         (("rgb/{name}", "rgb/{name"), r"layout\.pairs\[0\]: expected fields such as \{name\}"),
-        (("[leaves]", "[Leaves]"), "expected an id of small letters"),
-        (("[leaves]", "[train]"), "expected an id of small letters"),
+        (("[leaves", "[Leaves"), "expected an id of small letters"),
+        (("[leaves", "[train"), "expected an id of small letters"),
         (('"My leaves"', '""'), "expected a name, found an empty one"),
         (("[leaves]", '[leaves]\nid = "other"'), r"\[leaves\]: id: expected the table's name 'leaves', found 'other'"),
     ],
 )
 def test_an_entry_that_is_not_right(tmp_path: Path, edit: tuple[str, str], message: str) -> None:
-    write(
-        tmp_path / "mine.toml",
-        MINE.replace(*edit)
-        .replace("[leaves.", "[Leaves." if edit[1] == "[Leaves]" else "[leaves.")
-        .replace("[leaves.", "[train." if edit[1] == "[train]" else "[leaves.")
-        .replace("[leaves.", "[other." if "[other]" in edit[1] else "[leaves."),
-    )
+    write(tmp_path / "mine.toml", MINE.replace(*edit))
     with pytest.raises(CatalogueError, match=message) as caught:
         load_catalogue([tmp_path / "mine.toml"])
     assert str(caught.value).startswith(f"{tmp_path}/mine.toml")
@@ -238,6 +233,38 @@ def test_crowds_that_are_kept_are_marked_in_every_layout(tmp_path: Path) -> None
         kept = msgspec.structs.replace(entry, layout=msgspec.structs.replace(entry.layout, crowds="keep"))
         row = rows_of(open_evaluation(kept, tmp_path / identity))[0]
         assert [a.iscrowd for a in row.annotations] == expected
+
+
+def test_masks_beside_their_pictures(tmp_path: Path) -> None:
+    """Every mask looks like a picture here, by its name; so does a picture whose name ends like a mask's."""
+    toml = MINE.replace("rgb/{name}.png", "{name}.png").replace("ids/{name}.png", "{name}_mask.png")
+    write(tmp_path / "mine.toml", toml)
+    for name in ("a", "b", "rubber_mask"):
+        picture(tmp_path, f"{name}.png")
+        save(tmp_path / f"{name}_mask.png", grid([1, 2]).astype(np.uint8))
+    rows = rows_of(parse_evaluation(f"leaves={tmp_path}", load_catalogue([tmp_path / "mine.toml"])))
+    assert [row.file_name for row in rows] == ["a.png", "b.png", "rubber_mask.png"]
+    assert [len(row.annotations) for row in rows] == [2, 2, 2]
+
+
+INSIDE = grid([1]) == 1
+MODES = {
+    "1 bit": Image.fromarray(INSIDE),
+    "grey and opacity": Image.fromarray(np.stack([INSIDE * np.uint8(255), np.full(SHAPE, 9, np.uint8)], axis=-1)),
+    "palette": palette_image(INSIDE * 15),
+    "colours and opacity": Image.fromarray(np.stack([INSIDE * np.uint8(n) for n in (255, 9, 0, 255)], axis=-1)),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_mask_images_of_other_modes(tmp_path: Path, mode: str) -> None:
+    """Of colours the first channel counts, also of those behind a palette: VOC's colour 15 is (192, 128, 128)."""
+    picture(tmp_path, "imgs/a.jpg")
+    save(tmp_path / "gts/a.png", MODES[mode])
+    source = open_evaluation(CATALOGUE["hrsod_te"], tmp_path)
+    record = source.read(source.index(BadRecords())[0])
+    assert record
+    np.testing.assert_array_equal(record.masks[0].to_array().astype(bool), INSIDE)
 
 
 def test_via_projects_are_read_too(tmp_path: Path) -> None:

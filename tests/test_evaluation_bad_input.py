@@ -130,6 +130,29 @@ def hdf5_of(content: Any, key: str = "dataset") -> Edit:
     return edit
 
 
+def hdf5_link(link: str) -> Edit:
+    """A map that lies in another file, in one of the ways that HDF5 has."""
+
+    def edit(root: Path) -> None:
+        import h5py
+
+        other = root.parent / "secret.hdf5"
+        with h5py.File(other, "w") as file:
+            file["dataset"] = np.ones(SHAPE, np.int32)
+        with h5py.File(root / HDF5, "w") as file:
+            if link == "external":
+                file["dataset"] = h5py.ExternalLink(str(other), "dataset")
+            elif link == "virtual":
+                layout = h5py.VirtualLayout(SHAPE, np.int32)
+                layout[...] = h5py.VirtualSource(str(other), "dataset", SHAPE)
+                file.create_virtual_dataset("dataset", layout)
+            else:
+                size = SHAPE[0] * SHAPE[1] * 4
+                file.create_dataset("dataset", SHAPE, np.int32, external=[(str(other), 0, size)])
+
+    return edit
+
+
 BAD_RECORDS: dict[str, tuple[str, Edit, str]] = {
     "picture without mask": ("hrsod_te", gone(HRSOD_MASK), f"{HRSOD}: expected its mask {HRSOD_MASK}, found none"),
     "mask without picture": ("hrsod_te", gone(HRSOD), rf"{HRSOD_MASK}: expected a picture like .*, found none"),
@@ -286,6 +309,9 @@ BAD_RECORDS: dict[str, tuple[str, Edit, str]] = {
     "ovis: frame is gone": ("ovis", gone("train/2592cac7/img_0000001.jpg"), r"file_names\[0\]: expected the picture"),
     "hypersim: no HDF5": ("hypersim", garbage(HDF5), "expected a readable HDF5 file"),
     "hypersim: another key": ("hypersim", hdf5_of([1], "data"), "expected the key 'dataset', found none"),
+    "hypersim: link": ("hypersim", hdf5_link("external"), "found a link"),
+    "hypersim: virtual": ("hypersim", hdf5_link("virtual"), "in the file itself"),
+    "hypersim: storage outside": ("hypersim", hdf5_link("storage"), "in the file itself"),
     "hypersim: floats": ("hypersim", hdf5_of(np.zeros(SHAPE)), "expected integers under the key 'dataset'"),
     "hypersim: another size": ("hypersim", hdf5_of(np.zeros((2, 3, 4), np.int32)), "found 2 × 3 × 4"),
 }
@@ -298,9 +324,10 @@ ONLY_PICTURE = {"listed picture is gone"}
 @pytest.mark.parametrize("case", BAD_RECORDS)
 def test_bad_records(tmp_path: Path, case: str) -> None:
     identity, edit, message = BAD_RECORDS[case]
-    TREES[identity](tmp_path)
-    edit(tmp_path)
-    source = open_evaluation(CATALOGUE[identity], tmp_path)
+    root = tmp_path / "set"
+    TREES[identity](root)
+    edit(root)
+    source = open_evaluation(CATALOGUE[identity], root)
     with pytest.raises(RecordError, match=message) as caught:
         read_all(source, BadRecords())
     assert str(caught.value).startswith(source.label)

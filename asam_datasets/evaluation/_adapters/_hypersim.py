@@ -57,9 +57,14 @@ def _read_map(folder: Folder, name: str, shape: tuple[int, int]) -> NDArray[np.i
     data = folder.read(name, limit_bytes=MAX_IMAGE_BYTES)
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
+            # Links, virtual maps and outside storage name other files of this machine.
+            if isinstance(file.get(_KEY, getlink=True), h5py.SoftLink | h5py.ExternalLink):
+                raise RecordError(f"expected integers under the key {_KEY!r}, found a link", where=where)
             values = file[_KEY]
             if not isinstance(values, h5py.Dataset) or values.dtype.kind not in "iu":
                 raise RecordError(f"expected integers under the key {_KEY!r}, found something else", where=where)
+            if values.is_virtual or values.external:
+                raise RecordError("expected the map in the file itself, found that it lies outside", where=where)
             check_shape(values.shape, shape, where)
             labels: NDArray[np.integer[Any]] = values[()]
             return labels

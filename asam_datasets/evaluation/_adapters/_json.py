@@ -107,7 +107,7 @@ def encoded(values: Sequence[Any]) -> Iterator[bytes]:
     yield msgspec.json.encode(values)
 
 
-# Two files are read in turn at most (a set in two parts); each may be large.
-@lru_cache(maxsize=2)
+# Pictures are read by name, so the files of a set in parts are asked for in turn; the large ones come alone or in twos.
+@lru_cache(maxsize=8)
 def _parsed(path: Path, size: int, changed_ns: int, where: str, parse: Callable[[bytes, str], Any]) -> Any:
     return parse(path.read_bytes(), where)

@@ -25,9 +25,14 @@ def index_pairs(layout: Paired, folder: Folder, bad: BadRecords) -> Iterator[Eva
     for pair in layout.pairs:
         listed = _listed(pair, folder)
         masks = _masks(pair, folder)
+        own_masks = {name for names in masks.values() for name in names}
         used: set[str] = set()
         for name, fields in sorted(find(folder.root, pair.picture)):
-            if name in seen or (listed is not None and not _is_listed(fields["name"], name, listed)):
+            if (
+                name in seen
+                or name in own_masks
+                or (listed is not None and not _is_listed(fields["name"], name, listed))
+            ):
                 continue
             expected = fill(pair.mask, fields)
             own = sorted(masks.get(expected, ()))
@@ -57,8 +62,9 @@ def _masks(pair: Pair, folder: Folder) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     open_fields = pair.open_fields
     for name, fields in find(folder.root, pair.mask):
-        if name != fill(pair.mask, fields) or match(pair.picture, name) is not None:
-            continue  # the picture itself, where one pattern contains the other
+        # Beside the pictures, `a_mask.png` may look like a picture too: it is a mask when there is `a.png`.
+        if match(pair.picture, name) is not None and folder.size_bytes(fill(pair.picture, fields)) is None:
+            continue
         shared = {field: value for field, value in fields.items() if field not in open_fields}
         found.setdefault(fill(pair.mask, shared), []).append(name)
     return found
