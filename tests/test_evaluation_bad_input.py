@@ -155,7 +155,11 @@ def hdf5_link(link: str) -> Edit:
 
 BAD_RECORDS: dict[str, tuple[str, Edit, str]] = {
     "picture without mask": ("hrsod_te", gone(HRSOD_MASK), f"{HRSOD}: expected its mask {HRSOD_MASK}, found none"),
-    "mask without picture": ("hrsod_te", gone(HRSOD), rf"{HRSOD_MASK}: expected a picture like .*, found none"),
+    "mask without picture": (
+        "hrsod_te",
+        gone(HRSOD),
+        f"{HRSOD_MASK}: expected a picture like HRSOD_test/<name>.jpg, found none",
+    ),
     "mask of another size": (
         "hrsod_te",
         resized(HRSOD_MASK),
@@ -407,6 +411,19 @@ def test_a_wrong_folder_says_what_was_expected_and_what_is_there(tmp_path: Path)
         empty.index(BadRecords())
     with pytest.raises(SourceError, match="expected the folder of an evaluation set, found nothing there"):
         open_evaluation(CATALOGUE["coco2017_val"], tmp_path / "none")
+
+
+def test_no_folder_is_suggested_where_that_might_search_the_disk(tmp_path: Path) -> None:
+    TREES["ppdls"](tmp_path)
+    (tmp_path / "wrong").mkdir()
+    hints = []
+    for protocol in ("default", "asam"):
+        source = open_evaluation(CATALOGUE["ppdls"], tmp_path / "wrong", protocol=protocol)  # type: ignore[arg-type]
+        with pytest.raises(SourceError, match="found an empty folder") as caught:
+            source.index(BadRecords())
+        hints.append(caught.value.hint.split(" `")[0])
+    assert hints[0] == f"Did you mean {tmp_path}?"
+    assert "Did you mean" not in hints[1]
 
 
 @pytest.mark.parametrize("identity", [i for i, entry in CATALOGUE.items() if entry.layout is not None])

@@ -31,10 +31,14 @@ def wrong_folder(entry: Entry, layout: Layout, root: Path, label: str) -> Source
         f"{shown(first)} with {' or '.join(map(shown, seconds))}" for first, seconds in _pairs(layout)
     )
     hint = f"`asam-datasets catalog show {entry.id}` prints the whole tree."
-    better = _folder_that_fits(layout, root)
+    try:
+        found = _what_is_in(root)
+        better = _folder_that_fits(layout, root)
+    except OSError as error:
+        found, better = f"that it cannot be read: {error.strerror}", None
     if better:
         hint = f"Did you mean {better}? {hint}"
-    return SourceError(f"expected {expected}; found {_what_is_in(root)}", where=label, hint=hint)
+    return SourceError(f"expected {expected}; found {found}", where=label, hint=hint)
 
 
 def _tree(title: str, layout: Layout) -> Iterator[str]:
@@ -81,10 +85,13 @@ def _what_is_in(root: Path) -> str:
 
 
 def _folder_that_fits(layout: Layout, root: Path) -> Path | None:
-    """A folder next to this one, one up or one down, in which something fits: archives nest their folders."""
+    """A folder next to this one, one up or one down, in which something fits: archives nest their folders.
+
+    Patterns that begin with a field are not tried: they might have the whole disk searched.
+    """
     near = [root.resolve().parent, *sorted(path for path in root.iterdir() if path.is_dir())]
     for folder in near:
         for first, _ in _pairs(layout):
-            if "/" in first and next(find(folder, first), None) is not None:
+            if "/" in first and not first.startswith("{") and next(find(folder, first), None) is not None:
                 return folder
     return None

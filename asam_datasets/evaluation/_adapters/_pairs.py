@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from asam_datasets.errors import SourceError
 from asam_datasets.evaluation._images import MAX_IMAGE_BYTES
 from asam_datasets.evaluation._layouts import Pair, Paired
-from asam_datasets.evaluation._patterns import fill, find, match
+from asam_datasets.evaluation._patterns import fill, find, match, shown
 from asam_datasets.evaluation._records import EvaluationRef, Folder, without_ending
 from asam_datasets.sources import BadRecords
 
@@ -42,13 +42,13 @@ def index_pairs(layout: Paired, folder: Folder, bad: BadRecords) -> Iterator[Eva
                 yield from _ref(folder, bad, name, tuple(own))
             elif layout.lone_pictures == "reject":
                 seen.add(name)
-                folder.reject(bad, f"expected its mask {_shown(expected)}, found none", name)
+                folder.reject(bad, f"expected its mask {shown(expected)}, found none", name)
         if listed is not None and layout.lone_pictures == "reject":
             _report_missing(pair, folder, bad, listed)
         if listed is None and layout.lone_masks == "reject":
             for expected in sorted(masks.keys() - used):
                 for name in sorted(masks[expected])[:1]:
-                    folder.reject(bad, f"expected a picture like {pair.picture} beside it, found none", name)
+                    folder.reject(bad, f"expected a picture like {shown(pair.picture)}, found none", name)
 
 
 def evidence_of_files(folder: Folder, ref: EvaluationRef) -> Iterator[bytes]:
@@ -108,7 +108,3 @@ def _ref(folder: Folder, bad: BadRecords, name: str, masks: tuple[str, ...]) -> 
             folder.reject(bad, f"expected 1 to {MAX_IMAGE_BYTES} bytes, found {size}", each)
             return
     yield EvaluationRef(name, folder.size_bytes(name) or 0, without_ending(name), masks)
-
-
-def _shown(pattern: str) -> str:
-    return pattern.replace("{", "<").replace("}", ">")
