@@ -97,11 +97,6 @@ def missing(patterns: Sequence[str], fields: Mapping[str, str]) -> str:
     return f"expected the picture {' or '.join(fill(pattern, fields) for pattern in patterns)}, found none"
 
 
-def inside(error: SourceError) -> RecordError:
-    """A failure in what belongs to one picture alone."""
-    return RecordError(error.problem, where=error.where)
-
-
 def encoded(values: Sequence[Any]) -> Iterator[bytes]:
     """Values as bytes that are the same for the same values."""
     yield msgspec.json.encode(values)
