@@ -5,6 +5,7 @@
     ├── SourceError (ValueError)          an archive that cannot be read, or not as a whole
     ├── RecordError (ValueError)          one picture or its annotations; `--on-bad-record skip` goes on
     ├── CaptionsError (ValueError)        a caption file, or captions that do not fit the archives
+    ├── CatalogueError (ValueError)       the catalogue of evaluation sets, or a user's own
     ├── TargetError (ValueError)          the folder or repository that is to be written
     ├── RightsError (ValueError)          a set that may not be shown to those who would see it
     └── HubError (OSError)                the Hub refused, or was not reached
@@ -20,6 +21,7 @@ from typing import TypeVar
 __all__ = [
     "AsamDatasetsError",
     "CaptionsError",
+    "CatalogueError",
     "HubError",
     "RecordError",
     "RightsError",
@@ -89,6 +91,10 @@ class RecordError(AsamDatasetsError, ValueError):
 
 class CaptionsError(AsamDatasetsError, ValueError):
     """A caption file that cannot be read, or captions of pictures that are in no archive."""
+
+
+class CatalogueError(AsamDatasetsError, ValueError):
+    """An entry of a catalogue of evaluation sets that does not describe a set, or a set that no catalogue has."""
 
 
 class TargetError(AsamDatasetsError, ValueError):

@@ -145,6 +145,38 @@ TRAIN: Mapping[str, Column] = {
     "archive": Column(STRING, "string", "the SA-1B archive it came from, such as `sa_000000`"),
 }
 
+EVALUATION_ANNOTATION: Mapping[str, Scalar | Many | Struct] = {
+    "id": INT64,
+    "bbox": Many(FLOAT64),
+    "area": INT64,
+    "segmentation": Struct({"size": Many(INT32, 2), "counts": STRING}),
+    "category_id": INT64,
+    "category": STRING,
+    "iscrowd": INT32,
+}
+"""One mask of an evaluation set; `category_id` and `category` are null where the set has none."""
+
+EVALUATION: Mapping[str, Column] = {
+    "image": Column(Picture(), "Image", "the original file, byte for byte (Hypersim: its preview)"),
+    "masks": Column(
+        Many(Picture()),
+        "list of Image",
+        "1-bit PNG per annotation, in their order, at the picture's full size",
+    ),
+    "annotations": Column(
+        Structs(EVALUATION_ANNOTATION),
+        "list of struct",
+        "`id`: the source's own, or the place in the list from 1; `bbox` = [x, y, width, height] in pixels, "
+        "**exclusive** as in COCO; `area` in pixels; `segmentation` as COCO RLE, column-major, `size` = [height, "
+        "width]; `category_id` and `category` or null; `iscrowd`: 1 for a group of objects",
+    ),
+    "image_id": Column(STRING, "string", "the source's own id of the picture, or its path without the ending"),
+    "file_name": Column(STRING, "string", "path below the folder of the set, as its source lays it out"),
+    "width": Column(INT32, "int32", "pixels"),
+    "height": Column(INT32, "int32", "pixels"),
+    "dataset": Column(STRING, "string", "the set's id in the catalogue"),
+}
+
 
 @dataclass(frozen=True)
 class View:

@@ -6,8 +6,8 @@ builder and the readers of other programs all go through these two.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -21,7 +21,8 @@ from asam_datasets.sources import Annotation, ImageInfo, Record
 MAX_ROW_GROUP_BYTES = 32 * 2**20
 """What a row group holds at most before compression: a reader keeps one in memory per open file."""
 
-_NUMBERS_BYTES = 140  # an annotation's numbers and offsets in Arrow
+NUMBERS_BYTES = 140
+"""What an annotation's numbers and offsets take in Arrow, about."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -42,7 +43,7 @@ class Row(msgspec.Struct, frozen=True):
         """About how many bytes the row takes in Arrow: what row groups are bounded by."""
         text = sum(len(annotation.segmentation.counts) for annotation in self.annotations)
         pictures = len(self.jpeg or b"") + len(self.conditioning) + sum(map(len, self.masks))
-        return pictures + text + _NUMBERS_BYTES * len(self.annotations) + 64
+        return pictures + text + NUMBERS_BYTES * len(self.annotations) + 64
 
 
 def render(
@@ -65,9 +66,19 @@ def render(
     )
 
 
-def row_groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
+class Sized(Protocol):
+    """A rendered row of any table."""
+
+    def size_bytes(self) -> int:
+        """About how many bytes the row takes in Arrow."""
+
+
+AnyRow = TypeVar("AnyRow", bound=Sized)
+
+
+def row_groups(rows: Iterable[AnyRow]) -> Iterator[list[AnyRow]]:
     """Cut rows into groups of at most `MAX_ROW_GROUP_BYTES` (one row at least). Holds one group at a time."""
-    group: list[Row] = []
+    group: list[AnyRow] = []
     filled = 0
     for row in rows:
         size = row.size_bytes()
@@ -86,13 +97,11 @@ def to_table(rows: Sequence[Row]) -> pa.Table:
     masks = [mask for row in rows for mask in row.masks]
     annotations = [annotation for row in rows for annotation in row.annotations]
     columns = {
-        "image": _pictures([row.jpeg for row in rows], [image.file_name for image in images]),
+        "image": picture_array([row.jpeg for row in rows], [image.file_name for image in images]),
         "caption": pa.array([row.caption for row in rows], pa.string()),
-        "conditioning_image": _pictures([row.conditioning for row in rows]),
-        "masks": pa.ListArray.from_arrays(_offsets([len(row.masks) for row in rows]), _pictures(masks)),
-        "annotations": pa.ListArray.from_arrays(
-            _offsets([len(row.annotations) for row in rows]), _annotations(annotations)
-        ),
+        "conditioning_image": picture_array([row.conditioning for row in rows]),
+        "masks": list_array([len(row.masks) for row in rows], picture_array(masks)),
+        "annotations": list_array([len(row.annotations) for row in rows], struct_array(ANNOTATION, annotations)),
         "image_id": pa.array([image.image_id for image in images], pa.int64()),
         "file_name": pa.array([image.file_name for image in images], pa.string()),
         "width": pa.array([image.width for image in images], pa.int32()),
@@ -103,31 +112,33 @@ def to_table(rows: Sequence[Row]) -> pa.Table:
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def _pictures(contents: Sequence[bytes | None], names: Sequence[str] | None = None) -> pa.StructArray:
+def picture_array(contents: Sequence[bytes | None], names: Sequence[str] | None = None) -> pa.StructArray:
+    """Encoded pictures as `datasets.Image` stores them, with their file names where they have some; None is null."""
     paths = pa.nulls(len(contents), pa.string()) if names is None else pa.array(names, pa.string())
     missing = pa.array([content is None for content in contents], pa.bool_()) if None in contents else None
     return pa.StructArray.from_arrays([pa.array(contents, pa.binary()), paths], ["bytes", "path"], mask=missing)
+
+
+def list_array(lengths: Sequence[int], values: pa.Array) -> pa.ListArray:
+    """Lists of these lengths out of their values, one list after the other."""
+    return pa.ListArray.from_arrays(_offsets(lengths), values)
+
+
+def struct_array(fields: Mapping[str, Scalar | Many | Struct], values: Sequence[Any]) -> pa.StructArray:
+    """Objects with these attributes as structs, by columns; `UNSET` and None become null."""
+    arrays = [
+        struct_array(kind.fields, [getattr(value, name) for value in values])
+        if isinstance(kind, Struct)
+        else _column(kind, [getattr(value, name) for value in values])
+        for name, kind in fields.items()
+    ]
+    return pa.StructArray.from_arrays(arrays, list(fields))
 
 
 def _offsets(lengths: Sequence[int]) -> pa.Array:
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
     return pa.array(offsets)
-
-
-def _annotations(annotations: Sequence[Annotation]) -> pa.StructArray:
-    runs = [annotation.segmentation for annotation in annotations]
-    size_and_counts = [
-        _column(ANNOTATION["segmentation"].fields["size"], [run.size for run in runs]),  # type: ignore[union-attr]
-        pa.array([run.counts for run in runs], pa.string()),
-    ]
-    arrays = [
-        pa.StructArray.from_arrays(size_and_counts, ["size", "counts"])
-        if isinstance(kind, Struct)
-        else _column(kind, [getattr(annotation, name) for annotation in annotations])
-        for name, kind in ANNOTATION.items()
-    ]
-    return pa.StructArray.from_arrays(arrays, list(ANNOTATION))
 
 
 def _column(kind: Scalar | Many | Struct, values: list[Any]) -> pa.Array:
@@ -140,5 +151,5 @@ def _column(kind: Scalar | Many | Struct, values: list[Any]) -> pa.Array:
         flat = pa.array(matrix.reshape(-1), kind.item.arrow())
         if kind.length > 0:
             return pa.FixedSizeListArray.from_arrays(flat, kind.length)
-        return pa.ListArray.from_arrays(_offsets([matrix.shape[1]] * len(values)), flat)
+        return list_array([matrix.shape[1]] * len(values), flat)
     return pa.array(values, kind.arrow())

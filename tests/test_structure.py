@@ -23,6 +23,7 @@ LAYERS = (
     "sources",
     "schema",
     "tables",
+    "evaluation",
     "builds",
     "reading",
     "hub",

@@ -9,6 +9,7 @@ from asam_datasets.masks._colours import colours as colours
 from asam_datasets.masks._decode import decode as decode
 from asam_datasets.masks._decode import decode_batch as decode_batch
 from asam_datasets.masks._decode import resize as resize
+from asam_datasets.masks._labels import from_label_map as from_label_map
 from asam_datasets.masks._png import PngEncoder as PngEncoder
 from asam_datasets.masks._png import conditioning_png as conditioning_png
 from asam_datasets.masks._png import from_png as from_png
@@ -27,6 +28,7 @@ __all__ = [
     "conditioning_png",
     "decode",
     "decode_batch",
+    "from_label_map",
     "from_png",
     "from_segmentation",
     "parse_counts",

@@ -1,0 +1,39 @@
+"""Evaluation sets: a catalogue of what is known of each, and readers that turn any of them into one table.
+
+An entry says how a set lies on disk; `_adapters/` has one reader per such layout. Masks go from the source to runs
+without an array per object. A set of the user's own is an entry in a TOML file.
+"""
+
+from __future__ import annotations
+
+from asam_datasets.evaluation._catalogue import load_catalogue as load_catalogue
+from asam_datasets.evaluation._entry import Entry as Entry
+from asam_datasets.evaluation._entry import Protocol as Protocol
+from asam_datasets.evaluation._entry import Reading as Reading
+from asam_datasets.evaluation._records import EvaluationAnnotation as EvaluationAnnotation
+from asam_datasets.evaluation._records import EvaluationRecord as EvaluationRecord
+from asam_datasets.evaluation._records import EvaluationRef as EvaluationRef
+from asam_datasets.evaluation._source import EvaluationSource as EvaluationSource
+from asam_datasets.evaluation._source import open_evaluation as open_evaluation
+from asam_datasets.evaluation._source import parse_evaluation as parse_evaluation
+from asam_datasets.evaluation._table import EvaluationRow as EvaluationRow
+from asam_datasets.evaluation._table import evaluation_table as evaluation_table
+from asam_datasets.evaluation._table import render_evaluation as render_evaluation
+from asam_datasets.evaluation._tree import describe_tree as describe_tree
+
+__all__ = [
+    "Entry",
+    "EvaluationAnnotation",
+    "EvaluationRecord",
+    "EvaluationRef",
+    "EvaluationRow",
+    "EvaluationSource",
+    "Protocol",
+    "Reading",
+    "describe_tree",
+    "evaluation_table",
+    "load_catalogue",
+    "open_evaluation",
+    "parse_evaluation",
+    "render_evaluation",
+]

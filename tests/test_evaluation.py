@@ -1,0 +1,462 @@
+"""The catalogue, a user's own one, what changes a digest, and the table of the evaluation sets."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import datasets
+import msgspec
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT
+from evaluation_trees import SHAPE, TREES, box, grid, palette_image, picture, ring, save, via_region, write
+from PIL import Image
+
+from asam_datasets.errors import CatalogueError
+from asam_datasets.evaluation import (
+    EvaluationRow,
+    EvaluationSource,
+    describe_tree,
+    evaluation_table,
+    load_catalogue,
+    open_evaluation,
+    parse_evaluation,
+    render_evaluation,
+)
+from asam_datasets.masks import PngEncoder
+from asam_datasets.schema import EVALUATION, arrow_schema, features_json, picture_columns
+from asam_datasets.sources import BadRecords
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+
+CATALOGUE = load_catalogue()
+
+MINE = """
+[leaves]
+name = "My leaves"
+homepage = "https://example.org"
+licence = "CC0"
+redistributable = "yes"
+split = "test"
+source_split = "all"
+kind = "instance"
+[leaves.layout]
+type = "index_map"
+pairs = [{ picture = "rgb/{name}.png", mask = "ids/{name}.png" }]
+ignored = [255]
+"""
+
+
+def rows_of(source: EvaluationSource) -> list[EvaluationRow]:
+    records = [source.read(ref) for ref in source.index(BadRecords())]
+    return [render_evaluation(record, PngEncoder()) for record in records if record is not None]
+
+
+def annotations(identity: str, root: Path, **options: Any) -> list[tuple[int, int | None, str | None, int]]:
+    """Id, category and crowd of each mask of the first picture."""
+    TREES[identity](root)
+    row = rows_of(open_evaluation(CATALOGUE[identity], root, **options))[0]
+    return [(a.id, a.category_id, a.category, a.iscrowd) for a in row.annotations]
+
+
+# ------------------------------------------------------------------------------------------------ the catalogue
+
+
+def test_the_catalogue_says_what_it_does_not_know() -> None:
+    assert len(CATALOGUE) == 31
+    for identity, entry in CATALOGUE.items():
+        assert entry.id == identity
+        assert entry.homepage.startswith("http")
+        assert entry.licence or "Licence: not found" in entry.notes, identity
+        assert entry.redistributable != "yes" or entry.licence, identity
+        assert bool(entry.protocol_asam) or entry.asam is None, identity
+    assert {i for i, entry in CATALOGUE.items() if entry.redistributable == "no"} == {"ade20k", "cityscapes", "pidray"}
+
+
+@pytest.mark.parametrize("identity", CATALOGUE)
+def test_the_tree_of_a_set_names_all_that_is_read(identity: str) -> None:
+    entry = CATALOGUE[identity]
+    text = describe_tree(entry)
+    readings = [entry.layout, entry.asam and entry.asam.layout, *(r.layout for r in entry.variants.values())]
+    patterns = [
+        pattern
+        for layout in readings
+        if layout
+        for part in msgspec.to_builtins(layout).get("pairs") or msgspec.to_builtins(layout)["parts"]
+        for pattern in part.values()
+        if isinstance(pattern, str) and pattern
+    ]
+    assert patterns
+    for pattern in patterns:
+        assert re.sub(r"\{(\w+)\*\*\}", r"<\1>/", pattern).replace("{", "<").replace("}", ">") in text
+    for variant in entry.variants:
+        assert f"{identity}:{variant}=FOLDER" in text
+    assert ("--protocol asam" in text) == (entry.asam is not None)
+
+
+def test_a_set_of_the_user(tmp_path: Path) -> None:
+    write(tmp_path / "mine.toml", MINE)
+    labels = grid([1, 255, 3])
+    picture(tmp_path, "rgb/a.png")
+    save(tmp_path / "ids/a.png", labels.astype(np.uint8))
+    catalogue = load_catalogue([tmp_path / "mine.toml"])
+    assert len(catalogue) == 32
+    (row,) = rows_of(parse_evaluation(f"leaves={tmp_path}", catalogue))
+    assert [a.area for a in row.annotations] == [(labels == 1).sum(), (labels == 3).sum()]
+    assert "leaves" not in load_catalogue()
+
+
+def test_a_user_says_what_the_catalogue_does_not_know(tmp_path: Path) -> None:
+    """A known set in other folders: only what differs is written down."""
+    layout = 'type = "coco"\nparts = [{ json = "train.json", pictures = ["uav/{file_name}"] }]'
+    write(tmp_path / "mine.toml", f"[ibd]\nexpected_masks = 2\n[ibd.layout]\n{layout}\n[bbbc038v1.layout]\n{layout}\n")
+    catalogue = load_catalogue([tmp_path / "mine.toml"])
+    assert catalogue["ibd"].name == CATALOGUE["ibd"].name
+    assert catalogue["ibd"].expected_masks == 2
+    # What was expected of the catalogue's own layout does not hold for another one.
+    assert (CATALOGUE["bbbc038v1"].expected_pictures, catalogue["bbbc038v1"].expected_pictures) == (670, None)
+    picture(tmp_path, "uav/a.jpg")
+    write(
+        tmp_path / "train.json",
+        {
+            "images": [{"id": "x", "file_name": "a.jpg"}],
+            "annotations": [{"image_id": "x", "segmentation": [ring(1, 1, 9, 9)]}],
+        },
+    )
+    source = parse_evaluation(f"ibd={tmp_path}", catalogue)
+    (row,) = rows_of(source)
+    assert (row.image_id, row.file_name) == ("x", "uav/a.jpg")
+    assert [(a.id, a.bbox, a.category_id, a.category) for a in row.annotations] == [
+        (1, (1.0, 1.0, 8.0, 8.0), None, None)
+    ]
+    assert source.unexpected_counts(1, 2) == ""
+    assert source.unexpected_counts(1, 1) == f"ibd={tmp_path}: expected 2 masks, found 1"
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (("[leaves]", "[leaves"), r"mine\.toml: expected TOML, found"),
+        ((MINE, "leaves = 3"), r"mine\.toml: leaves: expected one table per set, found int"),
+        (('licence = "CC0"\n', ""), r"mine\.toml: \[leaves\]: object missing required field `licence`"),
+        (('kind = "instance"', 'kind = "objects"'), r"\[leaves\]: kind: invalid enum value 'objects'"),
+        (('split = "test"', 'split = "train"'), r"\[leaves\]: split: invalid enum value 'train'"),
+        (('"index_map"', '"maps"'), r"\[leaves\]: layout\.type: invalid value 'maps'"),
+        (("ignored = [255]", "ignored = 255"), r"\[leaves\]: layout\.ignored: expected `array`, found `int`"),
+        (("ignored", "ignore"), r"\[leaves\]: layout: object contains unknown field `ignore`"),
+        (("ids/{name}", "ids/{stem}"), r"layout: expected only fields of `picture` in `mask`, found \['stem'\]"),
+        (("rgb/{name}", "../{name}"), r"layout\.pairs\[0\]: expected a path below the folder of the set"),
+        (("rgb/{name}", "rgb/{name"), r"layout\.pairs\[0\]: expected fields such as \{name\}"),
+        (("[leaves", "[Leaves"), "expected an id of small letters"),
+        (("[leaves", "[train"), "expected an id of small letters"),
+        (('"My leaves"', '""'), "expected a name, found an empty one"),
+        (("[leaves]", '[leaves]\nid = "other"'), r"\[leaves\]: id: expected the table's name 'leaves', found 'other'"),
+    ],
+)
+def test_an_entry_that_is_not_right(tmp_path: Path, edit: tuple[str, str], message: str) -> None:
+    write(tmp_path / "mine.toml", MINE.replace(*edit))
+    with pytest.raises(CatalogueError, match=message) as caught:
+        load_catalogue([tmp_path / "mine.toml"])
+    assert str(caught.value).startswith(f"{tmp_path}/mine.toml")
+
+
+def test_a_catalogue_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match="expected a readable TOML file, found: No such file"):
+        load_catalogue([tmp_path / "none.toml"])
+    (tmp_path / "latin.toml").write_bytes(b'name = "caf\xe9"')
+    with pytest.raises(CatalogueError, match="expected a TOML file in UTF-8"):
+        load_catalogue([tmp_path / "latin.toml"])
+
+
+def test_what_the_command_line_says(tmp_path: Path) -> None:
+    source = parse_evaluation(f"ibd:coco={tmp_path}", CATALOGUE)
+    assert (source.name, source.variant, source.label) == ("ibd", "coco", f"ibd:coco={tmp_path}")
+    assert parse_evaluation(f"big={tmp_path}", CATALOGUE).split == "validation"
+    assert parse_evaluation(f"big:test={tmp_path}", CATALOGUE).split == "test"
+    asam = parse_evaluation(f"trashcan={tmp_path}", CATALOGUE, protocol="asam")
+    assert (asam.split, asam.source_split, asam.expected) == ("validation", "val of the instance version", (None, None))
+    assert parse_evaluation(f"zerowaste_f={tmp_path}", CATALOGUE, protocol="asam").kind == "semantic"
+    with pytest.raises(CatalogueError, match="say ibd:index-map=FOLDER or ibd:coco=FOLDER"):
+        parse_evaluation(f"ibd={tmp_path}", CATALOGUE)
+    with pytest.raises(CatalogueError, match=r"expected a variant of big \(test\), found 'train'"):
+        parse_evaluation(f"big:train={tmp_path}", CATALOGUE)
+    with pytest.raises(CatalogueError, match="expected a variant or the protocol asam, found both for lvis"):
+        parse_evaluation(f"lvis:v1={tmp_path}", CATALOGUE, protocol="asam")
+    with pytest.raises(
+        CatalogueError, match="expected a set of the catalogue, found 'hrsod'; there are ade20k, bbbc038v1"
+    ):
+        parse_evaluation(f"hrsod={tmp_path}", CATALOGUE)
+    with pytest.raises(CatalogueError, match="expected ID=FOLDER"):
+        parse_evaluation(str(tmp_path), CATALOGUE)
+
+
+# ------------------------------------------------------------------------------------------------ what is read
+
+
+def test_categories_ids_and_crowds(tmp_path: Path) -> None:
+    assert annotations("ade20k", tmp_path / "a")[:2] == [
+        (10 + (5 << 8) + (1 << 16), 261, None, 0),
+        (10 + (5 << 8) + (2 << 16), 261, None, 0),
+    ]
+    assert annotations("cityscapes", tmp_path / "b")[:5] == [
+        (7, 7, None, 0),
+        (8, 8, None, 0),
+        (23, 23, None, 0),
+        (24000, 24, None, 0),
+        (24255, 24, None, 0),
+    ]
+    assert (26, 26, None, 1) in annotations("cityscapes", tmp_path / "c", protocol="asam")
+    assert annotations("coco2017_val", tmp_path / "d", protocol="asam") == [
+        (100 + n, 3, "car", int(n == 3)) for n in range(5)
+    ]
+    assert annotations("egohos", tmp_path / "e")[:2] == [(1, 1, "left hand", 0), (2, 2, "right hand", 0)]
+    assert annotations("streets", tmp_path / "f") == [(1, None, "car", 0), (2, None, None, 0)]
+    assert annotations("visor", tmp_path / "g")[0] == (1, 300, "left hand", 0)
+    assert annotations("woodscape", tmp_path / "h") == [(1, None, "road", 0), (5, None, "car", 0)]
+    assert annotations("ovis", tmp_path / "i") == [(1, 1, "Person", 0)]
+    assert annotations("zerowaste_f", tmp_path / "j", protocol="asam")[1] == (2, 2, "cardboard", 0)
+    assert annotations("hypersim", tmp_path / "k") == [(5, None, None, 0), (8, None, None, 0), (70000, None, None, 0)]
+
+
+def test_crowds_that_are_kept_are_marked_in_every_layout(tmp_path: Path) -> None:
+    """No reading of ASAM's keeps them in these two; a user may."""
+    for identity, expected in (("ovis", [0, 1]), ("woodscape", [0, 1, 0])):
+        TREES[identity](tmp_path / identity)
+        entry = CATALOGUE[identity]
+        kept = msgspec.structs.replace(entry, layout=msgspec.structs.replace(entry.layout, crowds="keep"))
+        row = rows_of(open_evaluation(kept, tmp_path / identity))[0]
+        assert [a.iscrowd for a in row.annotations] == expected
+
+
+def test_masks_beside_their_pictures(tmp_path: Path) -> None:
+    """Every mask looks like a picture here, by its name; so does a picture whose name ends like a mask's."""
+    toml = MINE.replace("rgb/{name}.png", "{name}.png").replace("ids/{name}.png", "{name}_mask.png")
+    write(tmp_path / "mine.toml", toml)
+    for name in ("a", "b", "rubber_mask"):
+        picture(tmp_path, f"{name}.png")
+        save(tmp_path / f"{name}_mask.png", grid([1, 2]).astype(np.uint8))
+    rows = rows_of(parse_evaluation(f"leaves={tmp_path}", load_catalogue([tmp_path / "mine.toml"])))
+    assert [row.file_name for row in rows] == ["a.png", "b.png", "rubber_mask.png"]
+    assert [len(row.annotations) for row in rows] == [2, 2, 2]
+
+
+INSIDE = grid([1]) == 1
+MODES = {
+    "1 bit": Image.fromarray(INSIDE),
+    "grey and opacity": Image.fromarray(np.stack([INSIDE * np.uint8(255), np.full(SHAPE, 9, np.uint8)], axis=-1)),
+    "palette": palette_image(INSIDE * 15),
+    "colours and opacity": Image.fromarray(np.stack([INSIDE * np.uint8(n) for n in (255, 9, 0, 255)], axis=-1)),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_mask_images_of_other_modes(tmp_path: Path, mode: str) -> None:
+    """Of colours the first channel counts, also of those behind a palette: VOC's colour 15 is (192, 128, 128)."""
+    picture(tmp_path, "imgs/a.jpg")
+    save(tmp_path / "gts/a.png", MODES[mode])
+    source = open_evaluation(CATALOGUE["hrsod_te"], tmp_path)
+    record = source.read(source.index(BadRecords())[0])
+    assert record
+    np.testing.assert_array_equal(record.masks[0].to_array().astype(bool), INSIDE)
+
+
+def test_via_projects_are_read_too(tmp_path: Path) -> None:
+    picture(tmp_path, "ABOVE/1.jpg")
+    files = {"1.jpg9": {"filename": "1.jpg", "regions": [via_region(ring(60, 40, 70, 60))]}}
+    write(tmp_path / "ABOVE_LABELS.json", {"_via_settings": {}, "_via_img_metadata": files})
+    source = open_evaluation(CATALOGUE["ndd20"], tmp_path, protocol="asam")
+    (record,) = [source.read(ref) for ref in source.index(BadRecords())]
+    assert record
+    np.testing.assert_array_equal(record.masks[0].to_array(), box(60, 40, 70, 60))
+
+
+def test_an_annotation_file_that_changes_is_read_again(tmp_path: Path) -> None:
+    TREES["coco2017_val"](tmp_path)
+    source = open_evaluation(CATALOGUE["coco2017_val"], tmp_path)
+    before = rows_of(source)
+    file = tmp_path / "annotations/instances_val2017.json"
+    table = json.loads(file.read_text())
+    table["annotations"].pop(0)
+    file.write_text(json.dumps(table))
+    assert len(rows_of(source)[0].annotations) == len(before[0].annotations) - 1
+
+
+DIGEST_CHANGES = {
+    "hrsod_te": ["HRSOD_test/1001_abc_o.jpg", "HRSOD_test_mask/1001_abc_o.png"],
+    "bbbc038v1": ["stage1_train/00ae/images/00ae.png", "stage1_train/00ae/masks/*.png"],
+    "hypersim": ["ai_001_001/images/scene_cam_00_geometry_hdf5/frame.0000.semantic_instance.hdf5"],
+    "woodscape": ["instance_annotations/00001_FV.json"],
+}
+
+
+@pytest.mark.parametrize(("identity", "names"), DIGEST_CHANGES.items())
+def test_a_digest_changes_with_each_file_that_decides_a_row(tmp_path: Path, identity: str, names: list[str]) -> None:
+    TREES[identity](tmp_path)
+    source = open_evaluation(CATALOGUE[identity], tmp_path)
+    refs = source.index(BadRecords())
+    assert len({source.input_digest(ref) for ref in refs}) == len(refs)
+    first, *others = [source.input_digest(ref) for ref in refs]
+    for name in names:
+        (file,) = tmp_path.glob(name)
+        content = file.read_bytes()
+        file.write_bytes(content + b" ")
+        assert source.input_digest(refs[0]) != first
+        assert [source.input_digest(ref) for ref in refs[1:]] == others
+        file.write_bytes(content)
+    assert source.input_digest(refs[0]) == first
+    assert open_evaluation(CATALOGUE[identity], tmp_path, protocol="asam").input_digest(refs[0]) != first
+    renamed = msgspec.structs.replace(CATALOGUE[identity], id="another")
+    assert open_evaluation(renamed, tmp_path).input_digest(refs[0]) != first
+
+
+def test_a_digest_changes_with_the_layout(tmp_path: Path) -> None:
+    TREES["hrsod_te"](tmp_path)
+    entry = CATALOGUE["hrsod_te"]
+    other = msgspec.structs.replace(entry, layout=msgspec.structs.replace(entry.layout, threshold=1))
+    ref = open_evaluation(entry, tmp_path).index(BadRecords())[0]
+    digests = {open_evaluation(each, tmp_path).input_digest(ref) for each in (entry, other)}
+    assert len(digests) == 2
+
+
+JSON_CHANGES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
+    "coco2017_val": (
+        "annotations/instances_val2017.json",
+        [
+            ("annotations", 0, "segmentation", [ring(1, 1, 9, 9)]),
+            ("annotations", 1, "iscrowd", 1),
+            ("annotations", 2, "category_id", 4),
+            ("annotations", 3, "id", 7),
+            ("categories", 0, "name", "bus"),
+            ("images", 0, "height", None),
+        ],
+    ),
+    "ovis": (
+        "annotations_train.json",
+        [
+            ("annotations", 0, "segmentations", 0, None),
+            ("annotations", 0, "iscrowd", 1),
+            ("annotations", 2, "category_id", 2),
+            ("categories", 0, "name", "Dog"),
+        ],
+    ),
+    "visor": (
+        "GroundTruth-SparseAnnotations/annotations/val/P01_01.json",
+        [("video_annotations", 1, "annotations", [{"name": "cup", "class_id": 13, "segments": []}])],
+    ),
+    "ndd20": ("ABOVE_LABELS.json", [("1.jpg8123", "regions", 0, "shape_attributes", "all_points_x", 0, 6)]),
+}
+
+
+@pytest.mark.parametrize(("identity", "file", "changes"), [(i, *rest) for i, rest in JSON_CHANGES.items()])
+def test_a_digest_changes_with_what_a_shared_file_says_of_its_picture(
+    tmp_path: Path, identity: str, file: str, changes: list[tuple[Any, ...]]
+) -> None:
+    TREES[identity](tmp_path)
+    source = open_evaluation(CATALOGUE[identity], tmp_path)
+    refs = source.index(BadRecords())
+    before = [source.input_digest(ref) for ref in refs]
+    original = (tmp_path / file).read_text()
+    for number, (*steps, last, value) in enumerate(changes):
+        table = place = json.loads(original)
+        for step in steps:
+            place = place[step]
+        place[last] = value
+        write(tmp_path / file, table)
+        os.utime(tmp_path / file, ns=(number, number))  # within a tick of the clock all times are equal
+        after = [source.input_digest(ref) for ref in refs]
+        assert after[0] != before[0], (steps, last)
+        if steps[0] not in ("categories",):
+            assert after[-1] == before[-1], (steps, last)  # a picture that it is not about
+    write(tmp_path / file, original)
+    os.utime(tmp_path / file, ns=(99, 99))
+    assert [source.input_digest(ref) for ref in refs] == before
+
+
+# ------------------------------------------------------------------------------------------------ the table
+
+
+def test_rows_survive_msgpack(tmp_path: Path) -> None:
+    TREES["coco2017_val"](tmp_path)
+    rows = rows_of(open_evaluation(CATALOGUE["coco2017_val"], tmp_path))
+    again = msgspec.msgpack.decode(msgspec.msgpack.encode(rows), type=list[EvaluationRow])
+    assert again == rows
+    table = evaluation_table(again)
+    assert table.equals(evaluation_table(rows))
+    assert sum(row.size_bytes() for row in rows) == pytest.approx(table.nbytes, rel=0.2)
+
+
+def test_the_table_loads_in_datasets(tmp_path: Path) -> None:
+    rows = []
+    for identity in ("coco2017_val", "hrsod_te", "cvc_clinicdb"):
+        TREES[identity](tmp_path / identity)
+        rows += rows_of(open_evaluation(CATALOGUE[identity], tmp_path / identity))
+    table = evaluation_table(rows)
+    assert table.schema.equals(arrow_schema(EVALUATION), check_metadata=True)
+    assert table.column_names == [
+        "image",
+        "masks",
+        "annotations",
+        "image_id",
+        "file_name",
+        "width",
+        "height",
+        "dataset",
+    ]
+    assert picture_columns(EVALUATION) == ["image.bytes", "masks.list.element.bytes"]
+    pq.write_table(table, tmp_path / "part.parquet")
+    loaded = datasets.load_dataset(
+        "parquet", data_files=str(tmp_path / "part.parquet"), cache_dir=str(tmp_path / "cache")
+    )
+    split = loaded["train"]
+    assert split.features == datasets.Features.from_dict(features_json(EVALUATION))
+    for number, row in enumerate(rows):
+        one = split[number]
+        assert one["image"].size == (row.width, row.height)
+        assert [mask.size for mask in one["masks"]] == [(row.width, row.height)] * len(row.masks)
+        assert [a["area"] for a in one["annotations"]] == [a.area for a in row.annotations]
+        assert [a["bbox"] for a in one["annotations"]] == [list(a.bbox) for a in row.annotations]
+    assert evaluation_table([]).schema.equals(table.schema)
+
+
+def test_hundreds_of_objects_in_a_large_picture_take_little_memory(tmp_path: Path) -> None:
+    ids = np.add.outer(np.arange(3600) // 180 * 20, np.arange(5000) // 250).astype(np.uint16) + 1
+    save(tmp_path / "val/a.png", np.zeros((3600, 5000), np.uint8))
+    save(tmp_path / "val_labels/a.png", ids)
+    code = (
+        "import resource, sys; from asam_datasets.evaluation import *; from asam_datasets.sources import BadRecords\n"
+        "source = parse_evaluation(sys.argv[1], load_catalogue())\n"
+        "record = source.read(source.index(BadRecords())[0])\n"
+        "print(len(record.masks), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, f"ibd:index-map={tmp_path}"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    masks, peak = map(int, done.stdout.split())
+    assert masks == 400
+    assert peak < 600e6
+
+
+def test_reading_sets_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, asam_datasets.evaluation\n"
+        "print([name for name in ('torch', 'datasets', 'h5py', 'pandas') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,537 @@
+"""Evaluation sets that are damaged, hostile or not what they are said to be: one clear error, or one reject each."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from evaluation_trees import SHAPE, TREES, grid, picture, save
+from PIL import Image
+from pycocotools.coco import COCO as COCO_API
+
+from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError
+from asam_datasets.evaluation import EvaluationSource, load_catalogue, open_evaluation
+from asam_datasets.masks import MAX_PIXELS
+from asam_datasets.sources import BadRecords
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+
+CATALOGUE = load_catalogue()
+Edit = Callable[[Path], object]
+
+
+def read_all(source: EvaluationSource, bad: BadRecords) -> list[str]:
+    """What a build does: index, read, and hand what is wrong with one picture to the policy."""
+    names = []
+    for ref in source.index(bad):
+        try:
+            record = source.read(ref)
+        except RecordError as error:
+            bad.reject(error, archive=source.label, member=ref.file_name)
+            continue
+        if record is not None:
+            names.append(record.file_name)
+    return names
+
+
+def edit_json(name: str, change: Callable[[Any], object]) -> Edit:
+    def edit(root: Path) -> None:
+        table = json.loads((root / name).read_text())
+        change(table)
+        (root / name).write_text(json.dumps(table))
+
+    return edit
+
+
+def put(*way: Any) -> Callable[[Any], None]:
+    """An edit: the last argument is set at the place that the others lead to."""
+    *steps, last, value = way
+
+    def change(table: Any) -> None:
+        for step in steps:
+            table = table[step]
+        table[last] = value
+
+    return change
+
+
+def cut(name: str) -> Edit:
+    return lambda root: (root / name).write_bytes((root / name).read_bytes()[:-40])
+
+
+def resized(name: str) -> Edit:
+    return lambda root: save(root / name, Image.open(root / name).resize((SHAPE[1] + 1, SHAPE[0])))
+
+
+def gone(name: str) -> Edit:
+    return lambda root: (root / name).unlink()
+
+
+def garbage(name: str) -> Edit:
+    return lambda root: (root / name).write_bytes(b"not an image at all")
+
+
+def empty_file(name: str) -> Edit:
+    return lambda root: (root / name).write_bytes(b"")
+
+
+def dangling(name: str) -> Edit:
+    def edit(root: Path) -> None:
+        (root / name).unlink()
+        (root / name).symlink_to(root / "nowhere")
+
+    return edit
+
+
+def bomb_png(name: str) -> Edit:
+    """A PNG of some bytes that says it is 60000 × 60000."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return lambda root: (root / name).write_bytes(content)
+
+
+def of_mode(name: str, mode: str) -> Edit:
+    content = {"RGB": np.zeros((*SHAPE, 3), np.uint8), "I;16": grid([300]).astype(np.uint16)}[mode]
+    return lambda root: save(root / name, content)
+
+
+HRSOD, HRSOD_MASK = "HRSOD_test/1001_abc_o.jpg", "HRSOD_test_mask/1001_abc_o.png"
+COCO = "annotations/instances_val2017.json"
+VISOR = "GroundTruth-SparseAnnotations/annotations/val/P01_01.json"
+WOODSCAPE = "instance_annotations/00001_FV.json"
+HDF5 = "ai_001_001/images/scene_cam_00_geometry_hdf5/frame.0000.semantic_instance.hdf5"
+SEGMENTATION = ("annotations", 0, "segmentation")
+
+
+def segmentation(value: Any) -> Edit:
+    return edit_json(COCO, put(*SEGMENTATION, value))
+
+
+def hdf5_of(content: Any, key: str = "dataset") -> Edit:
+    def edit(root: Path) -> None:
+        import h5py
+
+        with h5py.File(root / HDF5, "w") as file:
+            file[key] = content
+
+    return edit
+
+
+def hdf5_link(link: str) -> Edit:
+    """A map that lies in another file, in one of the ways that HDF5 has."""
+
+    def edit(root: Path) -> None:
+        import h5py
+
+        other = root.parent / "secret.hdf5"
+        with h5py.File(other, "w") as file:
+            file["dataset"] = np.ones(SHAPE, np.int32)
+        with h5py.File(root / HDF5, "w") as file:
+            if link == "external":
+                file["dataset"] = h5py.ExternalLink(str(other), "dataset")
+            elif link == "virtual":
+                layout = h5py.VirtualLayout(SHAPE, np.int32)
+                layout[...] = h5py.VirtualSource(str(other), "dataset", SHAPE)
+                file.create_virtual_dataset("dataset", layout)
+            else:
+                size = SHAPE[0] * SHAPE[1] * 4
+                file.create_dataset("dataset", SHAPE, np.int32, external=[(str(other), 0, size)])
+
+    return edit
+
+
+BAD_RECORDS: dict[str, tuple[str, Edit, str]] = {
+    "picture without mask": ("hrsod_te", gone(HRSOD_MASK), f"{HRSOD}: expected its mask {HRSOD_MASK}, found none"),
+    "mask without picture": (
+        "hrsod_te",
+        gone(HRSOD),
+        f"{HRSOD_MASK}: expected a picture like HRSOD_test/<name>.jpg, found none",
+    ),
+    "mask of another size": (
+        "hrsod_te",
+        resized(HRSOD_MASK),
+        f"{HRSOD_MASK}: expected the picture's size, 48 × 64 .*, found 48 × 65",
+    ),
+    "mask is garbage": ("hrsod_te", garbage(HRSOD_MASK), "expected a PNG, JPEG or TIFF, found 19 bytes that start"),
+    "mask is cut": ("hrsod_te", cut(HRSOD_MASK), f"{HRSOD_MASK}: expected a readable image"),
+    "mask is empty": ("hrsod_te", empty_file(HRSOD_MASK), f"{HRSOD_MASK}: expected 1 to .* bytes, found 0"),
+    "mask is a dangling link": ("hrsod_te", dangling(HRSOD_MASK), f"{HRSOD_MASK}: expected a regular file"),
+    "mask is a bomb": ("hrsod_te", bomb_png(HRSOD_MASK), f"expected at most {MAX_PIXELS} pixels"),
+    "mask of 16 bits": ("hrsod_te", of_mode(HRSOD_MASK, "I;16"), "expected grey values of 8 bits, found .* I;16"),
+    "picture is garbage": ("hrsod_te", garbage(HRSOD), f"{HRSOD}: expected a PNG, JPEG or TIFF"),
+    "picture is cut": ("hrsod_te", cut(HRSOD), f"{HRSOD}: expected a whole JPEG"),
+    "png is cut": ("egohos", lambda root: cut("val/label/ego4d_02d41fd4_123.png")(root), "expected a readable image"),
+    "map has colours": (
+        "cityscapes",
+        of_mode("gtFine/val/frankfurt/frankfurt_000000_000294_gtFine_instanceIds.png", "RGB"),
+        "expected a map of one channel .*, found an image of mode RGB",
+    ),
+    "colours of 16 bits": (
+        "ade20k",
+        of_mode("images/ADE/validation/urban/street/ADE_val_00000001_seg.png", "I;16"),
+        "expected colours of 8 bits",
+    ),
+    "listed picture is gone": (
+        "voc2012",
+        gone("JPEGImages/2007_000033.jpg"),
+        "val.txt: expected the picture '2007_000033'",
+    ),
+    "coco: picture is gone": (
+        "coco2017_val",
+        gone("val2017/000000000139.jpg"),
+        "image 11: expected the picture val2017/",
+    ),
+    "coco: leaves the folder": (
+        "coco2017_val",
+        edit_json(COCO, put("images", 0, "file_name", "../../etc/passwd")),
+        r"expected a path inside the set's folder, found '\.\./\.\./etc/passwd'",
+    ),
+    "coco: absolute": (
+        "coco2017_val",
+        edit_json(COCO, put("images", 0, "file_name", "/etc/passwd")),
+        "expected a path inside the set's folder, found '/etc/passwd'",
+    ),
+    "coco: NUL in a name": (
+        "coco2017_val",
+        edit_json(COCO, put("images", 0, "file_name", "a\0b")),
+        "expected a path inside the set's folder",
+    ),
+    "coco: another size": (
+        "coco2017_val",
+        edit_json(COCO, put("images", 0, "width", 65)),
+        "image 11: expected the picture's size, 48 × 64 .*, found 48 × 65",
+    ),
+    "coco: annotation of no image": (
+        "coco2017_val",
+        edit_json(COCO, put("annotations", 5, "image_id", 99)),
+        r"\$\.annotations\[5\]\.image_id: expected the id of an image of this file, found 99",
+    ),
+    "coco: image twice": (
+        "coco2017_val",
+        edit_json(COCO, lambda table: table["images"].append(table["images"][0])),
+        "expected image id 11 once",
+    ),
+    "coco: runs of another size": (
+        "coco2017_val",
+        segmentation({"size": [64, 48], "counts": "PP1"}),
+        r"\$\.annotations\[0\]\.segmentation\.size: expected the picture's size, 48 × 64 .*, found 64 × 48",
+    ),
+    "coco: runs too short": (
+        "coco2017_val",
+        segmentation({"size": [48, 64], "counts": [1, 2]}),
+        r"segmentation\.counts: expected runs .* = 3072 pixels, found 2 that add up to 3",
+    ),
+    "coco: negative runs": (
+        "coco2017_val",
+        segmentation({"size": [48, 64], "counts": [-1, 3073]}),
+        "at least 0 pixels",
+    ),
+    "coco: text that is no runs": (
+        "coco2017_val",
+        segmentation({"size": [48, 64], "counts": "~~"}),
+        r"segmentation\.counts: expected characters from '0' to 'o', found '~'",
+    ),
+    "coco: segmentation is text": (
+        "coco2017_val",
+        segmentation("here"),
+        r"\[0\]\.segmentation: expected rings or COCO RLE",
+    ),
+    "coco: ring of an odd length": ("coco2017_val", segmentation([[1, 2, 3, 4, 5, 6, 7]]), "x and y in turn, found 7"),
+    "coco: endless outline": ("coco2017_val", segmentation([[0, 0, 1e9, 0, 0, 1e9]]), "outline of at most"),
+    "coco: many long edges": ("coco2017_val", segmentation([[0, 0, 1e6, 0] * 9]), "outline of at most"),
+    "coco: deep nesting": (
+        "coco2017_val",
+        lambda root: (root / COCO).write_text(
+            (root / COCO)
+            .read_text()
+            .replace('"segmentation": [[5.5', '"segmentation": ' + "[" * 600 + "[[5.5", 1)
+            .replace("44.0]]", "44.0]]" + "]" * 600, 1)
+        ),
+        "expected rings or COCO RLE",
+    ),
+    "via: not a polygon": (
+        "ndd20",
+        edit_json("ABOVE_LABELS.json", put("1.jpg8123", "regions", 0, "shape_attributes", "name", "circle")),
+        r"ABOVE_LABELS.json: 1.jpg: regions\[0\]: expected a polygon, found 'circle'",
+    ),
+    "via: more x than y": (
+        "ndd20",
+        edit_json("ABOVE_LABELS.json", put("1.jpg8123", "regions", 0, "shape_attributes", "all_points_x", [1, 2])),
+        "expected as many x as y, found 2 and 3",
+    ),
+    "via: regions are text": (
+        "streets",
+        edit_json(
+            "vehicleannotations/annotations/vehicle-annotations.json",
+            put("IL 60 at Butterfield North-7.jpg4711", "regions", "none"),
+        ),
+        "expected regions of VIA",
+    ),
+    "visor: annotations are text": (
+        "visor",
+        edit_json(VISOR, put("video_annotations", 0, "annotations", "none")),
+        r"\$\.video_annotations\[0\]: expected annotations of VISOR",
+    ),
+    "visor: another size": (
+        "visor",
+        resized("GroundTruth-SparseAnnotations/rgb_frames/val/P01/P01_01_frame_0000000140.jpg"),
+        "found 1080 × 1920",
+    ),
+    "woodscape: another size": (
+        "woodscape",
+        edit_json(WOODSCAPE, put("00001_FV.json", "image_height", 47)),
+        "found 47 × 64",
+    ),
+    "woodscape: wrong type": (
+        "woodscape",
+        edit_json(WOODSCAPE, put("00001_FV.json", "annotation", 0, "tags", "road")),
+        "expected `array`, found `str`",
+    ),
+    "woodscape: two keys": (
+        "woodscape",
+        edit_json(WOODSCAPE, lambda t: t.update({"b": t["00001_FV.json"]})),
+        "found 2",
+    ),
+    "ovis: another size": (
+        "ovis",
+        edit_json("annotations_train.json", put("videos", 0, "height", 47)),
+        "video 7: expected the picture's size",
+    ),
+    "ovis: frame is gone": ("ovis", gone("train/2592cac7/img_0000001.jpg"), r"file_names\[0\]: expected the picture"),
+    "hypersim: no HDF5": ("hypersim", garbage(HDF5), "expected a readable HDF5 file"),
+    "hypersim: another key": ("hypersim", hdf5_of([1], "data"), "expected the key 'dataset', found none"),
+    "hypersim: link": ("hypersim", hdf5_link("external"), "found a link"),
+    "hypersim: virtual": ("hypersim", hdf5_link("virtual"), "in the file itself"),
+    "hypersim: storage outside": ("hypersim", hdf5_link("storage"), "in the file itself"),
+    "hypersim: floats": ("hypersim", hdf5_of(np.zeros(SHAPE)), "expected integers under the key 'dataset'"),
+    "hypersim: another size": ("hypersim", hdf5_of(np.zeros((2, 3, 4), np.int32)), "found 2 × 3 × 4"),
+}
+
+
+ONLY_PICTURE = {"listed picture is gone"}
+"""Cases in whose tree no other picture is left."""
+
+
+@pytest.mark.parametrize("case", BAD_RECORDS)
+def test_bad_records(tmp_path: Path, case: str) -> None:
+    identity, edit, message = BAD_RECORDS[case]
+    root = tmp_path / "set"
+    TREES[identity](root)
+    edit(root)
+    source = open_evaluation(CATALOGUE[identity], root)
+    with pytest.raises(RecordError, match=message) as caught:
+        read_all(source, BadRecords())
+    assert str(caught.value).startswith(source.label)
+    assert caught.value.hint
+    skipping = BadRecords("skip")
+    names = [] if case in ONLY_PICTURE else read_all(source, skipping)
+    if case in ONLY_PICTURE:
+        with pytest.raises(SourceError, match=r"found none that can be used .1 were rejected, the first: "):
+            read_all(source, skipping)
+    assert len(skipping.rejects) == (3 if case == "ovis: another size" else 1)
+    assert skipping.rejects[0].reason == str(caught.value)
+    assert skipping.rejects[0].archive == source.label
+    assert skipping.rejects[0].member not in names
+
+
+BAD_FILES: dict[str, tuple[str, Edit, str]] = {
+    "coco: not JSON": ("coco2017_val", lambda root: (root / COCO).write_text("{"), f"{COCO}: \\$: expected COCO JSON"),
+    "coco: wrong type": (
+        "coco2017_val",
+        edit_json(COCO, put("annotations", 3, "image_id", 1.5)),
+        r"\$\.annotations\[3\]\.image_id: expected `int \| str`, found `float`",
+    ),
+    "coco: no images": ("coco2017_val", edit_json(COCO, lambda table: table.pop("images")), "required field `images`"),
+    "coco: not UTF-8": ("coco2017_val", lambda root: (root / COCO).write_bytes(b'{"images": "\xff"}'), "expected"),
+    "via is COCO": (
+        "ndd20",
+        lambda root: (root / "ABOVE_LABELS.json").write_text('{"images": []}'),
+        "ABOVE_LABELS.json",
+    ),
+    "ovis without masks": (
+        "ovis",
+        edit_json("annotations_train.json", put("annotations", None)),
+        r"\$\.annotations: expected `array`, found `null`",
+    ),
+    "ovis: too few entries": (
+        "ovis",
+        edit_json("annotations_train.json", put("annotations", 1, "segmentations", [None])),
+        r"\$\.annotations\[1\]\.segmentations: expected one entry per frame of video 7, found 1 entries and 3 frames",
+    ),
+    "voc without its list": (
+        "voc2012",
+        gone("ImageSets/Segmentation/val.txt"),
+        "val.txt: expected the list of the split",
+    ),
+    "hypersim: another CSV": (
+        "hypersim",
+        lambda root: (root / "metadata_images_split_scene_v1.csv").write_text("scene,frame\n"),
+        "expected the columns scene_name, .*, found scene, frame",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+@pytest.mark.parametrize("policy", ["raise", "skip"])
+def test_bad_annotation_files_stop_the_set(tmp_path: Path, case: str, policy: Any) -> None:
+    identity, edit, message = BAD_FILES[case]
+    TREES[identity](tmp_path)
+    edit(tmp_path)
+    with pytest.raises(SourceError, match=message):
+        read_all(open_evaluation(CATALOGUE[identity], tmp_path), BadRecords(policy))
+
+
+def test_a_wrong_folder_says_what_was_expected_and_what_is_there(tmp_path: Path) -> None:
+    TREES["hrsod_te"](tmp_path / "data/HRSOD_release")
+    (tmp_path / "data/readme.txt").write_text("")
+    source = open_evaluation(CATALOGUE["hrsod_te"], tmp_path / "data")
+    with pytest.raises(SourceError) as caught:
+        source.index(BadRecords())
+    assert str(caught.value) == (
+        f"hrsod_te={tmp_path}/data: expected HRSOD_test/<name>.jpg with HRSOD_test_mask/<name>.png, or "
+        "imgs/<name>.jpg with gts/<name>.png; found HRSOD_release/, readme.txt"
+    )
+    assert caught.value.hint.startswith(f"Did you mean {tmp_path}/data/HRSOD_release? ")
+    (tmp_path / "empty").mkdir()
+    empty = open_evaluation(CATALOGUE["coco2017_val"], tmp_path / "empty")
+    with pytest.raises(SourceError, match="found an empty folder"):
+        empty.index(BadRecords())
+    with pytest.raises(SourceError, match="expected the folder of an evaluation set, found nothing there"):
+        open_evaluation(CATALOGUE["coco2017_val"], tmp_path / "none")
+
+
+def test_no_folder_is_suggested_where_that_might_search_the_disk(tmp_path: Path) -> None:
+    TREES["ppdls"](tmp_path)
+    (tmp_path / "wrong").mkdir()
+    hints = []
+    for protocol in ("default", "asam"):
+        source = open_evaluation(CATALOGUE["ppdls"], tmp_path / "wrong", protocol=protocol)  # type: ignore[arg-type]
+        with pytest.raises(SourceError, match="found an empty folder") as caught:
+            source.index(BadRecords())
+        hints.append(caught.value.hint.split(" `")[0])
+    assert hints[0] == f"Did you mean {tmp_path}?"
+    assert "Did you mean" not in hints[1]
+
+
+@pytest.mark.parametrize("identity", [i for i, entry in CATALOGUE.items() if entry.layout is not None])
+def test_every_set_refuses_a_folder_of_something_else(tmp_path: Path, identity: str) -> None:
+    save(tmp_path / "holiday/beach.jpg", np.zeros((4, 4, 3), np.uint8))
+    for protocol in ("default", "asam"):
+        source = open_evaluation(CATALOGUE[identity], tmp_path, protocol=protocol)  # type: ignore[arg-type]
+        with pytest.raises(SourceError, match=r"expected .*; found holiday/") as caught:
+            source.index(BadRecords())
+        assert f"catalog show {identity}" in caught.value.hint
+
+
+def test_the_asam_reading_drops_what_is_alone(tmp_path: Path) -> None:
+    TREES["cityscapes"](tmp_path)
+    alone = picture(tmp_path, "leftImg8bit/val/lindau/lindau_000000_000020_leftImg8bit.png")
+    with pytest.raises(RecordError, match=r"lindau_000000_000020_gtFine_instanceIds\.png, found none"):
+        open_evaluation(CATALOGUE["cityscapes"], tmp_path).index(BadRecords())
+    refs = open_evaluation(CATALOGUE["cityscapes"], tmp_path, protocol="asam").index(BadRecords())
+    assert alone not in [ref.file_name for ref in refs]
+
+
+def test_pycocotools_reading_takes_what_it_takes_and_leaves_the_rest(tmp_path: Path) -> None:
+    TREES["coco2017_val"](tmp_path)
+    triangle = [1.0, 2.0, 20.0, 30.0, 3.0, 40.0]
+    kinds: list[Any] = [
+        [triangle],
+        [triangle, [50, 2, 50, 40]],
+        [[50, 2, 50, 40], triangle],
+        [[*triangle, 7.0]],
+        [1, 2, 20, 30, 3, 40],
+        [],
+        [[]],
+        [[1, 2]],
+        "text",
+        None,
+    ]
+    api = COCO_API()
+    api.imgs = {11: {"height": SHAPE[0], "width": SHAPE[1]}}
+    expected: dict[int, Any] = {}
+    for number, kind in enumerate(kinds):
+        with contextlib.suppress(Exception):  # as ASAM's loader has it
+            expected[number] = api.annToMask({"image_id": 11, "segmentation": kind}).astype(bool)
+    assert len(expected) == 3
+
+    def change(table: Any) -> None:
+        first = table["annotations"][0]
+        table["annotations"] = [{**first, "id": n, "segmentation": s} for n, s in enumerate(kinds)]
+
+    edit_json(COCO, change)(tmp_path)
+
+    def masks(protocol: Any) -> dict[int, Any]:
+        source = open_evaluation(CATALOGUE["coco2017_val"], tmp_path, protocol=protocol)
+        record = source.read(source.index(BadRecords())[0])
+        assert record is not None
+        return {a.id: mask.to_array() for a, mask in zip(record.annotations, record.masks, strict=True)}
+
+    found = masks("asam")
+    assert found.keys() == expected.keys()
+    for number, mask in expected.items():
+        np.testing.assert_array_equal(found[number], mask)
+    # By default the ring of two points is left out, not the polygon after it; what is damaged is an error.
+    kinds[3:] = kinds[5:8]
+    edit_json(COCO, change)(tmp_path)
+    found = masks("default")
+    assert sorted(found) == [0, 1, 2]
+    for mask in found.values():
+        np.testing.assert_array_equal(mask, expected[0])
+
+
+def test_files_that_systems_leave_behind_are_passed_over(tmp_path: Path) -> None:
+    tree = TREES["hrsod_te"](tmp_path)
+    (tmp_path / "HRSOD_test/._1001_abc_o.jpg").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "HRSOD_test_mask/.DS_Store").write_bytes(b"Bud1")
+    assert tree.default
+    assert read_all(open_evaluation(CATALOGUE["hrsod_te"], tmp_path), BadRecords()) == sorted(tree.default)
+
+
+def test_a_name_that_is_not_text_is_a_bad_record(tmp_path: Path) -> None:
+    TREES["hrsod_te"](tmp_path)
+    for folder, ending in (("HRSOD_test", b".jpg"), ("HRSOD_test_mask", b".png")):
+        first = next((tmp_path / folder).glob("1001*"))
+        os.rename(first, os.fsencode(tmp_path / folder) + b"/caf\xe9" + ending)
+    with pytest.raises(RecordError, match="expected a name in UTF-8"):
+        read_all(open_evaluation(CATALOGUE["hrsod_te"], tmp_path), BadRecords())
+
+
+def test_without_h5py_hypersim_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    TREES["hypersim"](tmp_path)
+    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
+    with pytest.raises(SourceError, match="expected h5py") as caught:
+        open_evaluation(CATALOGUE["hypersim"], tmp_path).index(BadRecords())
+    assert "asam_datasets[evaluation]" in caught.value.hint
+
+
+def test_errors_are_of_the_project(tmp_path: Path) -> None:
+    """Noise in the place of each mask file: whatever Pillow or h5py make of it, the error is a known one."""
+    rng = np.random.default_rng(0)
+    TREES["hrsod_te"](tmp_path)
+    good = (tmp_path / HRSOD_MASK).read_bytes()
+    source = open_evaluation(CATALOGUE["hrsod_te"], tmp_path)
+    ref = source.index(BadRecords())[0]
+    with Image.open(io.BytesIO(good)) as image:
+        tiff = io.BytesIO()
+        image.save(tiff, "TIFF", compression="tiff_lzw")
+    for number in range(300):
+        content = bytearray(good if number % 2 else tiff.getvalue())
+        for place in rng.integers(0, len(content), 1 + number % 7):
+            content[place] = rng.integers(256)
+        (tmp_path / HRSOD_MASK).write_bytes(content)
+        with contextlib.suppress(AsamDatasetsError):
+            source.read(ref)

@@ -1,0 +1,126 @@
+"""Every set of the catalogue, read from a small folder of its own form: the masks are those of an independent
+reference, by default and as ASAM's loaders give them."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_trees import TREES, Masks, Tree
+from PIL import Image
+from pycocotools import mask as coco
+
+from asam_datasets.evaluation import (
+    EvaluationSource,
+    evaluation_table,
+    load_catalogue,
+    open_evaluation,
+    render_evaluation,
+)
+from asam_datasets.masks import PngEncoder
+from asam_datasets.sources import BadRecords
+
+# pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+
+CATALOGUE = load_catalogue()
+IDS = list(CATALOGUE)
+VARIANTS = [(identity, variant) for identity, entry in CATALOGUE.items() for variant in entry.variants]
+DIFFERENT = [identity for identity, entry in CATALOGUE.items() if entry.asam is not None]
+
+
+class Made(dict[str, tuple[Path, Tree]]):
+    """Folder and expected masks by id, each made when it is first asked for."""
+
+    def __init__(self, base: Path) -> None:
+        super().__init__()
+        self._base = base
+
+    def __missing__(self, identity: str) -> tuple[Path, Tree]:
+        root = self._base / identity
+        root.mkdir()
+        self[identity] = (root, TREES[identity](root))
+        return self[identity]
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return Made(tmp_path_factory.mktemp("sets"))
+
+
+def check(source: EvaluationSource, expected: Masks) -> int:
+    """Compare all that a source gives with the masks expected of it; returns how many pictures had none."""
+    bad = BadRecords()
+    refs = source.index(bad)
+    assert not bad.rejects
+    assert [ref.file_name for ref in refs] == sorted(ref.file_name for ref in refs)
+    source = pickle.loads(pickle.dumps(source))
+    rows, empty, encoder = [], 0, PngEncoder()
+    for ref in pickle.loads(pickle.dumps(refs)):
+        content = (source.root / ref.file_name).read_bytes()
+        assert ref.size_bytes == len(content)
+        record = source.read(ref)
+        if record is None:
+            empty += 1
+            assert ref.file_name not in expected
+            continue
+        assert record.picture == content
+        masks = expected[ref.file_name]
+        assert len(record.annotations) == len(masks) == len(record.masks)
+        assert (record.height, record.width) == masks[0].shape
+        for annotation, mask, reference in zip(record.annotations, record.masks, masks, strict=True):
+            np.testing.assert_array_equal(mask.to_array().astype(bool), reference)
+            coded = coco.encode(np.asfortranarray(reference.astype(np.uint8)))
+            assert annotation.segmentation.counts == coded["counts"].decode()
+            assert annotation.segmentation.size == tuple(coded["size"])
+            assert list(annotation.bbox) == coco.toBbox(coded).tolist()
+            assert annotation.area == reference.sum()
+        rows.append(render_evaluation(record, encoder))
+    assert [row.file_name for row in rows] == sorted(expected)
+    table = evaluation_table(rows).to_pylist()
+    for row in table:
+        assert row["image"]["bytes"] == (source.root / row["file_name"]).read_bytes()
+        assert row["dataset"] == source.name
+        for png, reference in zip(row["masks"], expected[row["file_name"]], strict=True):
+            np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png["bytes"]))), reference)
+    return empty
+
+
+def test_every_entry_has_a_tree() -> None:
+    assert len(IDS) == 31
+    assert sorted(IDS) == sorted(TREES)
+
+
+@pytest.mark.parametrize("identity", [identity for identity in IDS if CATALOGUE[identity].layout is not None])
+def test_default_reading(trees: Made, identity: str) -> None:
+    root, tree = trees[identity]
+    assert tree.default
+    assert check(open_evaluation(CATALOGUE[identity], root), tree.default) == tree.empty
+
+
+@pytest.mark.parametrize(("identity", "variant"), VARIANTS)
+def test_variants(trees: Made, identity: str, variant: str) -> None:
+    root, tree = trees[identity]
+    check(open_evaluation(CATALOGUE[identity], root, variant=variant), tree.variants[variant])
+
+
+@pytest.mark.parametrize("identity", DIFFERENT)
+def test_protocol_asam_differs_where_the_catalogue_says_so(trees: Made, identity: str) -> None:
+    root, tree = trees[identity]
+    assert tree.asam, "the tree says nothing of ASAM's reading"
+    check(open_evaluation(CATALOGUE[identity], root, protocol="asam"), tree.asam)
+
+    def content(masks: Masks) -> list[tuple[str, list[bytes]]]:
+        return [(name, [mask.tobytes() for mask in each]) for name, each in sorted(masks.items())]
+
+    assert content(tree.asam) != content(tree.default or {})
+
+
+@pytest.mark.parametrize("identity", [i for i in IDS if i not in DIFFERENT and CATALOGUE[i].layout is not None])
+def test_protocol_asam_is_the_default_elsewhere(trees: Made, identity: str) -> None:
+    root, tree = trees[identity]
+    assert tree.asam is None
+    check(open_evaluation(CATALOGUE[identity], root, protocol="asam"), tree.default or {})
