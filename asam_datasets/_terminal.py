@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from asam_datasets.demo import DemoArchive
 from asam_datasets.errors import AsamDatasetsError, TargetError, printable
+from asam_datasets.evaluation import Entry, describe_tree
 from asam_datasets.hub import count_bytes
 from asam_datasets.publish import Listener, Plan, Summary
 from asam_datasets.verification import Report
@@ -59,15 +61,21 @@ class Terminal:
         for verb, folders in (("new", changes.added), ("unchanged", changes.unchanged), ("removed", changes.removed)):
             for folder in folders:
                 print(f"  {verb:<9}  {folder}")
+        if summary.dropped:
+            print(f"  dropped    {summary.dropped:,} pictures of evaluation sets, which have no object")
         if summary.rejects:
             print(f"  rejected   {summary.rejected:,}, see {summary.rejects}")
         if summary.missing_ids:
             print(_missing_line(summary.missing_ids))
+        for warning in summary.warnings:
+            print(f"  warning    {printable(warning)}")
         if changes.uploaded_files:
             print(f"  sent       {changes.uploaded_files:,} files, {count_bytes(changes.uploaded_bytes)}")
         revision = f', revision="{summary.revision}"' if summary.revision else ""
         print("Load it:")
-        arguments = f'"{summary.location}", split="train"{revision}'
+        config = "" if summary.configs[0] == "train" else f'"{summary.configs[0]}", '
+        split = 'split="train"' if not config else "streaming=True"
+        arguments = f'"{summary.location}", {config}{split}{revision}'
         print(f"  from datasets import load_dataset; dataset = load_dataset({arguments})")
 
     def report(self, report: Report) -> None:
@@ -87,6 +95,45 @@ class Terminal:
         for finding in report.findings:
             print(f"  WRONG {printable(finding.where)}: {printable(finding.problem)}")
         print(f"{len(report.findings):,} findings" if report.findings else "Everything is as it should be.")
+
+    def catalogue(self, entries: Mapping[str, Entry]) -> None:
+        """Print the list of evaluation sets."""
+        if self._as_json:
+            self._json(list(entries.values()))
+            return
+        table: list[tuple[str, ...]] = [("id", "name", "split", "masks are", "may be given on", "ASAM reads it")]
+        for entry in entries.values():
+            differs = "otherwise" if entry.asam is not None else "the same way"
+            table.append((entry.id, entry.name, entry.split, entry.kind, entry.redistributable, differs))
+        print("\n".join(_table(table)))
+        print("\n`asam-datasets catalog show ID` prints one, with the folder that is expected.")
+
+    def entry(self, entry: Entry) -> None:
+        """Print one evaluation set, with the folder that is expected."""
+        if self._as_json:
+            self._json(entry)
+            return
+        expected = [
+            f"{count:,} {what}"
+            for count, what in ((entry.expected_pictures, "pictures"), (entry.expected_masks, "masks"))
+            if count is not None
+        ]
+        lines = [
+            (entry.id, entry.name),
+            ("homepage", entry.homepage),
+            ("split", f"{entry.split} (its {entry.source_split})"),
+            ("masks are", entry.kind),
+            ("expected", ", ".join(expected) or "unknown"),
+            ("licence", entry.licence or "unknown"),
+            ("may be given on", entry.redistributable),
+            ("cite", " ".join(entry.citation.split()) or "unknown"),
+            ("ASAM reads it", " ".join(entry.protocol_asam.split()) or "the same way"),
+        ]
+        for name, text in lines:
+            print(textwrap.fill(text, 110, initial_indent=f"{name:<17}", subsequent_indent=" " * 17))
+        if entry.notes.strip():
+            print("\n" + "\n".join(textwrap.fill(line, 110) for line in entry.notes.strip().splitlines()))
+        print("\n" + describe_tree(entry))
 
     def demo(self, demo: DemoArchive) -> None:
         """Print what was drawn, and the next command."""
@@ -158,7 +205,7 @@ def _plan_lines(plan: Plan) -> list[str]:
         f"  configs   {', '.join(plan.configs)}, {rows} records of this run each",
         "",
     ]
-    table: list[tuple[str, ...]] = [("archive", "state", "records", "files", "bytes", "from")]
+    table: list[tuple[str, ...]] = [("name", "state", "records", "files", "bytes", "from")]
     for one in plan.builds:
         numbers = ["?" if number is None else f"{number:,}" for number in (one.rows, one.files)]
         size = "?" if one.size_bytes is None else count_bytes(one.size_bytes)

@@ -19,7 +19,8 @@ from typer.core import TyperCommand
 from asam_datasets import __version__
 from asam_datasets._terminal import Terminal
 from asam_datasets.demo import write_demo
-from asam_datasets.errors import AsamDatasetsError, HubError
+from asam_datasets.errors import AsamDatasetsError, CatalogueError, HubError
+from asam_datasets.evaluation import load_catalogue
 from asam_datasets.hub import Route
 from asam_datasets.publish import PublishOptions, default_workers
 from asam_datasets.publish import plan as make_plan
@@ -32,7 +33,7 @@ from asam_datasets.verification import verify
 
 TRACEBACK = "ASAM_DATASETS_TRACEBACK"
 _STOPPED = 130  # as shells say it: 128 and the number of SIGINT
-_MANY = ("--train", "--captions", "--remove", "--annotations-only")
+_MANY = ("--train", "--evaluation", "--catalog", "--captions", "--remove", "--annotations-only")
 
 app = typer.Typer(
     name="asam-datasets",
@@ -56,6 +57,13 @@ class Gated(str, enum.Enum):
 
     AUTO = "auto"
     MANUAL = "manual"
+
+
+class ReadingProtocol(str, enum.Enum):
+    """How evaluation sets are read, as the command line spells it."""
+
+    DEFAULT = "default"
+    ASAM = "asam"
 
 
 class _TakesMany(TyperCommand):
@@ -88,6 +96,14 @@ def publish_command(
         Optional[list[str]],
         typer.Option(help="SA-1B archives: folder, .tar, or URL (http, https, hf); several at once."),
     ] = None,
+    evaluation: Annotated[
+        Optional[list[str]],
+        typer.Option(help="Evaluation sets, ID=FOLDER; `asam-datasets catalog` lists them; several at once."),
+    ] = None,
+    catalog: Annotated[Optional[list[Path]], typer.Option(help="TOML files with evaluation sets of your own.")] = None,
+    protocol: Annotated[
+        ReadingProtocol, typer.Option(help="asam: read evaluation sets as ASAM's own loaders do.")
+    ] = ReadingProtocol.DEFAULT,
     captions: Annotated[
         Optional[list[Path]], typer.Option(help='Caption files, JSON Lines of {"img", "prompt"}; several at once.')
     ] = None,
@@ -130,6 +146,9 @@ def publish_command(
     try:
         options = PublishOptions(
             train=train or (),
+            evaluation=evaluation or (),
+            catalog=catalog or (),
+            protocol=protocol.value,
             captions=captions or (),
             out=out,
             repo_id=repo_id,
@@ -179,6 +198,28 @@ def verify_command(
     terminal.report(report)
     if not report.is_good:
         raise typer.Exit(1)
+
+
+@app.command("catalog", epilog="Example: asam-datasets catalog show hrsod_te")
+def catalog_command(
+    what: Annotated[str, typer.Argument(help="`list`, or `show` with an id.")] = "list",
+    identity: Annotated[Optional[str], typer.Argument(metavar="ID", help="An evaluation set.")] = None,
+    catalog: Annotated[Optional[list[Path]], typer.Option(help="TOML files with evaluation sets of your own.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the entries as JSON.")] = False,
+) -> None:
+    """List the evaluation sets, or show one with the folder that is expected of it."""
+    terminal = Terminal(as_json=as_json)
+    entries = load_catalogue(catalog or ())
+    if what == "list" and identity is None:
+        terminal.catalogue(entries)
+        return
+    if what != "show" or identity is None:
+        raise typer.BadParameter("expected `list` or `show ID`")
+    if identity not in entries:
+        raise CatalogueError(
+            f"expected a set of the catalogue, found {identity!r}; there are {', '.join(sorted(entries))}"
+        )
+    terminal.entry(entries[identity])
 
 
 @app.command("demo", epilog="Example: asam-datasets demo demo-data")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from asam_datasets.builds import count_parts, part_ranges
+from asam_datasets.evaluation import EvaluationRef, EvaluationSource, evaluation_table, render_evaluation
 from asam_datasets.masks import PngEncoder
 from asam_datasets.sources import (
     BadRecords,
@@ -71,6 +72,38 @@ def slice_tables(
     for group in row_groups(_rows(part, captions, columns)):
         table = to_table(group)
         yield table if columns is None else table.select([name for name in table.column_names if name in columns])
+
+
+@dataclass(frozen=True)
+class EvaluationSlice:
+    """Some pictures of an evaluation set, for one process to read."""
+
+    source: EvaluationSource
+    refs: tuple[EvaluationRef, ...]
+
+
+def evaluation_slices(source: EvaluationSource) -> list[EvaluationSlice]:
+    """Cut an evaluation set into slices that processes can share, by its pictures with and without objects.
+
+    Raises:
+        SourceError, RecordError: as `asam_datasets.evaluation`.
+    """
+    refs = source.index(BadRecords())
+    parts = count_parts(len(refs), sum(ref.size_bytes for ref in refs))
+    return [EvaluationSlice(source, refs[rows.start : rows.stop]) for rows in part_ranges(len(refs), parts)]
+
+
+def evaluation_slice_tables(part: EvaluationSlice) -> Iterator[pa.Table]:
+    """Read a slice as tables of at most 32 MiB; pictures without any object are left out.
+
+    Raises:
+        SourceError, RecordError: as `asam_datasets.evaluation`.
+    """
+    encoder = PngEncoder()
+    records = (part.source.read(ref) for ref in part.refs)
+    rows = (render_evaluation(record, encoder) for record in records if record is not None)
+    for group in row_groups(rows):
+        yield evaluation_table(group)
 
 
 def _rows(part: Slice, captions: Mapping[str, str], columns: Collection[str] | None) -> Iterator[Row]:

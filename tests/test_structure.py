@@ -81,7 +81,7 @@ def test_public_names_are_there_and_documented() -> None:
 def test_every_command_has_help_and_an_example() -> None:
     group = typer.main.get_command(app)
     commands = group.commands  # type: ignore[attr-defined]
-    assert sorted(commands) == ["demo", "publish", "verify"]
+    assert sorted(commands) == ["catalog", "demo", "publish", "verify"]
     for name, command in commands.items():
         shown = CliRunner().invoke(app, [name, "--help"])
         assert shown.exit_code == 0

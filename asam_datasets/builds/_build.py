@@ -9,31 +9,29 @@ bad record, finds them again. Waiting rows of a stream are not kept: a stream is
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asam_datasets.builds._manifest import BUILD_FILE, Build, encode_build, make_build
+from asam_datasets.builds._folders import begin_build, empty, settle
+from asam_datasets.builds._manifest import Build, make_build
+from asam_datasets.builds._options import Built, Known, Options
 from asam_datasets.builds._parts import (
     ChunkTask,
     PartTask,
     Waiting,
-    WaitingTask,
     build_part,
     check_part,
     compare_part,
     render_chunk,
-    write_waiting,
+    write_rows,
 )
 from asam_datasets.builds._plan import MAX_PART_BYTES, choose_parts, part_file, part_ranges
 from asam_datasets.builds._workers import Workers, ordered
-from asam_datasets.builds._writer import write_atomically
 from asam_datasets.errors import SourceError
 from asam_datasets.sources import (
     BadRecords,
@@ -49,19 +47,6 @@ _CHUNK_RECORDS = 16
 _CHUNK_BYTES = 16 * 2**20
 
 
-@dataclass
-class Options:
-    """What changes the content of builds, the same for all archives of a run.
-
-    `annotations_only` names the archives whose photographs are left out.
-    """
-
-    captions: Mapping[str, str] = field(default_factory=dict)
-    ids: frozenset[int] | None = None
-    parts: int | None = None
-    annotations_only: frozenset[str] = frozenset()
-
-
 @dataclass(frozen=True)
 class Planned:
     """An archive that was indexed: what its build will hold."""
@@ -70,27 +55,6 @@ class Planned:
     refs: tuple[RecordRef, ...]
     parts: int
     rejected: int
-
-
-@dataclass(frozen=True)
-class Known:
-    """A complete build that may be taken as it is. `folder` is where it lies, None when the target shows it."""
-
-    build: Build
-    folder: Path | None
-
-
-@dataclass(frozen=True)
-class Built:
-    """A finished build: `folder` is where it lies, None when the target has it already.
-
-    `all_ids` are the image ids found in the archive, `ids` those in the build; int64, sorted.
-    """
-
-    build: Build
-    folder: Path | None
-    all_ids: NDArray[np.int64]
-    ids: NDArray[np.int64]
 
 
 def _plan(
@@ -179,10 +143,7 @@ def build_archive(
     Raises:
         SourceError, RecordError: nothing is left in `target`; finished parts stay in `work`.
     """
-    folder = work / source.name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _remove_unfinished(work)
+    with begin_build(work, source.name) as folder:
         if isinstance(source, StreamSource):
             return _build_stream(source, options, target, folder, known, bad, workers)
         planned, all_ids = _plan(source, options, bad, workers)
@@ -192,14 +153,11 @@ def build_archive(
             parts = ordered(workers.run(build_part, _part_tasks(planned, options, folder, count)))
             if options.parts is not None or max(part.size_bytes for part in parts) <= MAX_PART_BYTES:
                 break
-            _empty(folder)
+            empty(folder)
             count *= 2
         pictures = source.name not in options.annotations_only
         build = make_build(source.name, parts, rejected=planned.rejected, pictures=pictures)
-        return Built(build, _settle(build, folder, target), all_ids, selected)
-    finally:
-        _remove_unfinished(work)
-        _remove_if_idle(folder)
+        return Built(build, settle(build, folder, target), all_ids, selected)
 
 
 def _nothing_left(label: str, bad: BadRecords) -> SourceError:
@@ -243,24 +201,16 @@ def _build_stream(
             bad.rejects += rejects
         if not waiting:
             raise _nothing_left(source.label, bad)
-        waiting.sort(key=lambda row: row.image_id)
+        waiting.sort(key=lambda row: row.position)
         count = choose_parts(len(waiting), sum(row.size_bytes for row in waiting), options.parts, source.label)
-        while True:
-            ranges = part_ranges(len(waiting), count)
-            finals = [
-                WaitingTask(tuple(waiting[r.start : r.stop]), folder / part_file(i)) for i, r in enumerate(ranges)
-            ]
-            parts = ordered(workers.run(write_waiting, finals))
-            if options.parts is not None or max(part.size_bytes for part in parts) <= MAX_PART_BYTES:
-                break
-            count *= 2
+        parts = write_rows(waiting, count, folder, workers, kind="train", fixed=options.parts is not None)
     build = make_build(source.name, parts, rejected=len(bad.rejects) - before, pictures=pictures)
-    selected = _ids(row.image_id for row in waiting)
+    selected = _ids(row.position for row in waiting)
     for candidate in known:
         if candidate.build == build:
-            _empty(folder)
+            empty(folder)
             return Built(candidate.build, candidate.folder, _ids(all_ids), selected)
-    return Built(build, _settle(build, folder, target), _ids(all_ids), selected)
+    return Built(build, settle(build, folder, target), _ids(all_ids), selected)
 
 
 def _chunks(
@@ -287,43 +237,3 @@ def _chunks(
             yield cut()
     if chunk:
         yield cut()
-
-
-def _settle(build: Build, folder: Path, target: Path) -> Path:
-    """Move the finished parts to their place under their final name, in one rename."""
-    complete = folder.with_name(f"{build.folder}.{os.getpid()}.tmp")
-    shutil.rmtree(complete, ignore_errors=True)
-    complete.mkdir()
-    try:
-        for part in build.parts:
-            os.replace(folder / part.file, complete / part.file)
-        write_atomically(complete / BUILD_FILE, encode_build(build))
-        _empty(folder)
-        final = target / build.folder
-        target.mkdir(parents=True, exist_ok=True)
-        if final.exists():  # the same digest: the same bytes, left by a run that was killed before its README
-            shutil.rmtree(final)
-        os.rename(complete, final)
-    finally:
-        shutil.rmtree(complete, ignore_errors=True)
-    return final
-
-
-def _empty(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-
-
-def _remove_unfinished(work: Path) -> None:
-    """Remove what killed runs left half done; finished parts and their notes stay. The target's lock is held."""
-    for pattern in ("*.tmp", "*/*.tmp", "*/waiting-*"):
-        for leftover in work.glob(pattern):
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
-
-
-def _remove_if_idle(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()

@@ -42,11 +42,25 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     columns: dict[str, int]
 
 
+class EvaluationInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the card says of an evaluation set; see the catalogue for the words."""
+
+    title: str
+    homepage: str
+    citation: str
+    split: str
+    source_split: str
+    masks: str
+    protocol: str
+    variant: str | None
+
+
 class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The content of `build.json`: the parts of one archive or evaluation set.
 
-    `rejected` counts the records that `--on-bad-record skip` left out; `pictures` is False where only the annotations
-    are published.
+    `rejected` counts the records that `--on-bad-record skip` left out, `dropped` the pictures of an evaluation set
+    without any object; `pictures` is False where only the annotations are published. `inputs` is a digest of all that
+    an evaluation set was made from, and empty for an archive, whose parts have it.
     """
 
     format: int
@@ -57,11 +71,19 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pictures: bool
     rights: Rights
     parts: list[Part]
+    dropped: int = 0
+    inputs: str = ""
+    evaluation: EvaluationInfo | None = None
 
     @property
     def folder(self) -> str:
         """Name of the build's folder."""
         return f"{self.name}-{self.digest}"
+
+    @property
+    def split(self) -> str:
+        """The split that its rows are in."""
+        return self.evaluation.split if self.evaluation else "train"
 
     @property
     def path(self) -> str:
@@ -96,10 +118,15 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def make_build(name: str, parts: Sequence[Part], *, rejected: int, pictures: bool = True) -> Build:
     """Describe the finished build of an archive; its digest is that of its parts."""
+    return Build(FORMAT, "train", name, parts_digest(parts), rejected, pictures, SA1B, list(parts))
+
+
+def parts_digest(parts: Sequence[Part]) -> str:
+    """The digest of a build: 16 hexadecimal digits of the sha256 over the names and sha256 of its parts."""
     content = hashlib.sha256(f"asam_datasets {FORMAT}\n".encode())
     for part in parts:
         content.update(f"{part.file} {part.sha256}\n".encode())
-    return Build(FORMAT, "train", name, content.hexdigest()[:16], rejected, pictures, SA1B, list(parts))
+    return content.hexdigest()[:16]
 
 
 def encode_build(build: Build) -> bytes:

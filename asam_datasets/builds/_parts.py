@@ -6,14 +6,16 @@ Everything here is a plain function of a picklable task, so that one worker or m
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from asam_datasets.builds._manifest import FORMAT, Part, part_inputs, record_inputs
-from asam_datasets.builds._workers import record_done
+from asam_datasets.builds._kinds import TABLES, AnyRow
+from asam_datasets.builds._manifest import FORMAT, Kind, Part, part_inputs, record_inputs
+from asam_datasets.builds._plan import MAX_PART_BYTES, part_file, part_ranges
+from asam_datasets.builds._workers import Workers, ordered, record_done
 from asam_datasets.builds._writer import write_atomically, write_part
 from asam_datasets.errors import RecordError
 from asam_datasets.masks import PngEncoder
@@ -45,9 +47,9 @@ class ChunkTask:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A rendered row that waits in a file until the number of records is known."""
+    """A rendered row that waits in a file until the number of records is known; rows are sorted by `position`."""
 
-    image_id: int
+    position: int
     size_bytes: int
     inputs: bytes
     path: Path
@@ -61,6 +63,7 @@ class WaitingTask:
 
     rows: tuple[Waiting, ...]
     path: Path
+    kind: Kind
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -148,15 +151,40 @@ def render_chunk(task: ChunkTask) -> tuple[list[Waiting], list[Reject]]:
 
 def write_waiting(task: WaitingTask) -> Part:
     """Write a part out of rows that wait in files."""
-    decoder = msgspec.msgpack.Decoder(Row)
+    decoder = msgspec.msgpack.Decoder(TABLES[task.kind].row)
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[AnyRow]:
         for waiting in task.rows:
             with open(waiting.path, "rb") as file:
                 file.seek(waiting.offset)
                 yield decoder.decode(file.read(waiting.length))
 
-    return write_part(task.path, rows(), inputs=[waiting.inputs for waiting in task.rows])
+    return write_part(task.path, rows(), inputs=[waiting.inputs for waiting in task.rows], kind=task.kind)
+
+
+def write_rows(
+    waiting: Sequence[Waiting], count: int, folder: Path, workers: Workers, *, kind: Kind, fixed: bool
+) -> list[Part]:
+    """Write waiting rows, in their order, into `count` parts, or twice as many while one is too large.
+
+    Args:
+        waiting: the rows.
+        count: number of parts.
+        folder: receives the parts.
+        workers: who does it.
+        kind: the table that the rows belong to.
+        fixed: whether `count` was asked for and stays.
+    """
+    while True:
+        ranges = part_ranges(len(waiting), count)
+        tasks = [
+            WaitingTask(tuple(waiting[r.start : r.stop]), folder / part_file(index), kind)
+            for index, r in enumerate(ranges)
+        ]
+        parts = list(ordered(workers.run(write_waiting, tasks)))
+        if fixed or count >= len(waiting) or max(part.size_bytes for part in parts) <= MAX_PART_BYTES:
+            return parts
+        count = min(2 * count, len(waiting))
 
 
 def _reject(raw: RawRecord, error: RecordError) -> Reject:

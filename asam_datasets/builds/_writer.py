@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from asam_datasets.builds._manifest import Part, part_inputs
-from asam_datasets.schema import arrow_schema, picture_columns
-from asam_datasets.tables import Row, row_groups, to_table
+from asam_datasets.builds._kinds import TABLES, AnyRow
+from asam_datasets.builds._manifest import Kind, Part, part_inputs
+from asam_datasets.schema import Column, Scalar, arrow_schema, picture_columns
+from asam_datasets.tables import row_groups
 
 _ZSTD_LEVEL = 3
 
@@ -45,29 +46,31 @@ class _Hashing:
         self.closed = True
 
 
-def write_part(path: Path, rows: Iterable[Row], *, inputs: list[bytes]) -> Part:
+def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind: Kind = "train") -> Part:
     """Write rows into a new file at `path`; it is there as a whole or not at all.
 
     Args:
         path: where the part goes; its name becomes `Part.file`.
         rows: the rows in order; read one row group at a time.
-        inputs: filled by the iteration over `rows` with `record_inputs` of each; read at the end.
+        inputs: filled by the iteration over `rows` with the digest of what each was made from; read at the end.
+        kind: the table that the rows belong to.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     count = annotations = captions = 0
+    table = TABLES[kind]
     try:
         with open(temporary, "wb") as file:
             sink = _Hashing(file)
-            with _open_writer(sink) as writer:
+            with _open_writer(sink, table.columns) as writer:
                 for group in row_groups(rows):
-                    writer.write_table(to_table(group), row_group_size=len(group))
+                    writer.write_table(table.to_arrow(group), row_group_size=len(group))
                     count += len(group)
                     annotations += sum(len(row.annotations) for row in group)
-                    captions += sum(row.caption is not None for row in group)
+                    captions += sum(getattr(row, "caption", None) is not None for row in group)
             file.flush()
             os.fsync(file.fileno())
         size_bytes = temporary.stat().st_size
-        columns = _column_bytes(pq.read_metadata(temporary))
+        columns = _column_bytes(pq.read_metadata(temporary), table.columns)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -96,9 +99,9 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _column_bytes(footer: pq.FileMetaData) -> dict[str, int]:
+def _column_bytes(footer: pq.FileMetaData, table: Mapping[str, Column]) -> dict[str, int]:
     """Bytes of each column of the table in a file: what a reader of that column fetches."""
-    sizes = dict.fromkeys(arrow_schema().names, 0)
+    sizes = dict.fromkeys(table, 0)
     for number in range(footer.num_row_groups):
         group = footer.row_group(number)
         for column in (group.column(index) for index in range(group.num_columns)):
@@ -106,9 +109,9 @@ def _column_bytes(footer: pq.FileMetaData) -> dict[str, int]:
     return sizes
 
 
-def _open_writer(sink: _Hashing) -> pq.ParquetWriter:
-    schema = arrow_schema()
-    plain = set(picture_columns())
+def _open_writer(sink: _Hashing, table: Mapping[str, Column]) -> pq.ParquetWriter:
+    schema = arrow_schema(table)
+    plain = set(picture_columns(table))
     columns = _leaf_columns(schema)
     compressed = [column for column in columns if column not in plain]
     return pq.ParquetWriter(
@@ -118,7 +121,9 @@ def _open_writer(sink: _Hashing) -> pq.ParquetWriter:
         compression_level=dict.fromkeys(compressed, _ZSTD_LEVEL),
         use_dictionary=False,
         # Statistics of pictures and runs would be copies of them in the footer.
-        write_statistics=["image_id", "width", "height", "archive", "file_name"],
+        write_statistics=[
+            name for name, column in table.items() if isinstance(column.type, Scalar) and name != "caption"
+        ],
         write_page_index=True,
         use_content_defined_chunking=True,
         version="2.6",

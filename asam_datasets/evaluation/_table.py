@@ -14,32 +14,35 @@ from asam_datasets.tables import NUMBERS_BYTES, list_array, picture_array, struc
 
 
 class EvaluationRow(msgspec.Struct, frozen=True):
-    """One rendered row of an evaluation table. It can be written to disk by msgspec and read back equal."""
+    """One rendered row of an evaluation table. It can be written to disk by msgspec and read back equal.
+
+    `picture` is None where only the annotations are published.
+    """
 
     dataset: str
     file_name: str
     image_id: str
     width: int
     height: int
-    picture: bytes
+    picture: bytes | None
     masks: list[bytes]
     annotations: list[EvaluationAnnotation]
 
     def size_bytes(self) -> int:
         """About how many bytes the row takes in Arrow: what row groups are bounded by."""
         text = sum(len(annotation.segmentation.counts) for annotation in self.annotations)
-        return len(self.picture) + sum(map(len, self.masks)) + text + NUMBERS_BYTES * len(self.annotations) + 64
+        return len(self.picture or b"") + sum(map(len, self.masks)) + text + NUMBERS_BYTES * len(self.annotations) + 64
 
 
-def render_evaluation(record: EvaluationRecord, encoder: PngEncoder) -> EvaluationRow:
-    """Render a checked record: its masks as 1-bit PNG."""
+def render_evaluation(record: EvaluationRecord, encoder: PngEncoder, *, pictures: bool = True) -> EvaluationRow:
+    """Render a checked record: its masks as 1-bit PNG; without `pictures`, the picture is left out."""
     return EvaluationRow(
         record.dataset,
         record.file_name,
         record.image_id,
         record.width,
         record.height,
-        record.picture,
+        record.picture if pictures else None,
         [encoder.mask(mask) for mask in record.masks],
         record.annotations,
     )

@@ -7,6 +7,7 @@ from asam_datasets.hub._access import Gate as Gate
 from asam_datasets.hub._access import Route as Route
 from asam_datasets.hub._card import CURTAIN as CURTAIN
 from asam_datasets.hub._card import README as README
+from asam_datasets.hub._card import config_names as config_names
 from asam_datasets.hub._card import count_bytes as count_bytes
 from asam_datasets.hub._card import front_matter as front_matter
 from asam_datasets.hub._card import render_licence as render_licence
@@ -42,6 +43,7 @@ __all__ = [
     "ReleaseMaker",
     "RepositoryTarget",
     "Route",
+    "config_names",
     "count_bytes",
     "default_cache",
     "front_matter",

@@ -15,10 +15,10 @@ from typing import Any
 import yaml
 
 from asam_datasets import __version__
-from asam_datasets.builds import DATA, Build, split_folder
+from asam_datasets.builds import DATA, Build, Kind, split_folder
 from asam_datasets.errors import TargetError
 from asam_datasets.rights import SA1B, Holding
-from asam_datasets.schema import TRAIN, VIEWS, View
+from asam_datasets.schema import EVALUATION, TRAIN, VIEWS, Column, View
 
 README = "README.md"
 LICENSE = "LICENSE.md"
@@ -26,6 +26,7 @@ CURTAIN = ".huggingface.yaml"
 """Where there is no README yet, this file says that nothing is visible; the commit that brings the README deletes it.
 Without it, `load_dataset` would take whatever lies in `data/`."""
 
+_ALL_SETS = "evaluation"
 _PARTS = "part-*.parquet"
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 _LICENCE_HEAD = """# Licences
@@ -60,13 +61,23 @@ def render_card(builds: Sequence[Build], *, location: str, title: str, gated: bo
     """
     builds = sorted(builds, key=lambda build: build.name)
     front = {**_front_matter(builds), **(_GATE if gated else {})}
-    return Template(_template().read_text("utf-8")).substitute(
+    archives, sets = _of_kind(builds, "train"), _of_kind(builds, "evaluation")
+    text = _template().read_text("utf-8")
+    for kind, there in (("train", archives), ("evaluation", sets)):
+        block = re.compile(rf"<!-- if {kind} -->\n(.*?)<!-- end -->\n", re.DOTALL)
+        text = block.sub(lambda found, there=there: found[1] if there else "", text)  # type: ignore[misc]
+    return Template(text).substitute(
         front_matter=yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000).rstrip(),
         title=title,
         location=location,
-        config_rows="\n".join(_config_row(view, builds) for view in VIEWS),
-        column_rows="\n".join(f"| `{name}` | {column.label} | {column.meaning} |" for name, column in TRAIN.items()),
-        provenance_rows="\n".join(_provenance(build) for build in builds),
+        config_rows="\n".join(_config_row(view, archives) for view in VIEWS),
+        column_rows=_column_rows(TRAIN),
+        provenance_rows="\n".join(_provenance(build) for build in archives),
+        set_rows="\n".join(_set_row(build) for build in sets),
+        set_column_rows=_column_rows(EVALUATION),
+        set_citations="\n".join(_citation(build) for build in sets),
+        first_set=sets[0].name if sets else "",
+        first_split=sets[0].split if sets else "",
         license_link=SA1B.link,
         version=__version__,
     )
@@ -93,8 +104,14 @@ def render_licence(holdings: Iterable[Holding]) -> str:
 
 
 def config_splits(builds: Sequence[Build]) -> list[tuple[str, str]]:
-    """Name and split of every config that the card of these builds has."""
-    return [(view.name, "train") for view in VIEWS]
+    """Name of every config that the card of these builds has, and one of its splits."""
+    return [(config["config_name"], config["data_files"][0]["split"]) for config in _configs(builds)]
+
+
+def config_names(archives: bool, sets: Sequence[str]) -> list[str]:
+    """Names of the configs of a dataset with archives or without, and with these evaluation sets."""
+    views = [view.name for view in VIEWS] if archives else []
+    return [*views, *sorted(sets), *([_ALL_SETS] if sets else [])]
 
 
 def visible_folders(readme: str, where: str) -> list[str]:
@@ -140,52 +157,110 @@ def count_bytes(size_bytes: int) -> str:
 
 def _front_matter(builds: Sequence[Build]) -> dict[str, Any]:
     rows = sum(build.rows for build in builds)
+    archives, sets = _of_kind(builds, "train"), _of_kind(builds, "evaluation")
     return {
         "license": "other",
-        "license_name": "sa-1b-dataset-research-license",
-        "license_link": SA1B.link,
+        **_licence(builds),
         "pretty_name": "ASAM Datasets",
         "language": ["en"],
-        "task_categories": ["image-segmentation", "mask-generation", "text-to-image"],
-        "tags": ["SA-1B", "segment-anything", "controlnet", "coco-rle", "asam"],
+        "task_categories": ["image-segmentation", "mask-generation", *(["text-to-image"] if archives else [])],
+        "tags": [*(["SA-1B", "controlnet"] if archives else []), "segment-anything", "coco-rle", "asam"],
         "size_categories": [next((name for limit, name in _SIZES if rows < limit), "10M<n<100M")],
-        "configs": [_config(view, builds) for view in VIEWS],
-        "dataset_info": [_dataset_info(view, builds) for view in VIEWS],
+        "configs": _configs(builds),
+        "dataset_info": [
+            *[_dataset_info(view.name, {"train": archives}, view.columns) for view in VIEWS if archives],
+            *[_dataset_info(build.name, {build.split: [build]}) for build in sets],
+            *([_dataset_info(_ALL_SETS, {build.name: [build] for build in sets})] if sets else []),
+        ],
     }
 
 
-def _dataset_info(view: View, builds: Sequence[Build]) -> dict[str, Any]:
+def _licence(builds: Sequence[Build]) -> dict[str, str]:
+    """Name and link of the licence: that of all builds, or the file that lists them."""
+    rights = {build.rights for build in builds}
+    if rights == {SA1B}:
+        return {"license_name": "sa-1b-dataset-research-license", "license_link": SA1B.link}
+    return {"license_name": "several-see-license-file", "license_link": LICENSE}
+
+
+def _configs(builds: Sequence[Build]) -> list[dict[str, Any]]:
+    """The configs in the order of the card; the first is the default."""
+    archives, sets = _of_kind(builds, "train"), _of_kind(builds, "evaluation")
+    configs = [_config(view.name, {"train": archives}, view.columns) for view in VIEWS if archives]
+    alone = [_config(build.name, {build.split: [build]}) for build in sets]
+    together = [_config(_ALL_SETS, {build.name: [build] for build in sets})] if sets else []
+    configs += [*alone, *together] if archives else [*together, *alone]
+    if configs:
+        configs[0] = {"config_name": configs[0]["config_name"], "default": True, **configs[0]}
+    return configs
+
+
+def _dataset_info(
+    name: str, splits: Mapping[str, Sequence[Build]], columns: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Rows and bytes of a config: `dataset_size` is that of its columns, `download_size` that of the files."""
-    size = sum(_column_bytes(build, view) for build in builds)
+    sizes = {split: sum(_column_bytes(build, columns) for build in builds) for split, builds in splits.items()}
     return {
-        "config_name": view.name,
-        "splits": [{"name": "train", "num_bytes": size, "num_examples": sum(build.rows for build in builds)}],
-        "download_size": sum(build.size_bytes for build in builds),
-        "dataset_size": size,
+        "config_name": name,
+        "splits": [
+            {"name": split, "num_bytes": sizes[split], "num_examples": sum(build.rows for build in builds)}
+            for split, builds in splits.items()
+        ],
+        "download_size": sum(build.size_bytes for builds in splits.values() for build in builds),
+        "dataset_size": sum(sizes.values()),
     }
 
 
-def _column_bytes(build: Build, view: View) -> int:
-    wanted = TRAIN if view.columns is None else view.columns
-    return sum(part.columns.get(name, 0) for part in build.parts for name in wanted)
+def _column_bytes(build: Build, columns: Sequence[str] | None) -> int:
+    return sum(
+        size for part in build.parts for name, size in part.columns.items() if columns is None or name in columns
+    )
 
 
-def _config(view: View, builds: Sequence[Build]) -> dict[str, Any]:
-    paths = [f"{build.path}/{_PARTS}" for build in builds]
-    config: dict[str, Any] = {"config_name": view.name}
-    if view is VIEWS[0]:
-        config["default"] = True
-    config["data_files"] = [{"split": "train", "path": paths}]
-    if view.columns is not None:
-        config["columns"] = list(view.columns)
+def _config(name: str, splits: Mapping[str, Sequence[Build]], columns: Sequence[str] | None = None) -> dict[str, Any]:
+    files = [
+        {"split": split, "path": [f"{build.path}/{_PARTS}" for build in builds]} for split, builds in splits.items()
+    ]
+    config: dict[str, Any] = {"config_name": name, "data_files": files}
+    if columns is not None:
+        config["columns"] = list(columns)
     return config
+
+
+def _of_kind(builds: Sequence[Build], kind: Kind) -> list[Build]:
+    return [build for build in builds if build.kind == kind]
+
+
+def _column_rows(table: Mapping[str, Column]) -> str:
+    return "\n".join(f"| `{name}` | {column.label} | {column.meaning} |" for name, column in table.items())
+
+
+def _set_row(build: Build) -> str:
+    info = build.evaluation
+    if info is None:
+        raise ValueError(f"{build.path}: an evaluation set without its description")
+    reading = "as ASAM's loaders read it" if info.protocol == "asam" else "the set's own"
+    reading += f", {info.variant}" if info.variant else ""
+    title = f"[{info.title}]({info.homepage})" if info.homepage else info.title
+    only = "" if build.pictures else "; annotations only"
+    licence = build.rights.licence.replace("|", "\\|")
+    return (
+        f"| `{build.name}` | {title} | `{info.split}` (its `{info.source_split}`) | {info.masks} | {reading} | "
+        f"{build.rows:,} | {build.annotations:,} | {build.dropped:,} | {count_bytes(build.size_bytes)} | "
+        f"{licence}{only} |"
+    )
+
+
+def _citation(build: Build) -> str:
+    text = build.evaluation.citation.strip() if build.evaluation else ""
+    return f"- `{build.name}`: {' '.join(text.split()) or 'unknown'}"
 
 
 def _config_row(view: View, builds: Sequence[Build]) -> str:
     columns = ", ".join(f"`{name}`" for name in view.columns) if view.columns else "all"
     name = f"`{view.name}`" + (" (default)" if view is VIEWS[0] else "")
     rows, masks = sum(build.rows for build in builds), sum(build.annotations for build in builds)
-    size = count_bytes(sum(_column_bytes(build, view) for build in builds))
+    size = count_bytes(sum(_column_bytes(build, view.columns) for build in builds))
     captions = sum(build.captions for build in builds)
     return f"| {name} | {columns} | {view.purpose} | {rows:,} | {masks:,} | {captions:,} | {size} |"
 

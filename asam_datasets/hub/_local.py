@@ -27,7 +27,7 @@ class FolderTarget:
         self.path = path
         self.location = str(path)
         self.work = path / WORK_FOLDER
-        self.builds_folder = self.work / DATA / "train"
+        self.data_folder = self.work / DATA
         self.url = str(path.resolve())
         self.access: Access | None = None
         self.revision: str | None = None
@@ -73,7 +73,7 @@ class FolderTarget:
             Known(build, None) for build in current if build.name == name and is_complete(self.path / build.path, build)
         ]
         visible = {build.folder for build in current}
-        left = staged(self.builds_folder, name, is_complete)
+        left = staged(self.data_folder, name, is_complete)
         return known + [one for one in left if one.build.folder not in visible]
 
     def prepare(self, request: Access, licence: str) -> None:
@@ -88,7 +88,7 @@ class FolderTarget:
                 os.rename(data, self.work / DATA)
 
     def add(self, built: Built) -> None:
-        """A build of this run is complete in `builds_folder`, where no reader looks: nothing to do here."""
+        """A build of this run is complete in `data_folder`, where no reader looks: nothing to do here."""
 
     def flip(self, maker: ReleaseMaker) -> tuple[Release, Changes]:
         """Make the release visible by replacing README, then delete what it no longer names."""
@@ -152,10 +152,10 @@ class FolderTarget:
         return True
 
 
-def staged(folder: Path, name: str, complete: Callable[[Path, Build], bool]) -> list[Known]:
-    """The complete builds of a name that lie in a folder."""
+def staged(data: Path, name: str, complete: Callable[[Path, Build], bool]) -> list[Known]:
+    """The complete builds of a name that lie in a folder, below the names of the tables."""
     found = []
-    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+    for entry in sorted(data.glob("*/*")):
         split = split_folder(entry.name)
         if split is not None and split[0] == name and (entry / BUILD_FILE).is_file():
             build = decode_build((entry / BUILD_FILE).read_bytes(), str(entry / BUILD_FILE))

@@ -89,7 +89,7 @@ class ReleaseMaker:
         licence = render_licence(build.holding for build in ordered)
         files = {README: card.encode(), LICENSE: licence.encode()}
         files.update((f"{build.path}/{BUILD_FILE}", encode_build(build)) for build in ordered)
-        for one in self.built:
+        for one in (one for one in self.built if one.build.kind == "train"):
             files.update(organized_files(one, self.captions))
         names = self.removed | {one.build.name for one in self.built}
         return Release(ordered, files, frozenset(names))

@@ -50,7 +50,7 @@ class RepositoryTarget:
         self.location = repo_id
         self.path = cache / repo_id.replace("/", "--")
         self.work = self.path / "work"
-        self.builds_folder = self.path / DATA / "train"
+        self.data_folder = self.path / DATA
         self.url = self._client.url
         self.access: Access | None = None
         self._route = route or Route()
@@ -102,7 +102,7 @@ class RepositoryTarget:
         def complete(folder: Path, build: Build) -> bool:
             return is_complete(folder, build) or not missing_parts(build, self._files)
 
-        left = staged(self.builds_folder, name, complete)
+        left = staged(self.data_folder, name, complete)
         folders = {build.folder for build in visible}
         return [Known(build, None) for build in visible] + [one for one in left if one.build.folder not in folders]
 
@@ -188,7 +188,7 @@ class RepositoryTarget:
 
     def clean(self) -> None:
         """Remove empty folders of the cache; finished parts wait there for the next run."""
-        for folder in (self.work, self.builds_folder, self.builds_folder.parent, self.path):
+        for folder in (self.work, *self.data_folder.glob("*"), self.data_folder, self.path):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
@@ -236,25 +236,27 @@ class RepositoryTarget:
             return
         self._open()
         builds = [one.build for one in self._queue]
-        missing = {build.folder: missing_parts(build, self._files) for build in builds}
+        missing = {f"{build.kind}/{build.folder}": missing_parts(build, self._files) for build in builds}
         paths = [f"{folder}/{file}" for folder, files in missing.items() for file in files]
         if paths:
             client = self._client
-            names = ", ".join(sorted(missing))
+            names = ", ".join(sorted(build.folder for build in builds))
             client.call(
                 "uploading",
                 client.api.upload_folder,
                 repo_id=self.location,
                 repo_type=KIND,
                 revision=self._revision,
-                folder_path=self.builds_folder,
-                path_in_repo=f"{DATA}/train",
+                folder_path=self.data_folder,
+                path_in_repo=DATA,
                 allow_patterns=paths,
                 commit_message=f"Add the parts of {names[:200]}",
             )
             self._changes.commits += 1
             self._changes.uploaded_files += len(paths)
-            sizes = {f"{build.folder}/{part.file}": part.size_bytes for build in builds for part in build.parts}
+            sizes = {
+                f"{build.kind}/{build.folder}/{part.file}": part.size_bytes for build in builds for part in build.parts
+            }
             self._changes.uploaded_bytes += sum(sizes[path] for path in paths)
             self._refresh()
         for one in self._queue:

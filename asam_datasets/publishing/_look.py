@@ -8,20 +8,24 @@ from dataclasses import dataclass, field
 from asam_datasets.builds import (
     Build,
     Built,
+    Kind,
     Options,
     Survey,
     Workers,
     check_together,
+    count_parts,
+    evaluation_rights,
     find_unchanged,
+    find_unchanged_evaluation,
     missing_ids,
     survey,
 )
 from asam_datasets.errors import SourceError, TargetError
-from asam_datasets.hub import Access, FolderTarget, RepositoryTarget
+from asam_datasets.evaluation import EvaluationSource, load_catalogue, parse_evaluation
+from asam_datasets.hub import Access, FolderTarget, RepositoryTarget, config_names
 from asam_datasets.publishing._options import PublishOptions
 from asam_datasets.publishing._plan import Plan, PlannedBuild, State
 from asam_datasets.rights import SA1B, Holding, check_public, needs_gate
-from asam_datasets.schema import VIEWS
 from asam_datasets.sources import (
     BadRecords,
     Source,
@@ -37,6 +41,15 @@ Target = FolderTarget | RepositoryTarget
 _GROWTH = 1.25  # of an archive that becomes Parquet: 1.08 was measured, and small pictures have relatively more masks
 
 
+@dataclass(frozen=True)
+class EvaluationSet:
+    """An evaluation set that was looked over: pictures that were found, and their bytes."""
+
+    source: EvaluationSource
+    pictures: int
+    size_bytes: int
+
+
 @dataclass
 class Run:
     """What is known before the first archive is built. `unchanged` has the archives whose build exists already."""
@@ -47,6 +60,7 @@ class Run:
     captions: Mapping[str, str]
     options: Options
     surveys: list[Survey]
+    sets: list[EvaluationSet]
     access: Access
     bad: BadRecords = field(default_factory=BadRecords)
     unchanged: dict[str, Built] = field(default_factory=dict)
@@ -54,9 +68,16 @@ class Run:
     @property
     def holdings(self) -> list[Holding]:
         """All sets that the dataset will consist of, as far as rights go."""
-        names = {one.source.name for one in self.surveys}
-        kept = [build.holding for build in self.current if build.name not in names | self.removed]
-        return kept + [Holding(name, SA1B, name not in self.options.annotations_only) for name in sorted(names)]
+        rights = {one.source.name: SA1B for one in self.surveys}
+        rights.update((one.source.name, evaluation_rights(one.source)) for one in self.sets)
+        kept = [build.holding for build in self.current if build.name not in rights.keys() | self.removed]
+        only = self.options.annotations_only
+        return kept + [Holding(name, right, name not in only) for name, right in sorted(rights.items())]
+
+    @property
+    def names(self) -> set[str]:
+        """Archives and sets that were given."""
+        return {one.source.name for one in self.surveys} | {one.source.name for one in self.sets}
 
 
 def look(options: PublishOptions, target: Target, workers: Workers) -> Run:
@@ -78,8 +99,9 @@ def look(options: PublishOptions, target: Target, workers: Workers) -> Run:
         {} if streams else captions,
         BadRecords(options.on_bad_record),
     )
+    sets = _open_sets(options)
     current = target.current()
-    _check_names(options, sources, current)
+    _check_names(options, sources, sets, current)
     run = Run(
         target,
         current,
@@ -87,6 +109,7 @@ def look(options: PublishOptions, target: Target, workers: Workers) -> Run:
         captions,
         Options(captions, ids, options.parts, frozenset(options.annotations_only)),
         surveys,
+        sets,
         Access(private=True),
         BadRecords(options.on_bad_record),
     )
@@ -98,20 +121,24 @@ def look(options: PublishOptions, target: Target, workers: Workers) -> Run:
             found = find_unchanged(source, run.options, known, run.bad, workers)
             if found is not None:
                 run.unchanged[source.name] = found
+    for one in sets:
+        known = target.known(one.source.name, current)
+        found = find_unchanged_evaluation(one.source, run.options, known, run.bad, workers)
+        if found is not None:
+            run.unchanged[one.source.name] = found
     return run
 
 
 def make_plan(run: Run) -> Plan:
     """Say what the run will do."""
     published = {build.name: build for build in run.current}
-    names = {one.source.name for one in run.surveys}
+    names = run.names
     lines = [_planned(one, run, published.get(one.source.name)) for one in run.surveys]
+    lines += [_planned_set(one, run, published.get(one.source.name)) for one in run.sets]
     for name, build in sorted(published.items()):
         if name not in names:
             state: State = "removed" if name in run.removed else "kept"
-            lines.append(
-                PlannedBuild(name, state, False, "", build.rows, len(build.parts), build.size_bytes, build.path)
-            )
+            lines.append(_line(build, state, "", build.path))
     streams = any(one.rows is None for one in run.surveys)
     changed = [line for line in lines if line.state in ("new", "replaced")]
     transfer = int(_GROWTH * sum(line.size_bytes or 0 for line in changed))
@@ -123,7 +150,10 @@ def make_plan(run: Run) -> Plan:
         readers=str(run.access) if isinstance(run.target, RepositoryTarget) else "who may read the folder",
         public=shown and run.target.access != run.access,
         destructive=any(line.state == "removed" for line in lines),
-        configs=[view.name for view in VIEWS],
+        configs=config_names(
+            any(line.archive for line in lines if line.state != "removed"),
+            [line.name for line in lines if not line.archive and line.state != "removed"],
+        ),
         builds=lines,
         transfer_bytes=None if streams else transfer,
         missing_ids=[] if streams else missing_ids(run.options.ids, [one.all_ids for one in run.surveys]),
@@ -134,16 +164,38 @@ def _planned(one: Survey, run: Run, published: Build | None) -> PlannedBuild:
     name = one.source.name
     path = published.path if published else None
     label = one.source.label
-    state: State = "replaced" if published else "new"
     found = run.unchanged.get(name)
     if found is not None:
-        build = found.build
-        if published and build.path == path:
-            state = "unchanged"
-        return PlannedBuild(name, state, False, label, build.rows, len(build.parts), build.size_bytes, path)
+        return _line(found.build, _state(found.build, published), label, path)
     if one.rows is None:
-        return PlannedBuild(name, "read first" if published else "new", True, label, None, None, None, path)
-    return PlannedBuild(name, state, True, label, one.rows, one.parts, one.size_bytes, path)
+        return PlannedBuild(name, True, "read first" if published else "new", True, label, None, None, None, path)
+    state: State = "replaced" if published else "new"
+    return PlannedBuild(name, True, state, True, label, one.rows, one.parts, one.size_bytes, path)
+
+
+def _planned_set(one: EvaluationSet, run: Run, published: Build | None) -> PlannedBuild:
+    name = one.source.name
+    path = published.path if published else None
+    found = run.unchanged.get(name)
+    if found is not None:
+        return _line(found.build, _state(found.build, published), one.source.label, path)
+    state: State = "replaced" if published else "new"
+    parts = run.options.parts or count_parts(one.pictures, one.size_bytes)
+    return PlannedBuild(name, False, state, True, one.source.label, one.pictures, parts, one.size_bytes, path)
+
+
+def _line(build: Build, state: State, label: str, path: str | None) -> PlannedBuild:
+    """A build that exists already."""
+    is_archive = build.kind == "train"
+    return PlannedBuild(
+        build.name, is_archive, state, False, label, build.rows, len(build.parts), build.size_bytes, path
+    )
+
+
+def _state(build: Build, published: Build | None) -> State:
+    if published is None:
+        return "new"
+    return "unchanged" if build.path == published.path else "replaced"
 
 
 def _choose_access(options: PublishOptions, run: Run) -> Access:
@@ -161,8 +213,19 @@ def _choose_access(options: PublishOptions, run: Run) -> Access:
     return Access(False, gated or ("auto" if needs_gate(run.holdings) else None))
 
 
-def _check_names(options: PublishOptions, sources: Sequence[Source], current: Sequence[Build]) -> None:
-    given = {source.name for source in sources}
+def _check_names(
+    options: PublishOptions, sources: Sequence[Source], sets: Sequence[EvaluationSet], current: Sequence[Build]
+) -> None:
+    kinds: dict[str, Kind] = {build.name: build.kind for build in current if build.name not in options.remove}
+    told: list[tuple[str, Kind]] = [(source.name, "train") for source in sources]
+    told += [(one.source.name, "evaluation") for one in sets]
+    for name, kind in told:
+        if kinds.setdefault(name, kind) != kind:
+            raise TargetError(
+                f"expected an archive and an evaluation set of different names, found {name} twice",
+                hint="Rename the archive, or take the other one out first: --remove.",
+            )
+    given = {name for name, _ in told}
     published = {build.name for build in current}
     for option, names, known in (
         ("--remove", options.remove, published),
@@ -173,7 +236,7 @@ def _check_names(options: PublishOptions, sources: Sequence[Source], current: Se
                 raise TargetError(
                     f"expected one of {', '.join(sorted(known)) or 'nothing'}, found {name}",
                     where=option,
-                    hint="Give the name of an archive, such as sa_000000.",
+                    hint="Give the name of an archive or set, such as sa_000000.",
                 )
     for name in set(options.remove) & given:
         raise TargetError(f"expected {name} to be given or removed, found both", where="--remove")
@@ -183,6 +246,29 @@ def _check_names(options: PublishOptions, sources: Sequence[Source], current: Se
             where="--remove",
             hint="Delete the repository or the folder itself.",
         )
+
+
+def _open_sets(options: PublishOptions) -> list[EvaluationSet]:
+    """Find the evaluation sets and their pictures.
+
+    Raises:
+        CatalogueError, SourceError, RecordError: as `asam_datasets.evaluation`; or one is given twice.
+    """
+    if not options.evaluation:
+        return []
+    catalogue = load_catalogue(options.catalog)
+    sets: dict[str, EvaluationSet] = {}
+    for text in options.evaluation:
+        source = parse_evaluation(text, catalogue, protocol=options.protocol)
+        if source.name in sets:
+            raise SourceError(
+                f"expected each evaluation set once, found {source.label} and {sets[source.name].source.label}",
+                where="--evaluation",
+                hint="Give it once; variants of a set have one name and replace each other.",
+            )
+        refs = source.index(BadRecords(options.on_bad_record))
+        sets[source.name] = EvaluationSet(source, len(refs), sum(ref.size_bytes for ref in refs))
+    return list(sets.values())
 
 
 def _open_sources(locations: Sequence[str]) -> list[Source]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asam_datasets.errors import SourceError, TargetError
+from asam_datasets.evaluation import Protocol
 from asam_datasets.hub import Gate, Route
 from asam_datasets.publishing._plan import Plan
 from asam_datasets.sources import OnBadRecord
@@ -19,6 +20,9 @@ class PublishOptions:
 
     Args:
         train: SA-1B archives: folders, tars, URLs.
+        evaluation: evaluation sets as `ID=FOLDER`, or `ID:VARIANT=FOLDER`.
+        catalog: TOML files with evaluation sets of the user's own.
+        protocol: `asam` reads evaluation sets as ASAM's own loaders do.
         captions: caption files.
         out: folder that becomes (or is) the dataset.
         repo_id: repository on the Hub, `namespace/name`.
@@ -39,6 +43,9 @@ class PublishOptions:
     """
 
     train: Sequence[str] = ()
+    evaluation: Sequence[str] = ()
+    catalog: Sequence[Path] = ()
+    protocol: Protocol = "default"
     captions: Sequence[Path] = ()
     out: Path | None = None
     repo_id: str | None = None
@@ -57,8 +64,8 @@ class PublishOptions:
     def __post_init__(self) -> None:
         if (self.out is None) == (self.repo_id is None):
             raise TargetError("expected one of --out DIR and --repo-id NS/NAME", hint="Give exactly one of them.")
-        if not self.train and not self.remove:
-            raise SourceError("expected at least one --train SOURCE, found none")
+        if not self.train and not self.evaluation and not self.remove:
+            raise SourceError("expected at least one --train SOURCE or --evaluation ID=FOLDER, found none")
         for name, number in (("--parts", self.parts), ("--workers", self.workers)):
             if number is not None and number < 1:
                 raise TargetError(f"expected {name} of at least 1, found {number}")

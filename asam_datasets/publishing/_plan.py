@@ -11,7 +11,7 @@ State = Literal["new", "unchanged", "replaced", "kept", "removed", "read first"]
 
 @dataclass(frozen=True)
 class PlannedBuild:
-    """One line of the plan.
+    """One line of the plan: an archive, or an evaluation set.
 
     `to_build` tells whether records are rendered: not for what is unchanged, nor for what a killed run left finished.
     `state` is `kept` for what is published and was not named in this run, and `read first` for a stream that replaces
@@ -20,6 +20,7 @@ class PlannedBuild:
     """
 
     name: str
+    archive: bool
     state: State
     to_build: bool
     source: str

@@ -15,6 +15,7 @@ from asam_datasets.builds import (
     Survey,
     Workers,
     build_archive,
+    build_evaluation,
     check_together,
     missing_ids,
     open_workers,
@@ -53,6 +54,8 @@ class Summary:
     size_bytes: int
     changes: Changes
     missing_ids: Sequence[int]
+    dropped: int
+    warnings: Sequence[str]
     rejected: int
     rejects: str | None
     seconds: float
@@ -81,7 +84,9 @@ def publish(options: PublishOptions, listener: Listener | None = None) -> Summar
     target = _make_target(options, listener)
     with only_publisher(target.url), _write_errors(target):
         try:
-            listener.on_stage(f"Looking at {target.location} and {len(options.train)} archive(s)")
+            listener.on_stage(
+                f"Looking at {target.location} and {len(options.train) + len(options.evaluation)} source(s)"
+            )
             with open_workers(options.workers or default_workers(), listener.on_records) as pool:
                 run = look(options, target, pool)
                 planned = make_plan(run)
@@ -89,7 +94,7 @@ def publish(options: PublishOptions, listener: Listener | None = None) -> Summar
                 target.prepare(run.access, render_licence(run.holdings))
                 if planned.rows_to_build != 0:
                     listener.on_total(planned.rows_to_build)
-                built = _build_all(run, pool)
+                built = [*_build_all(run, pool), *_build_sets(run, pool)]
             missing = missing_ids(run.options.ids, [one.all_ids for one in built])
             listener.on_stage(f"Making it visible: {target.url}")
             rejects = _write_rejects(options, run.bad.rejects)
@@ -112,6 +117,8 @@ def publish(options: PublishOptions, listener: Listener | None = None) -> Summar
         size_bytes=sum(build.size_bytes for build in release.builds),
         changes=changes,
         missing_ids=missing,
+        dropped=sum(one.build.dropped for one in built),
+        warnings=_warnings(run, built),
         rejected=len(run.bad.rejects),
         rejects=str(rejects) if rejects else None,
         seconds=time.monotonic() - started,
@@ -138,12 +145,40 @@ def _build(one: Survey, run: Run, workers: Workers) -> Built:
     return build_archive(
         one.source,
         run.options,
-        target=run.target.builds_folder,
+        target=run.target.data_folder / "train",
         work=run.target.work,
         known=run.target.known(one.source.name, run.current),
         bad=run.bad,
         workers=workers,
     )
+
+
+def _build_sets(run: Run, workers: Workers) -> list[Built]:
+    built = []
+    for one in run.sets:
+        found = run.unchanged.get(one.source.name)
+        if found is None:
+            found = build_evaluation(
+                one.source,
+                run.options,
+                target=run.target.data_folder / "evaluation",
+                work=run.target.work,
+                bad=run.bad,
+                workers=workers,
+            )
+        built.append(found)
+        run.target.add(found)
+    return built
+
+
+def _warnings(run: Run, built: Sequence[Built]) -> list[str]:
+    """Evaluation sets whose counts are not those that the catalogue expects."""
+    builds = {one.build.name: one.build for one in built}
+    texts = [
+        one.source.unexpected_counts(builds[one.source.name].rows, builds[one.source.name].annotations)
+        for one in run.sets
+    ]
+    return [text for text in texts if text]
 
 
 def _make_target(options: PublishOptions, listener: Listener) -> Target:

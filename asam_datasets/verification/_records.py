@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 from rlemasklib import RLEMask
 
-from asam_datasets.builds import Build, Part, record_done
+from asam_datasets.builds import TABLES, Build, Part, record_done
 from asam_datasets.errors import SegmentationError
 from asam_datasets.hub import Location, open_location
 from asam_datasets.masks import PngEncoder, from_png, from_segmentation, to_segmentation
@@ -46,7 +46,7 @@ def check_part(task: PartCheck) -> PartResult:
     encoder = PngEncoder()
     try:
         with open_location(task.location).open(path) as raw, pq.ParquetFile(raw) as file:
-            expected = arrow_schema()
+            expected = arrow_schema(TABLES[task.build.kind].columns)
             if not file.schema_arrow.equals(expected):
                 findings.append(Finding(path, f"expected the columns {expected.names}, found {file.schema_arrow}"))
                 return PartResult(0, 0, findings)
@@ -55,7 +55,7 @@ def check_part(task: PartCheck) -> PartResult:
             for row in _rows(file):
                 counts["rows"] += 1
                 counts["annotations"] += len(row["annotations"])
-                counts["captions"] += row["caption"] is not None
+                counts["captions"] += row.get("caption") is not None
                 where = f"{path}: {row['file_name']}"
                 findings += (Finding(f"{where}{place}", text) for place, text in _check_row(row, task.build, encoder))
                 record_done()
@@ -84,9 +84,11 @@ def _rows(file: pq.ParquetFile) -> Iterator[dict[str, Any]]:
 def _check_row(row: Mapping[str, Any], build: Build, encoder: PngEncoder) -> Iterator[tuple[str, str]]:
     """Place below the row and problem of everything that is wrong with it."""
     shape = (row["height"], row["width"])
-    if row["archive"] != build.name:
-        yield ".archive", f"expected {build.name}, found {row['archive']}"
-    if row["file_name"] != f"sa_{row['image_id']}.jpg":
+    is_archive = build.kind == "train"
+    name = "archive" if is_archive else "dataset"
+    if row[name] != build.name:
+        yield f".{name}", f"expected {build.name}, found {row[name]}"
+    if is_archive and row["file_name"] != f"sa_{row['image_id']}.jpg":
         yield ".file_name", f"expected sa_{row['image_id']}.jpg, found {row['file_name']}"
     yield from _check_picture(row["image"], shape, build.pictures)
     if len(row["masks"]) != len(row["annotations"]):
@@ -100,11 +102,13 @@ def _check_row(row: Mapping[str, Any], build: Build, encoder: PngEncoder) -> Ite
             yield f".annotations[{position}].segmentation.{error.where}", error.problem
             continue
         masks.append(mask)
-        yield from ((f".annotations[{position}].{place}", text) for place, text in _check_numbers(annotation, mask))
+        yield from (
+            (f".annotations[{position}].{place}", text) for place, text in _check_numbers(annotation, mask, is_archive)
+        )
         # Equal bytes are equal masks; other bytes may be, from another deflate.
         if picture["bytes"] != encoder.mask(mask) and not _same_mask(picture["bytes"], mask):
             yield f".masks[{position}]", "expected the mask of its annotation, found another picture"
-    if len(masks) == len(row["annotations"]):
+    if is_archive and len(masks) == len(row["annotations"]):
         painted = encoder.conditioning(masks, shape)
         if row["conditioning_image"]["bytes"] != painted and not _same_pixels(
             row["conditioning_image"]["bytes"], painted
@@ -112,16 +116,17 @@ def _check_row(row: Mapping[str, Any], build: Build, encoder: PngEncoder) -> Ite
             yield ".conditioning_image", "expected the painting of its masks, found another picture"
 
 
-def _check_numbers(annotation: Mapping[str, Any], mask: RLEMask) -> Iterator[tuple[str, str]]:
-    """`area` and the inclusive `bbox` of an annotation; what SA-1B left out is null and stays unchecked."""
+def _check_numbers(annotation: Mapping[str, Any], mask: RLEMask, inclusive: bool) -> Iterator[tuple[str, str]]:
+    """`area` and `bbox` of an annotation, inclusive in archives; what SA-1B left out is null and stays unchecked."""
     area = int(mask.area())
     if annotation["area"] is not None and annotation["area"] != area:
         yield "area", f"expected {area} pixels, found {annotation['area']}"
     if annotation["bbox"] is not None and area:
         x, y, width, height = (float(number) for number in mask.bbox())
-        box = [x, y, width - 1, height - 1]
+        box = [x, y, width - inclusive, height - inclusive]
+        kind = "inclusive: one less than COCO's" if inclusive else "exclusive, as COCO's"
         if list(annotation["bbox"]) != box:
-            yield "bbox", f"expected {box} (inclusive: one less than COCO's), found {list(annotation['bbox'])}"
+            yield "bbox", f"expected {box} ({kind}), found {list(annotation['bbox'])}"
 
 
 def _check_picture(

@@ -1,0 +1,219 @@
+"""One evaluation set to one build.
+
+How many of its pictures have objects is known when all were read, so rows wait in files until then, as those of a
+stream do; the parts are equal for any number of workers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from asam_datasets.builds._folders import begin_build, empty, settle
+from asam_datasets.builds._manifest import (
+    FORMAT,
+    Build,
+    EvaluationInfo,
+    parts_digest,
+)
+from asam_datasets.builds._options import Built, Known, Options
+from asam_datasets.builds._parts import Waiting, write_rows
+from asam_datasets.builds._plan import choose_parts
+from asam_datasets.builds._workers import Workers, ordered, record_done
+from asam_datasets.errors import RecordError, SourceError
+from asam_datasets.evaluation import EvaluationRef, EvaluationSource, render_evaluation
+from asam_datasets.masks import PngEncoder
+from asam_datasets.rights import Rights
+from asam_datasets.sources import BadRecords, Reject
+
+_CHUNK_RECORDS = 16
+_NO_IDS = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class EvaluationChunk:
+    """Some pictures of a set, and the file in which their rows wait."""
+
+    source: EvaluationSource
+    refs: tuple[EvaluationRef, ...]
+    first: int
+    path: Path
+    skip: bool
+    pictures: bool
+
+
+def evaluation_rights(source: EvaluationSource) -> Rights:
+    """What the catalogue says of a set's licence."""
+    entry = source.entry
+    return Rights(entry.licence or "unknown", entry.licence_link or "", entry.redistributable)
+
+
+def find_unchanged_evaluation(
+    source: EvaluationSource, options: Options, known: Sequence[Known], bad: BadRecords, workers: Workers
+) -> Built | None:
+    """The one of `known` that was made from exactly these files, if any. Hashes the set and renders nothing.
+
+    Raises:
+        SourceError, RecordError: see `build_evaluation`.
+    """
+    if not known:
+        return None
+    seen = BadRecords(bad.policy)
+    refs = source.index(seen)
+    try:
+        inputs = _inputs(source, refs, options, workers)
+    except RecordError:
+        return None  # building it says so, or leaves the record out
+    for one in known:
+        build = one.build
+        fits = options.parts in (None, len(build.parts)) and build.rejected == len(seen.rejects)
+        if fits and build.inputs == inputs and build.evaluation == _info(source):
+            bad.rejects += seen.rejects
+            return Built(build, one.folder, _NO_IDS, _NO_IDS)
+    return None
+
+
+def build_evaluation(
+    source: EvaluationSource,
+    options: Options,
+    *,
+    target: Path,
+    work: Path,
+    bad: BadRecords,
+    workers: Workers,
+) -> Built:
+    """Build one evaluation set; arguments as `build_archive`.
+
+    Raises:
+        SourceError: the folder is not that of the set, or no picture has an object.
+        RecordError: a picture or its masks cannot be read, under the policy `raise`; nothing is left in `target`.
+    """
+    with begin_build(work, source.name) as folder:
+        before = len(bad.rejects)
+        refs = source.index(bad)
+        waiting: list[Waiting] = []
+        dropped = 0
+        with tempfile.TemporaryDirectory(prefix="waiting-", dir=folder) as spool:
+            tasks = list(_chunks(source, refs, options, Path(spool), skip=bad.policy == "skip"))
+            for rows, without, rejects in ordered(workers.run(render_evaluation_chunk, tasks)):
+                waiting += rows
+                dropped += without
+                bad.rejects += rejects
+            if not waiting:
+                raise SourceError(
+                    f"expected pictures with objects, found {dropped} without any and "
+                    f"{len(bad.rejects) - before} that were rejected",
+                    where=source.label,
+                )
+            count = choose_parts(len(waiting), sum(row.size_bytes for row in waiting), options.parts, source.label)
+            parts = write_rows(waiting, count, folder, workers, kind="evaluation", fixed=options.parts is not None)
+        build = Build(
+            format=FORMAT,
+            kind="evaluation",
+            name=source.name,
+            digest=parts_digest(parts),
+            rejected=len(bad.rejects) - before,
+            pictures=source.name not in options.annotations_only,
+            rights=evaluation_rights(source),
+            parts=parts,
+            dropped=dropped,
+            inputs=_inputs(source, refs, options, workers, may_fail=bad.policy == "skip"),
+            evaluation=_info(source),
+        )
+        built = Built(build, settle(build, folder, target), _NO_IDS, _NO_IDS)
+        empty(folder)
+        return built
+
+
+def render_evaluation_chunk(task: EvaluationChunk) -> tuple[list[Waiting], int, list[Reject]]:
+    """Render pictures into a file of rows: the rows, how many pictures had no object, and what was rejected.
+
+    Raises:
+        RecordError: a picture is bad, and the policy is `raise`.
+    """
+    encoder = PngEncoder()
+    waiting: list[Waiting] = []
+    rejects: list[Reject] = []
+    dropped = 0
+    with open(task.path, "wb") as file:
+        for position, ref in enumerate(task.refs):
+            try:
+                record = task.source.read(ref)
+                digest = task.source.input_digest(ref) if record else b""
+            except RecordError as error:
+                if not task.skip:
+                    raise
+                rejects.append(Reject(task.source.label, ref.file_name, str(error)))
+                continue
+            finally:
+                record_done()
+            if record is None:
+                dropped += 1
+                continue
+            content = msgspec.msgpack.encode(render_evaluation(record, encoder, pictures=task.pictures))
+            at = task.first + position
+            waiting.append(Waiting(at, len(record.picture), digest, task.path, file.tell(), len(content)))
+            file.write(content)
+    return waiting, dropped, rejects
+
+
+def digest_chunk(task: EvaluationChunk) -> bytes:
+    """The digests of what some pictures would be made from; nothing is rendered.
+
+    Raises:
+        RecordError: a file cannot be read, and the policy is `raise`.
+    """
+    content = hashlib.sha256()
+    for ref in task.refs:
+        try:
+            content.update(task.source.input_digest(ref))
+        except RecordError:
+            if not task.skip:
+                raise
+            content.update(b"unreadable")
+    return content.digest()
+
+
+def _inputs(
+    source: EvaluationSource,
+    refs: Sequence[EvaluationRef],
+    options: Options,
+    workers: Workers,
+    *,
+    may_fail: bool = False,
+) -> str:
+    content = hashlib.sha256(f"asam_datasets {FORMAT}\n".encode())
+    content.update(b"pictures" if source.name not in options.annotations_only else b"annotations only")
+    tasks = _chunks(source, refs, options, Path(), skip=may_fail)
+    for digest in ordered(workers.run(digest_chunk, tasks)):
+        content.update(digest)
+    return content.hexdigest()
+
+
+def _chunks(
+    source: EvaluationSource, refs: Sequence[EvaluationRef], options: Options, spool: Path, *, skip: bool
+) -> Iterator[EvaluationChunk]:
+    pictures = source.name not in options.annotations_only
+    for first in range(0, len(refs), _CHUNK_RECORDS):
+        some = tuple(refs[first : first + _CHUNK_RECORDS])
+        yield EvaluationChunk(source, some, first, spool / f"{first:08d}", skip, pictures)
+
+
+def _info(source: EvaluationSource) -> EvaluationInfo:
+    entry = source.entry
+    return EvaluationInfo(
+        title=entry.name,
+        homepage=entry.homepage,
+        citation=entry.citation,
+        split=source.split,
+        source_split=source.source_split,
+        masks=source.kind,
+        protocol=source.protocol if entry.asam is not None else "default",
+        variant=source.variant,
+    )
