@@ -142,7 +142,7 @@ class EvaluationSource:
         digest = hashlib.sha256()
         parts = (
             _FORM,
-            msgspec.json.encode([self.name, self.protocol, ref.file_name, ref.image_id]),
+            msgspec.json.encode([self.name, ref.file_name, ref.image_id]),
             msgspec.json.encode(self.layout),
             self._folder.read(ref.file_name, limit_bytes=MAX_IMAGE_BYTES),
         )

@@ -106,7 +106,7 @@ class FolderTarget:
         for path in release.without(f"{ORGANIZED_FOLDER}/{file.name}" for file in organized.glob("*.json")):
             (self.path / path).unlink()
         changes.removed = sorted(stale)
-        changes.added = sorted(one.build.path for one in maker.built if one.folder is not None)
+        changes.added = sorted(release.paths - {build.path for build in self._seen})
         changes.unchanged = sorted(release.paths - set(changes.added))
         changes.commits = int(changed)
         return release, changes

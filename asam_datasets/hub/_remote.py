@@ -155,7 +155,7 @@ class RepositoryTarget:
                 self._refresh()
         shutil.rmtree(self.path, ignore_errors=True)
         changes = self._changes
-        changes.added = sorted(one.build.path for one in maker.built if one.folder is not None)
+        changes.added = sorted(release.paths - {build.path for build in self._seen})
         changes.unchanged = sorted(release.paths - set(changes.added))
         return release, changes
 
