@@ -5,18 +5,18 @@ Each command parses, calls one library function and prints. Exit codes: 0 done, 
 
 from __future__ import annotations
 
-import enum
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
-from typer.core import TyperCommand
 
 from asam_datasets import __version__
 from asam_datasets._terminal import Terminal
+from asam_datasets.commands import organize
+from asam_datasets.commands._options import BadRecord, TakesMany
 from asam_datasets.demo import write_demo
 from asam_datasets.errors import AsamDatasetsError
 from asam_datasets.publish import PublishOptions
@@ -27,7 +27,6 @@ from asam_datasets.publish import publish as run_publish
 # ruff: noqa: UP045
 
 TRACEBACK = "ASAM_DATASETS_TRACEBACK"
-_MANY = ("--train", "--captions")
 
 app = typer.Typer(
     name="asam-datasets",
@@ -39,35 +38,9 @@ app = typer.Typer(
 )
 
 
-class BadRecord(str, enum.Enum):
-    """The policies for bad records, as the command line spells them."""
-
-    RAISE = "raise"
-    SKIP = "skip"
-
-
-class _TakesMany(TyperCommand):
-    """`--train a.tar b.tar` means `--train a.tar --train b.tar`: that is what `--train *.tar` becomes in a shell."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _spread(args))
-
-
-def _spread(args: Sequence[str]) -> list[str]:
-    spread: list[str] = []
-    option = ""
-    for arg in args:
-        if arg.startswith("-") and arg != "-":
-            option = arg if arg in _MANY else ""
-            spread += [] if option else [arg]
-        else:
-            spread += [option, arg] if option else [arg]
-    return spread
-
-
 @app.command(
     "publish",
-    cls=_TakesMany,
+    cls=TakesMany,
     epilog="Example: python -m asam_datasets.publish --train sa_000000.tar --captions sa_000000-blip2-caption.json "
     "--out DIR",
 )
@@ -110,6 +83,9 @@ def demo_command(
 ) -> None:
     """Draw a small archive in the form of SA-1B, with captions, to try everything on."""
     Terminal(as_json=as_json).demo(write_demo(directory, pictures=pictures))
+
+
+organize.register(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -18,16 +18,21 @@ PACKAGE = ROOT / "asam_datasets"
 # Each layer may import those before it, and itself.
 LAYERS = (
     "errors",
+    "_machine",
+    "_progress",
     "masks",
     "sources",
     "schema",
     "tables",
     "builds",
     "reading",
+    "captions",
     "hub",
+    "organized",
     "publish",
     "demo",
     "_terminal",
+    "commands",
     "cli",
     "__main__",
 )
@@ -78,7 +83,7 @@ def test_public_names_are_there_and_documented() -> None:
 def test_every_command_has_help_and_an_example() -> None:
     group = typer.main.get_command(app)
     commands = group.commands  # type: ignore[attr-defined]
-    assert sorted(commands) == ["demo", "publish"]
+    assert sorted(commands) == ["demo", "export", "organize", "publish"]
     for name, command in commands.items():
         shown = CliRunner().invoke(app, [name, "--help"])
         assert shown.exit_code == 0
