@@ -15,7 +15,7 @@ import typer
 
 from asam_datasets import __version__
 from asam_datasets._terminal import Terminal
-from asam_datasets.commands import organize
+from asam_datasets.commands import caption, organize
 from asam_datasets.commands._options import BadRecord, TakesMany
 from asam_datasets.demo import write_demo
 from asam_datasets.errors import AsamDatasetsError
@@ -85,6 +85,7 @@ def demo_command(
     Terminal(as_json=as_json).demo(write_demo(directory, pictures=pictures))
 
 
+caption.register(app)
 organize.register(app)
 
 

@@ -5,6 +5,7 @@
     ├── SourceError (ValueError)          an archive that cannot be read, or not as a whole
     ├── RecordError (ValueError)          one picture or its annotations; `--on-bad-record skip` goes on
     ├── CaptionsError (ValueError)        a caption file, or captions that do not fit the archives
+    ├── ModelError (ValueError)           a captioning model that cannot be loaded, or needs more than there is
     ├── TargetError (ValueError)          the folder or repository that is to be written
     └── HubError (OSError)                the Hub refused, or was not reached
 
@@ -20,6 +21,7 @@ __all__ = [
     "AsamDatasetsError",
     "CaptionsError",
     "HubError",
+    "ModelError",
     "RecordError",
     "SegmentationError",
     "SourceError",
@@ -87,6 +89,10 @@ class RecordError(AsamDatasetsError, ValueError):
 
 class CaptionsError(AsamDatasetsError, ValueError):
     """A caption file that cannot be read, or captions of pictures that are in no archive."""
+
+
+class ModelError(AsamDatasetsError, ValueError):
+    """A captioning model that cannot be loaded or run here."""
 
 
 class TargetError(AsamDatasetsError, ValueError):

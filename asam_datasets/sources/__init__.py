@@ -36,6 +36,7 @@ from asam_datasets.sources._records import select as select
 from asam_datasets.sources._sa1b import Annotation as Annotation
 from asam_datasets.sources._sa1b import ImageInfo as ImageInfo
 from asam_datasets.sources._sa1b import Record as Record
+from asam_datasets.sources._sa1b import check_whole_jpeg as check_whole_jpeg
 from asam_datasets.sources._sa1b import read_record as read_record
 from asam_datasets.sources._sa1b import to_sa1b_json as to_sa1b_json
 from asam_datasets.sources._stream import StreamSource as StreamSource
@@ -69,6 +70,7 @@ __all__ = [
     "caption_id",
     "caption_report",
     "check_organized",
+    "check_whole_jpeg",
     "encode_captions",
     "encode_lists",
     "find_archives",

@@ -1,0 +1,64 @@
+"""The registry of captioning models: for each `model_type` of transformers, its class and how a prompt enters it.
+
+A new family is one entry of `FAMILIES`. A prompt is the beginning that the model continues (or a question that it
+answers); the caption is what the model adds to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class PromptInputs:
+    """What goes into `generate` besides the pixels, for one picture, and how many tokens of it come out again."""
+
+    tokens: Mapping[str, list[int]]
+    echoed: int
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family: the name of its class in transformers, and how a prompt becomes inputs.
+
+    `encode` gets the model's config, its tokenizer and the prompt, which is not empty.
+    """
+
+    model_class: str
+    encode: Callable[[Any, Any, str], PromptInputs]
+
+
+def _blip2(config: Any, tokenizer: Any, prompt: str) -> PromptInputs:
+    tokens = list(tokenizer(prompt).input_ids)
+    image_token = getattr(config, "image_token_index", None)
+    if image_token is None:  # checkpoints of before 2024: the queries are put before the text by the model
+        return PromptInputs({"input_ids": tokens}, 0)
+    tokens = [image_token] * config.num_query_tokens + tokens
+    return PromptInputs({"input_ids": tokens}, 0 if config.use_decoder_only_language_model is False else len(tokens))
+
+
+def _blip(config: Any, tokenizer: Any, prompt: str) -> PromptInputs:
+    tokens = list(tokenizer(prompt).input_ids)
+    return PromptInputs({"input_ids": tokens}, len(tokens) - 1)  # the model drops the last, a separator
+
+
+def _git(config: Any, tokenizer: Any, prompt: str) -> PromptInputs:
+    tokens = [tokenizer.cls_token_id, *tokenizer(prompt, add_special_tokens=False).input_ids]
+    return PromptInputs({"input_ids": tokens}, len(tokens))
+
+
+def _encoder_decoder(config: Any, tokenizer: Any, prompt: str) -> PromptInputs:
+    start = config.decoder_start_token_id
+    tokens = [start, *tokenizer(prompt, add_special_tokens=False).input_ids]
+    return PromptInputs({"decoder_input_ids": tokens}, len(tokens))
+
+
+FAMILIES: dict[str, Family] = {
+    "blip": Family("BlipForConditionalGeneration", _blip),
+    "blip-2": Family("Blip2ForConditionalGeneration", _blip2),
+    "git": Family("GitForCausalLM", _git),
+    "vision-encoder-decoder": Family("VisionEncoderDecoderModel", _encoder_decoder),
+}
+"""Families by `model_type`, as a checkpoint's `config.json` names it."""
