@@ -1,6 +1,6 @@
 """Tiny captioning models with random weights and a tokenizer of their own, on disk: nothing is downloaded.
 
-    python tests/tiny_models.py FOLDER [family]
+python tests/tiny_models.py FOLDER [family]
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 SIDE = 32  # pixels
-_WORDS = "a an the of in on with and dog cat house ball fish stone photo red green blue small large two three".split()
+_WORDS = (
+    *("a", "an", "the", "of", "in", "on", "with", "and", "dog", "cat", "house", "ball", "fish", "stone", "photo"),
+    *("red", "green", "blue", "small", "large", "two", "three"),
+)
 
 
 def make_tokenizer(folder: Path, *, first: bool = False) -> Any:

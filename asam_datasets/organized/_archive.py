@@ -137,6 +137,9 @@ def write_archive(
 
     Returns:
         What was written, and (image id, caption) of the pictures that have one, by image id.
+
+    Raises:
+        TargetError: pictures of another archive lie in the folder.
     """
     captions: list[tuple[int, str | None]] = []
     annotations = 0
@@ -145,6 +148,10 @@ def write_archive(
         annotations += outcome.annotations
         bad.rejects += outcome.rejects
     captions.sort()
+    # Of a stream or a published dataset the ids are known only now.
+    foreign = _foreign(place.folder, frozenset(image_id for image_id, _ in captions))
+    if foreign:
+        raise _holds_other(place.folder, foreign)
     with_caption = [(image_id, text) for image_id, text in captions if text is not None]
     return ArchiveWritten(place.folder.name, len(captions), annotations, len(with_caption)), with_caption
 
@@ -208,13 +215,17 @@ def check_target(out: Path, archives: Iterable[tuple[str, Collection[int] | None
         else:
             foreign += [f"{entry.name}/{name}" for name in _foreign(entry, expected.get(entry.name))]
     if foreign:
-        shown = ", ".join(sorted(foreign)[:_SHOWN])
-        more = f" and {len(foreign) - _SHOWN} more" if len(foreign) > _SHOWN else ""
-        raise TargetError(
-            f"expected an empty folder or an organised one of these archives, found {shown}{more}",
-            where=str(out),
-            hint="Give another --out; nothing in this one was changed.",
-        )
+        raise _holds_other(out, foreign)
+
+
+def _holds_other(folder: Path, names: Collection[str]) -> TargetError:
+    shown = ", ".join(sorted(names)[:_SHOWN])
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return TargetError(
+        f"expected an empty folder or an organised one of these archives, found {shown}{more}",
+        where=str(folder),
+        hint="Give another --out; nothing that was there has been changed.",
+    )
 
 
 def _foreign(folder: Path, ids: Collection[int] | None) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,15 +82,16 @@ def export_task(task: ExportTask) -> Outcome:
     """Read, check and write the pictures of one part: what a worker does."""
     there: list[tuple[int, str | None]] = []
 
-    def records() -> Iterator[tuple[RawRecord, str | None]]:
-        for image_id, caption, raw in task.part.records(task.place.has):
+    def records(found: Iterable[tuple[int, str | None, RawRecord | None]]) -> Iterator[tuple[RawRecord, str | None]]:
+        for image_id, caption, raw in found:
             if raw is None:
                 there.append((image_id, caption))
                 record_done()
             else:
                 yield raw, caption
 
-    outcome = write_records(records(), task.place, skip=False)
+    with closing(task.part.records(task.place.has)) as found:
+        outcome = write_records(records(found), task.place, skip=False)
     return Outcome(outcome.captions + there, outcome.annotations, outcome.rejects)
 
 

@@ -131,7 +131,11 @@ def organize(
 
 def write_task(task: OrganizeTask) -> Outcome:
     """Read, check and write the records of a task: what a worker does."""
-    return write_records(_read(task), task.place, skip=task.skip)
+    try:
+        return write_records(_read(task), task.place, skip=task.skip)
+    finally:
+        if task.source is not None:
+            task.source.close()
 
 
 def _read(task: OrganizeTask) -> Iterator[tuple[RawRecord, str | None]]:
@@ -140,8 +144,6 @@ def _read(task: OrganizeTask) -> Iterator[tuple[RawRecord, str | None]]:
             yield record, caption
         elif task.source is not None:
             yield task.source.read(record), caption
-    if task.source is not None:
-        task.source.close()
 
 
 def _open(locations: Sequence[str | Path], bad: BadRecords) -> list[_Opened]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,7 @@ class PartRecords:
     label: str
     rows: int
 
-    def records(self, has: Callable[[int], bool]) -> Iterator[tuple[int, str | None, RawRecord | None]]:
+    def records(self, has: Callable[[int], bool]) -> Generator[tuple[int, str | None, RawRecord | None], None, None]:
         """(image id, caption, record) in order; no record for those that `has` says are there already. A row group
         of which all are there is not read, and one row group (at most 32 MiB) is held at a time.
 
