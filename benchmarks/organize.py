@@ -96,10 +96,8 @@ def main() -> None:
     masks = sum(each[number % len(each)] for number in range(pictures))
     use_one_core()
     cv2.setNumThreads(1)
-    print(
-        f"  {describe(members)}, used in turn for {pictures}; one core; {rounds} rounds, the ways in turn; median (best)\n",
-        flush=True,
-    )
+    print(f"  {describe(members)}, used in turn for {pictures}", flush=True)
+    print(f"  one core; {rounds} rounds, the ways in turn; median (best)\n", flush=True)
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     sizes: dict[str, float] = {}
     with tempfile.TemporaryDirectory(dir=arguments.folder) as temporary:

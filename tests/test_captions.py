@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -370,6 +371,27 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TargetError, match="expected to be able to write"):
         caption(source, tmp_path / "file" / "captions.json", load=Load())
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    """No file may be larger than what 30 lines take, as if the disk had no more room."""
+    source, out = pack_tar(tmp_path, tiny_members(60)), tmp_path / "captions.json"
+    options = CaptionOptions(batch_size=8)
+    caption(source, tmp_path / "whole.json", options=options, load=Load())
+    whole = (tmp_path / "whole.json").read_bytes()
+    room = sum(map(len, whole.splitlines(keepends=True)[:30])) + 10
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with pytest.raises(TargetError, match=r"captions.partial: expected to be able to write, found: File too large"):
+            caption(source, out, options=options, load=Load())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "captions.partial").read_bytes() == b"".join(whole.splitlines(keepends=True)[:30])
+    again = Load()
+    assert caption(source, out, options=options, load=again).new == 30
+    assert again.made[0].seen == list(range(31, 61))
+    assert out.read_bytes() == whole
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from asam_datasets.captions._options import CaptionOptions as CaptionOptions
 from asam_datasets.captions._options import Generation as Generation
 from asam_datasets.captions._options import Settings as Settings
 from asam_datasets.captions._options import parse_part as parse_part
+from asam_datasets.captions._transformers import Checkpoint as Checkpoint
 from asam_datasets.captions._transformers import OutOfMemory as OutOfMemory
 from asam_datasets.captions._transformers import TransformersCaptioner as TransformersCaptioner
 
@@ -29,6 +30,7 @@ __all__ = [
     "CaptionOptions",
     "Captioned",
     "Captioner",
+    "Checkpoint",
     "Family",
     "Generation",
     "Merged",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,22 @@ class OutOfMemory(Exception):
     """A batch was too large for the device; a smaller one may do."""
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model of transformers with what belongs to it; `revision` goes into the header."""
+
+    config: Any
+    tokenizer: Any
+    images: Any
+    model: Any
+    revision: str
+
+
 class TransformersCaptioner:
     """A loaded model. `prepare` may be called from any thread, `caption` from one."""
 
-    def __init__(self, options: CaptionOptions) -> None:
-        """Load the model.
+    def __init__(self, options: CaptionOptions, *, checkpoint: Checkpoint | None = None) -> None:
+        """Load the model that `options` names, or take the one that is given.
 
         Raises:
             ModelError: torch or transformers is missing, the checkpoint cannot be loaded or is of an unknown family,
@@ -43,7 +55,9 @@ class TransformersCaptioner:
         device = _choose_device(self._torch, options.device)
         dtype = _choose_dtype(options.dtype, device)
         self.device = _describe(self._torch, device)
-        config, self._tokenizer, self._images, self._model = _load(self._transformers, self._torch, options, dtype)
+        checkpoint = checkpoint or _load(self._transformers, self._torch, options, dtype)
+        config, self._tokenizer = checkpoint.config, checkpoint.tokenizer
+        self._images, self._model = checkpoint.images, checkpoint.model
         self._place(device)
         self._device, self._dtype = device, getattr(self._torch, dtype)
         self._prompt = PromptInputs({}, 0)
@@ -52,7 +66,7 @@ class TransformersCaptioner:
         self._generation = options.generation
         self._side = _side(self._images)
         self.software = {"torch": str(self._torch.__version__), "transformers": self._transformers.__version__}
-        self.settings = Settings(options.model, _revision(options, config), options.prompt, dtype, options.generation)
+        self.settings = Settings(options.model, checkpoint.revision, options.prompt, dtype, options.generation)
 
     def prepare(self, raw: RawRecord) -> NDArray[np.float32]:
         """Decode and scale one picture: float32 (channels, height, width), as the model takes it.
@@ -135,7 +149,7 @@ def _import() -> tuple[Any, Any]:
     return torch, transformers
 
 
-def _load(transformers: Any, torch: Any, options: CaptionOptions, dtype: str) -> tuple[Any, Any, Any, Any]:
+def _load(transformers: Any, torch: Any, options: CaptionOptions, dtype: str) -> Checkpoint:
     """Config, tokenizer, image processor and model. PIL's image processor in every version: torchvision's gives other
     pixels, and captions must not depend on whether it is installed."""
     modern = int(transformers.__version__.partition(".")[0]) >= 5
@@ -166,7 +180,7 @@ def _load(transformers: Any, torch: Any, options: CaptionOptions, dtype: str) ->
             where=options.model,
             hint="Check --model (a folder or a name on the Hub), the network, and `hf auth login` for private ones.",
         ) from error
-    return config, tokenizer, images, model
+    return Checkpoint(config, tokenizer, images, model, _revision(options, config))
 
 
 def _choose_device(torch: Any, wanted: str) -> torch.device:
