@@ -280,6 +280,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path: Path) -> None:
         "Out of memory with 7 pictures at once: going on with 3",
         "Out of memory with 3 pictures at once: going on with 1",
     ]
+    assert (said.totals, said.count) == ([7, 7, 7], 7)
     with pytest.raises(ModelError, match="expected room for one picture"):
         caption(source, tmp_path / "more.json", options=options, load=Load(room=0))
 
@@ -371,6 +372,8 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TargetError, match="expected to be able to write"):
         caption(source, tmp_path / "file" / "captions.json", load=Load())
+    with pytest.raises(TargetError, match="expected a file, found a folder"):
+        caption(source, tmp_path, load=Load())
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:

@@ -247,6 +247,25 @@ def test_organize_the_organised_folder(organised: Path, tmp_path: Path) -> None:
     assert same_trees(tmp_path / "copy", organised)
 
 
+def test_folders_of_masks_are_not_archives(tmp_path: Path) -> None:
+    """The masks of picture 226381 lie in `sa_226381/`, which is a name that archives have."""
+    demo = write_demo(tmp_path / "in", pictures=2, first_id=226_381, height=200, width=240)
+    organize([demo.archive], tmp_path / "out", captions=[demo.captions], workers=1)
+    archive = tmp_path / "out" / "sa_000000"
+    assert find_archives(archive) == find_archives(tmp_path / "out") == [str(archive)]
+    assert len(find_captions(archive)) == 2
+    assert len(FolderSource(archive, "sa_000000").index(BadRecords()).records) == 2
+
+
+def test_a_folder_of_archives_in_two_forms(organised: Path, demo: DemoArchive, tmp_path: Path) -> None:
+    shutil.copytree(organised, tmp_path / "sam-1b")
+    shutil.copy(demo.archive, tmp_path / "sam-1b" / "sa_000001.tar")
+    with pytest.raises(SourceError, match=r"found both \(sa_000001.tar and sa_000000\)"):
+        find_archives(tmp_path / "sam-1b")
+    assert find_captions(demo.archive) == []
+    assert find_captions("https://example.org/sa_000000") == []
+
+
 def test_several_archives_share_a_folder(demo: DemoArchive, organised: Path, publish: Run, tmp_path: Path) -> None:
     second = write_demo(tmp_path / "in", archive="sa_000001", pictures=3, first_id=50, height=200, width=240)
     out = tmp_path / "sam-1b"

@@ -50,6 +50,25 @@ class Captioner(Protocol):
         ...
 
 
+@dataclass
+class _Progress:
+    """What the listener hears; `left` pictures are to be done, None when that is not known."""
+
+    listener: Listener
+    left: int | None
+
+    def say(self, text: str) -> None:
+        """A sentence, and the bar anew."""
+        self.listener.on_stage(text)
+        self.listener.on_total(self.left)
+
+    def done(self, count: int) -> None:
+        """So many more pictures are captioned."""
+        if self.left is not None:
+            self.left -= count
+        self.listener.on_records(count)
+
+
 @dataclass(frozen=True)
 class Captioned:
     """What `caption` did. `new` pictures were captioned now, `pictures` are in the file; `batch_size` is the last."""
@@ -102,10 +121,10 @@ def caption(
         mine = _require_mine(refs, options.part, file)
         left = None if mine is None else len(mine) - before
         counted = "the pictures" if left is None else f"{left:,} pictures"
-        listener.on_stage(f"Captioning {counted} of {opened.label} on {captioner.device} ({before:,} done before)")
-        listener.on_total(left)
+        progress = _Progress(listener, left)
+        progress.say(f"Captioning {counted} of {opened.label} on {captioner.device} ({before:,} done before)")
         records = _records(opened, mine, options.part, file.captions, bad)
-        batch_size = _run(records, captioner, file, options, bad, listener)
+        batch_size = _run(records, captioner, file, options, bad, progress)
         file.finish()
         rejects = _write_rejects(path, bad.rejects)
     return Captioned(
@@ -182,7 +201,7 @@ def _run(
     file: CaptionFile,
     options: CaptionOptions,
     bad: BadRecords,
-    listener: Listener,
+    progress: _Progress,
 ) -> int:
     """Caption records batch by batch; the batch size at the end."""
     size = options.batch_size
@@ -193,9 +212,9 @@ def _run(
             if picture is not None:
                 pending.append((raw.image_id, picture))
             while len(pending) >= size:
-                size = _batch(pending, size, captioner, file, listener)
+                size = _batch(pending, size, captioner, file, progress)
         while pending:
-            size = _batch(pending, size, captioner, file, listener)
+            size = _batch(pending, size, captioner, file, progress)
     return size
 
 
@@ -208,7 +227,7 @@ def _result(raw: RawRecord, future: Future[Any], bad: BadRecords) -> Any:
 
 
 def _batch(
-    pending: list[tuple[int, Any]], size: int, captioner: Captioner, file: CaptionFile, listener: Listener
+    pending: list[tuple[int, Any]], size: int, captioner: Captioner, file: CaptionFile, progress: _Progress
 ) -> int:
     """Caption the first `size` of `pending` and take them out; half the size, and nothing taken, when out of memory."""
     batch = pending[:size]
@@ -221,14 +240,13 @@ def _batch(
                 where=captioner.device,
                 hint="Give a smaller --model, fewer --num-beams, or another --device.",
             ) from None
-        listener.on_stage(f"Out of memory with {len(batch)} pictures at once: going on with {len(batch) // 2}")
-        listener.on_total(None)
+        progress.say(f"Out of memory with {len(batch)} pictures at once: going on with {len(batch) // 2}")
         return len(batch) // 2
     if len(texts) != len(batch):
         raise ModelError(f"expected {len(batch)} captions for as many pictures, found {len(texts)}")
     file.append([(f"sa_{image_id}.jpg", text) for (image_id, _), text in zip(batch, texts, strict=True)])
     del pending[:size]
-    listener.on_records(len(batch))
+    progress.done(len(batch))
     return size
 
 

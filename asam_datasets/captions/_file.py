@@ -20,7 +20,7 @@ import msgspec
 
 from asam_datasets.builds import write_atomically
 from asam_datasets.captions._options import Settings
-from asam_datasets.errors import CaptionsError
+from asam_datasets.errors import CaptionsError, TargetError
 from asam_datasets.sources import caption_id, encode_captions, read_captions
 
 _FORMAT = 1
@@ -59,7 +59,10 @@ class CaptionFile:
 
         Raises:
             CaptionsError: the files are of a run with other settings, or of somebody else, or damaged.
+            TargetError: the place is a folder.
         """
+        if self.path.is_dir():
+            raise TargetError("expected a file, found a folder", where=str(self.path), hint="Give a file as --out.")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         known = read_header(self.header_path)
         if known is not None:

@@ -112,7 +112,7 @@ def find_archives(location: str | Path) -> list[str]:
             where=text,
             hint="Give the tars one by one, or move them elsewhere.",
         )
-    organized = [] if pictures else organized_archives(folder)
+    organized = organized_archives(folder)
     if tars and organized:
         raise SourceError(
             f"expected a folder of tars or an organised folder, found both ({tars[0]} and {organized[0].name})",

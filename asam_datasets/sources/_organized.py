@@ -42,6 +42,8 @@ class Disagreement(NamedTuple):
 def organized_archives(folder: Path) -> list[Path]:
     """The archives of an organised folder, sorted: folders with a caption or ControlNet list beside them, and folders
     named like an archive (`sa_000000`) with pictures in them. None when the folder is not an organised one."""
+    if _has_pictures(folder):  # an archive itself, in which the masks of picture 226381 lie in a folder of that name
+        return []
     return sorted(
         entry
         for entry in folder.iterdir()
