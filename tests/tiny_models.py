@@ -48,8 +48,29 @@ def save_images(folder: Path, kind: str) -> None:
 
 def make_blip2(folder: Path, seed: int = 0) -> Path:
     """BLIP-2 with a T5 of two layers."""
+    from transformers import T5Config
+
+    text = T5Config(
+        vocab_size=5 + len(_WORDS), d_model=16, d_kv=8, d_ff=32, num_layers=2, num_decoder_layers=2, num_heads=2,
+        bos_token_id=1, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,
+    )  # fmt: skip
+    return _make_blip2(folder, text, seed)
+
+
+def make_blip2_opt(folder: Path, seed: int = 0) -> Path:
+    """BLIP-2 with an OPT of two layers, which goes on writing instead of answering."""
+    from transformers import OPTConfig
+
+    text = OPTConfig(
+        vocab_size=5 + len(_WORDS), hidden_size=16, ffn_dim=32, num_hidden_layers=2, num_attention_heads=2,
+        word_embed_proj_dim=16, max_position_embeddings=128, bos_token_id=3, pad_token_id=0, eos_token_id=1,
+    )  # fmt: skip
+    return _make_blip2(folder, text, seed)
+
+
+def _make_blip2(folder: Path, text: Any, seed: int) -> Path:
     import torch
-    from transformers import Blip2Config, Blip2ForConditionalGeneration, Blip2QFormerConfig, Blip2VisionConfig, T5Config
+    from transformers import Blip2Config, Blip2ForConditionalGeneration, Blip2QFormerConfig, Blip2VisionConfig
 
     vocabulary = 5 + len(_WORDS)
     config = Blip2Config(
@@ -61,10 +82,7 @@ def make_blip2(folder: Path, seed: int = 0) -> Path:
             vocab_size=vocabulary, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
             encoder_hidden_size=16, max_position_embeddings=64,
         ).to_dict(),
-        text_config=T5Config(
-            vocab_size=vocabulary, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_decoder_layers=2, num_heads=2,
-            bos_token_id=1, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,
-        ).to_dict(),
+        text_config=text.to_dict(),
         num_query_tokens=4,
         image_token_index=4,
     )  # fmt: skip
@@ -157,6 +175,7 @@ def _liven(model: Any) -> None:
 MAKERS = {
     "blip": make_blip,
     "blip-2": make_blip2,
+    "blip-2 with OPT": make_blip2_opt,
     "git": make_git,
     "vision-encoder-decoder": make_encoder_decoder,
 }

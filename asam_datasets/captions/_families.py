@@ -19,11 +19,14 @@ class PromptInputs:
     echoed: int
 
 
+NO_PROMPT = PromptInputs({}, 0)
+
+
 @dataclass(frozen=True)
 class Family:
     """One family: the name of its class in transformers, and how a prompt becomes inputs.
 
-    `encode` gets the model's config, its tokenizer and the prompt, which is not empty.
+    `encode` gets the model's config, its tokenizer and the prompt, which may be empty.
     """
 
     model_class: str
@@ -31,25 +34,34 @@ class Family:
 
 
 def _blip2(config: Any, tokenizer: Any, prompt: str) -> PromptInputs:
-    tokens = list(tokenizer(prompt).input_ids)
+    text = config.text_config
+    start = text.eos_token_id if text.bos_token_id is None else text.bos_token_id
+    tokens = list(tokenizer(prompt).input_ids) if prompt else [start]
     image_token = getattr(config, "image_token_index", None)
     if image_token is None:  # checkpoints of before 2024: the queries are put before the text by the model
-        return PromptInputs({"input_ids": tokens}, 0)
+        return PromptInputs({"input_ids": tokens} if prompt else {}, 0)
+    # Without a prompt as well: transformers 4.45 leaves the places of the picture out when it is to make them itself.
     tokens = [image_token] * config.num_query_tokens + tokens
     return PromptInputs({"input_ids": tokens}, 0 if config.use_decoder_only_language_model is False else len(tokens))
 
 
 def _blip(config: Any, tokenizer: Any, prompt: str) -> PromptInputs:
+    if not prompt:
+        return NO_PROMPT
     tokens = list(tokenizer(prompt).input_ids)
     return PromptInputs({"input_ids": tokens}, len(tokens) - 1)  # the model drops the last, a separator
 
 
 def _git(config: Any, tokenizer: Any, prompt: str) -> PromptInputs:
+    if not prompt:
+        return NO_PROMPT
     tokens = [tokenizer.cls_token_id, *tokenizer(prompt, add_special_tokens=False).input_ids]
     return PromptInputs({"input_ids": tokens}, len(tokens))
 
 
 def _encoder_decoder(config: Any, tokenizer: Any, prompt: str) -> PromptInputs:
+    if not prompt:
+        return NO_PROMPT
     start = config.decoder_start_token_id
     tokens = [start, *tokenizer(prompt, add_special_tokens=False).input_ids]
     return PromptInputs({"decoder_input_ids": tokens}, len(tokens))

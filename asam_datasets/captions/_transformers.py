@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asam_datasets.captions._families import FAMILIES, PromptInputs
+from asam_datasets.captions._families import FAMILIES
 from asam_datasets.captions._options import CaptionOptions, Settings
 from asam_datasets.captions._pictures import load_picture
 from asam_datasets.errors import ModelError
@@ -60,9 +60,7 @@ class TransformersCaptioner:
         self._images, self._model = checkpoint.images, checkpoint.model
         self._place(device)
         self._device, self._dtype = device, getattr(self._torch, dtype)
-        self._prompt = PromptInputs({}, 0)
-        if options.prompt:
-            self._prompt = FAMILIES[config.model_type].encode(config, self._tokenizer, options.prompt)
+        self._prompt = FAMILIES[config.model_type].encode(config, self._tokenizer, options.prompt)
         self._generation = options.generation
         self._side = _side(self._images)
         self.software = {"torch": str(self._torch.__version__), "transformers": self._transformers.__version__}
