@@ -6,20 +6,21 @@ answers); the caption is what the model adds to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(frozen=True)
 class PromptInputs:
-    """What goes into `generate` besides the pixels, for one picture, and how many tokens of it come out again."""
+    """What goes into `generate` besides the pixels, for one picture. `echo` are the tokens that come out again before
+    the new ones; whether they do depends on the version of transformers, so they are cut off where they are found."""
 
     tokens: Mapping[str, list[int]]
-    echoed: int
+    echo: Sequence[int] = ()
 
 
-NO_PROMPT = PromptInputs({}, 0)
+NO_PROMPT = PromptInputs({})
 
 
 @dataclass(frozen=True)
@@ -39,24 +40,25 @@ def _blip2(config: Any, tokenizer: Any, prompt: str) -> PromptInputs:
     tokens = list(tokenizer(prompt).input_ids) if prompt else [start]
     image_token = getattr(config, "image_token_index", None)
     if image_token is None:  # checkpoints of before 2024: the queries are put before the text by the model
-        return PromptInputs({"input_ids": tokens} if prompt else {}, 0)
+        return PromptInputs({"input_ids": tokens}) if prompt else NO_PROMPT
     # Without a prompt as well: transformers 4.45 leaves the places of the picture out when it is to make them itself.
     tokens = [image_token] * config.num_query_tokens + tokens
-    return PromptInputs({"input_ids": tokens}, 0 if config.use_decoder_only_language_model is False else len(tokens))
+    return PromptInputs({"input_ids": tokens}, tokens)
 
 
 def _blip(config: Any, tokenizer: Any, prompt: str) -> PromptInputs:
     if not prompt:
         return NO_PROMPT
     tokens = list(tokenizer(prompt).input_ids)
-    return PromptInputs({"input_ids": tokens}, len(tokens) - 1)  # the model drops the last, a separator
+    # The model puts its own beginning for the first, and drops the last, a separator.
+    return PromptInputs({"input_ids": tokens}, [config.text_config.bos_token_id, *tokens[1:-1]])
 
 
 def _git(config: Any, tokenizer: Any, prompt: str) -> PromptInputs:
     if not prompt:
         return NO_PROMPT
     tokens = [tokenizer.cls_token_id, *tokenizer(prompt, add_special_tokens=False).input_ids]
-    return PromptInputs({"input_ids": tokens}, len(tokens))
+    return PromptInputs({"input_ids": tokens}, tokens)
 
 
 def _encoder_decoder(config: Any, tokenizer: Any, prompt: str) -> PromptInputs:
@@ -64,7 +66,7 @@ def _encoder_decoder(config: Any, tokenizer: Any, prompt: str) -> PromptInputs:
         return NO_PROMPT
     start = config.decoder_start_token_id
     tokens = [start, *tokenizer(prompt, add_special_tokens=False).input_ids]
-    return PromptInputs({"decoder_input_ids": tokens}, len(tokens))
+    return PromptInputs({"decoder_input_ids": tokens}, tokens)
 
 
 FAMILIES: dict[str, Family] = {

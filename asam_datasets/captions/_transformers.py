@@ -120,7 +120,9 @@ class TransformersCaptioner:
                 **_NOT_FROM_CHECKPOINTS,
                 **(draw if chosen.temperature > 0 else {"do_sample": False}),
             )
-        texts = self._tokenizer.batch_decode(found[:, self._prompt.echoed :].tolist(), skip_special_tokens=True)
+        echo = list(self._prompt.echo)
+        rows = [row[len(echo) :] if row[: len(echo)] == echo else row for row in found.tolist()]
+        texts = self._tokenizer.batch_decode(rows, skip_special_tokens=True)
         return [" ".join(text.split()) for text in texts]
 
     def _place(self, device: torch.device) -> None:
