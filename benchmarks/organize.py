@@ -3,10 +3,10 @@
     python benchmarks/organize.py [--quick] [--archive TAR] [--folder DIR]
 
 The obvious way reads the tar, decodes each mask with pycocotools and calls `cv2.imwrite(path, mask * 255)`; "careful"
-also tells OpenCV not to look for row filters, the fastest of its settings (level 1 alone is slower). Both write the masks alone, which is what ASAM's own
-script does; ours is the whole `organize` of one worker: it checks every record and writes the originals and the
-conditioning image as well. "ours, masks" is only the writing of masks, the same work as the others. One core, fresh
-folders; every written mask is compared pixel by pixel.
+also tells OpenCV not to look for row filters, the fastest of its settings (level 1 alone is slower). Both write the
+masks alone, which is what ASAM's own script does; "ours, all" is the whole `organize` of one worker: it checks every
+record and writes the originals and the conditioning image as well. "ours, masks" is only the writing of masks, the same
+work as the others. One core, fresh folders; every written mask is compared pixel by pixel.
 """
 
 from __future__ import annotations
