@@ -36,6 +36,8 @@ bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/build.py
 	$(BIN)/python benchmarks/workers.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/organize.py
+	$(BIN)/python benchmarks/caption.py --tiny
 
 clean:
 	rm -rf $(VENV) .venvs $(DEMO) $(OUT)

@@ -145,6 +145,14 @@ class Terminal:
         print("Publish them into a folder:")
         print(f"  python -m asam_datasets.publish --train {demo.archive} --captions {demo.captions} --out demo-dataset")
 
+    def result(self, result: object, text: str) -> None:
+        """Print what a verb did: its text, or the result itself as JSON."""
+        self.close()
+        if self._as_json:
+            self._json(result)
+        else:
+            print(text)
+
     def failure(self, error: AsamDatasetsError) -> None:
         """Print a known failure: a sentence, and what to do."""
         self.close()

@@ -11,18 +11,20 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
-from typer.core import TyperCommand
 
 from asam_datasets import __version__
+from asam_datasets._machine import available_cores
 from asam_datasets._terminal import Terminal
+from asam_datasets.commands import caption, organize
+from asam_datasets.commands._options import BadRecord, TakesMany
 from asam_datasets.demo import write_demo
 from asam_datasets.errors import AsamDatasetsError, CatalogueError, HubError
 from asam_datasets.evaluation import load_catalogue
 from asam_datasets.hub import Route
-from asam_datasets.publish import PublishOptions, default_workers
+from asam_datasets.publish import PublishOptions
 from asam_datasets.publish import plan as make_plan
 from asam_datasets.publish import publish as run_publish
 from asam_datasets.sources import without_secrets
@@ -33,7 +35,6 @@ from asam_datasets.verification import verify
 
 TRACEBACK = "ASAM_DATASETS_TRACEBACK"
 _STOPPED = 130  # as shells say it: 128 and the number of SIGINT
-_MANY = ("--train", "--evaluation", "--catalog", "--captions", "--remove", "--annotations-only")
 
 app = typer.Typer(
     name="asam-datasets",
@@ -43,13 +44,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-
-class BadRecord(str, enum.Enum):
-    """The policies for bad records, as the command line spells them."""
-
-    RAISE = "raise"
-    SKIP = "skip"
 
 
 class Gated(str, enum.Enum):
@@ -66,28 +60,9 @@ class ReadingProtocol(str, enum.Enum):
     ASAM = "asam"
 
 
-class _TakesMany(TyperCommand):
-    """`--train a.tar b.tar` means `--train a.tar --train b.tar`: that is what `--train *.tar` becomes in a shell."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _spread(args))
-
-
-def _spread(args: Sequence[str]) -> list[str]:
-    spread: list[str] = []
-    option = ""
-    for arg in args:
-        if arg.startswith("-") and arg != "-":
-            option = arg if arg in _MANY else ""
-            spread += [] if option else [arg]
-        else:
-            spread += [option, arg] if option else [arg]
-    return spread
-
-
 @app.command(
     "publish",
-    cls=_TakesMany,
+    cls=TakesMany,
     epilog="Example: python -m asam_datasets.publish --train sa_000000.tar --captions sa_000000-blip2-caption.json "
     "--out DIR",
 )
@@ -188,7 +163,7 @@ def verify_command(
             dataset,
             revision=revision,
             deep=deep,
-            workers=workers or default_workers(),
+            workers=workers or available_cores(),
             on_total=listener.on_total,
             on_records=listener.on_records,
             tell=listener.on_stage,
@@ -230,6 +205,10 @@ def demo_command(
 ) -> None:
     """Draw a small archive in the form of SA-1B, with captions, to try everything on."""
     Terminal(as_json=as_json).demo(write_demo(directory, pictures=pictures))
+
+
+caption.register(app)
+organize.register(app)
 
 
 @app.callback(invoke_without_command=True)

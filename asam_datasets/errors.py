@@ -6,6 +6,7 @@
     ├── RecordError (ValueError)          one picture or its annotations; `--on-bad-record skip` goes on
     ├── CaptionsError (ValueError)        a caption file, or captions that do not fit the archives
     ├── CatalogueError (ValueError)       the catalogue of evaluation sets, or a user's own
+    ├── ModelError (ValueError)           a captioning model that cannot be loaded, or needs more than there is
     ├── TargetError (ValueError)          the folder or repository that is to be written
     ├── RightsError (ValueError)          a set that may not be shown to those who would see it
     └── HubError (OSError)                the Hub refused, or was not reached
@@ -23,6 +24,7 @@ __all__ = [
     "CaptionsError",
     "CatalogueError",
     "HubError",
+    "ModelError",
     "RecordError",
     "RightsError",
     "SegmentationError",
@@ -95,6 +97,10 @@ class CaptionsError(AsamDatasetsError, ValueError):
 
 class CatalogueError(AsamDatasetsError, ValueError):
     """An entry of a catalogue of evaluation sets that does not describe a set, or a set that no catalogue has."""
+
+
+class ModelError(AsamDatasetsError, ValueError):
+    """A captioning model that cannot be loaded or run here."""
 
 
 class TargetError(AsamDatasetsError, ValueError):

@@ -11,11 +11,10 @@ from asam_datasets.publishing import Listener as Listener
 from asam_datasets.publishing import Plan as Plan
 from asam_datasets.publishing import PublishOptions as PublishOptions
 from asam_datasets.publishing import Summary as Summary
-from asam_datasets.publishing import default_workers as default_workers
 from asam_datasets.publishing import plan as plan
 from asam_datasets.publishing import publish as publish
 
-__all__ = ["Listener", "Plan", "PublishOptions", "Summary", "default_workers", "plan", "publish"]
+__all__ = ["Listener", "Plan", "PublishOptions", "Summary", "plan", "publish"]
 
 if __name__ == "__main__":
     from asam_datasets.cli import publish_main

@@ -24,8 +24,11 @@ def loaded(code: str) -> str:
         "import asam_datasets.publish",
         "import asam_datasets.reading",
         "import asam_datasets.masks",
+        "import asam_datasets.captions",
+        "import asam_datasets.organized",
         "from asam_datasets.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n",
         "from asam_datasets.cli import main\ntry: main(['publish', '--help'])\nexcept SystemExit: pass\n",
+        "from asam_datasets.cli import main\ntry: main(['caption', '--help'])\nexcept SystemExit: pass\n",
     ],
 )
 def test_nothing_heavy_is_loaded(code: str) -> None:

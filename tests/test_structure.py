@@ -19,6 +19,8 @@ PACKAGE = ROOT / "asam_datasets"
 LAYERS = (
     "errors",
     "rights",
+    "_machine",
+    "_progress",
     "masks",
     "sources",
     "schema",
@@ -26,12 +28,15 @@ LAYERS = (
     "evaluation",
     "builds",
     "reading",
+    "captions",
     "hub",
     "publishing",
     "publish",
     "verification",
+    "organized",
     "demo",
     "_terminal",
+    "commands",
     "cli",
     "__main__",
 )
@@ -77,12 +82,16 @@ def test_public_names_are_there_and_documented() -> None:
         assert module.__doc__, info.name
         for name in getattr(module, "__all__", ()):
             assert hasattr(module, name), f"{info.name}.{name}"
+        names = list(getattr(module, "__all__", ()))
+        assert names == sorted(names, key=lambda name: (not name.isupper(), name)), info.name
 
 
 def test_every_command_has_help_and_an_example() -> None:
     group = typer.main.get_command(app)
     commands = group.commands  # type: ignore[attr-defined]
-    assert sorted(commands) == ["catalog", "demo", "publish", "verify"]
+    assert sorted(commands) == [
+        "caption", "catalog", "demo", "export", "merge", "organize", "publish", "verify",
+    ]  # fmt: skip
     for name, command in commands.items():
         shown = CliRunner().invoke(app, [name, "--help"])
         assert shown.exit_code == 0

@@ -11,6 +11,7 @@ from asam_datasets.hub._card import config_names as config_names
 from asam_datasets.hub._card import count_bytes as count_bytes
 from asam_datasets.hub._card import front_matter as front_matter
 from asam_datasets.hub._card import render_licence as render_licence
+from asam_datasets.hub._card import visible_folders as visible_folders
 from asam_datasets.hub._client import FileInfo as FileInfo
 from asam_datasets.hub._client import HubClient as HubClient
 from asam_datasets.hub._local import FolderTarget as FolderTarget
@@ -50,4 +51,5 @@ __all__ = [
     "open_location",
     "render_licence",
     "visible_builds",
+    "visible_folders",
 ]

@@ -5,21 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from asam_datasets.builds import BUILD_FILE, Build, Built, encode_build
 from asam_datasets.hub._card import LICENSE, README, config_splits, render_card, render_licence
-from asam_datasets.sources import CaptionLine
+from asam_datasets.sources import CAPTION_LIST, CONTROLNET_LIST, encode_lists
 
 ORGANIZED_FOLDER = "organized"
-
-
-class _ControlNetLine(msgspec.Struct, frozen=True):
-    """One line of `sa_000000-controlnet-train.json`, paths as in ASAM's organised folder."""
-
-    source: str
-    target: str
-    prompt: str
 
 
 @dataclass(frozen=True)
@@ -97,27 +87,15 @@ class ReleaseMaker:
 
 def organized_files(built: Built, captions: Mapping[str, str]) -> dict[str, bytes]:
     """ASAM's caption file and ControlNet list of one archive, in the order of the table; none without captions."""
-    archive = built.build.name
-    lines: list[CaptionLine] = []
-    pairs: list[_ControlNetLine] = []
-    for image_id in built.ids.tolist():
-        caption = captions.get(f"sa_{image_id}.jpg")
-        if caption is not None:
-            lines.append(CaptionLine(f"sa_{image_id}.jpg", caption))
-            pairs.append(_ControlNetLine(f"{archive}/sa_{image_id}.png", f"{archive}/sa_{image_id}.jpg", caption))
-    if not lines:
-        return {}
-    encoder = msgspec.json.Encoder()
-    return {
-        f"{ORGANIZED_FOLDER}/{archive}-blip2-caption.json": encoder.encode_lines(lines),
-        f"{ORGANIZED_FOLDER}/{archive}-controlnet-train.json": encoder.encode_lines(pairs),
-    }
+    captioned = [(number, captions.get(f"sa_{number}.jpg")) for number in built.ids.tolist()]
+    lists = encode_lists(built.build.name, [(number, text) for number, text in captioned if text is not None])
+    return {f"{ORGANIZED_FOLDER}/{name}": content for name, content in lists.items()}
 
 
 def organized_archive(path: str) -> str | None:
     """The archive that a file in `organized/` belongs to; None for other files."""
     folder, _, name = path.partition("/")
-    for ending in ("-blip2-caption.json", "-controlnet-train.json"):
+    for ending in (CAPTION_LIST, CONTROLNET_LIST):
         if folder == ORGANIZED_FOLDER and name.endswith(ending):
             return name.removesuffix(ending)
     return None

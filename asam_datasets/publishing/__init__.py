@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from asam_datasets.publishing._options import Listener as Listener
 from asam_datasets.publishing._options import PublishOptions as PublishOptions
-from asam_datasets.publishing._options import default_workers as default_workers
 from asam_datasets.publishing._plan import Plan as Plan
 from asam_datasets.publishing._plan import PlannedBuild as PlannedBuild
 from asam_datasets.publishing._run import Summary as Summary
 from asam_datasets.publishing._run import plan as plan
 from asam_datasets.publishing._run import publish as publish
 
-__all__ = ["Listener", "Plan", "PlannedBuild", "PublishOptions", "Summary", "default_workers", "plan", "publish"]
+__all__ = ["Listener", "Plan", "PlannedBuild", "PublishOptions", "Summary", "plan", "publish"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,8 +94,3 @@ class Listener:
     on_plan: Callable[[Plan], None] = lambda plan: None
     on_total: Callable[[int | None], None] = lambda rows: None
     on_records: Callable[[int], None] = lambda count: None
-
-
-def default_workers() -> int:
-    """As many workers as this process may use cores."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from asam_datasets._machine import available_cores, only_writer, write_errors
 from asam_datasets.builds import (
     Built,
     Survey,
@@ -21,7 +21,6 @@ from asam_datasets.builds import (
     open_workers,
     write_atomically,
 )
-from asam_datasets.errors import AsamDatasetsError, TargetError
 from asam_datasets.hub import (
     Changes,
     FolderTarget,
@@ -31,9 +30,8 @@ from asam_datasets.hub import (
     render_licence,
 )
 from asam_datasets.publishing._load_back import load_back
-from asam_datasets.publishing._lock import only_publisher
 from asam_datasets.publishing._look import Run, Target, look, make_plan
-from asam_datasets.publishing._options import Listener, PublishOptions, default_workers
+from asam_datasets.publishing._options import Listener, PublishOptions
 from asam_datasets.publishing._plan import Plan
 from asam_datasets.sources import Reject
 
@@ -68,7 +66,7 @@ def plan(options: PublishOptions, listener: Listener | None = None) -> Plan:
         AsamDatasetsError: what `publish` would stop at before it builds.
     """
     listener = listener or Listener()
-    with open_workers(options.workers or default_workers(), lambda count: None) as pool:
+    with open_workers(options.workers or available_cores(), lambda count: None) as pool:
         return make_plan(look(options, _make_target(options, listener), pool))
 
 
@@ -82,12 +80,12 @@ def publish(options: PublishOptions, listener: Listener | None = None) -> Summar
     listener = listener or Listener()
     started = time.monotonic()
     target = _make_target(options, listener)
-    with only_publisher(target.url), _write_errors(target):
+    with only_writer(target.url), write_errors(target.path):
         try:
             listener.on_stage(
                 f"Looking at {target.location} and {len(options.train) + len(options.evaluation)} source(s)"
             )
-            with open_workers(options.workers or default_workers(), listener.on_records) as pool:
+            with open_workers(options.workers or available_cores(), listener.on_records) as pool:
                 run = look(options, target, pool)
                 planned = make_plan(run)
                 listener.on_plan(planned)
@@ -202,18 +200,3 @@ def _write_rejects(options: PublishOptions, rejects: Sequence[Reject]) -> Path |
     ]
     write_atomically(path, msgspec.json.Encoder().encode_lines(lines))
     return path
-
-
-@contextmanager
-def _write_errors(target: Target) -> Iterator[None]:
-    """A full disk, a missing permission: one sentence instead of a traceback."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, AsamDatasetsError):
-            raise
-        raise TargetError(
-            f"expected to be able to write, found: {error.strerror or error}",
-            where=str(error.filename or target.path),
-            hint="Make room or give permission, then run the same command again: finished parts are kept.",
-        ) from error

@@ -1,4 +1,4 @@
-"""Archives and records in: folder, tar, stream; SA-1B's JSON; captions; the policy for bad records."""
+"""Archives and records in: folder, tar, stream, organised folder; SA-1B's JSON; captions; bad records."""
 
 from __future__ import annotations
 
@@ -7,11 +7,25 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from asam_datasets.errors import SourceError
-from asam_datasets.sources._captions import CaptionLine as CaptionLine
+from asam_datasets.sources._adversarial import AdversarialRecord as AdversarialRecord
+from asam_datasets.sources._adversarial import AdversarialRef as AdversarialRef
+from asam_datasets.sources._adversarial import AdversarialSource as AdversarialSource
+from asam_datasets.sources._captions import CaptionReport as CaptionReport
 from asam_datasets.sources._captions import caption_id as caption_id
+from asam_datasets.sources._captions import caption_report as caption_report
 from asam_datasets.sources._captions import read_captions as read_captions
 from asam_datasets.sources._captions import read_ids as read_ids
 from asam_datasets.sources._folder import FolderSource as FolderSource
+from asam_datasets.sources._lists import CAPTION_LIST as CAPTION_LIST
+from asam_datasets.sources._lists import CONTROLNET_LIST as CONTROLNET_LIST
+from asam_datasets.sources._lists import CaptionLine as CaptionLine
+from asam_datasets.sources._lists import ControlNetLine as ControlNetLine
+from asam_datasets.sources._lists import encode_captions as encode_captions
+from asam_datasets.sources._lists import encode_lists as encode_lists
+from asam_datasets.sources._organized import Disagreement as Disagreement
+from asam_datasets.sources._organized import check_organized as check_organized
+from asam_datasets.sources._organized import find_captions as find_captions
+from asam_datasets.sources._organized import organized_archives
 from asam_datasets.sources._records import BadRecords as BadRecords
 from asam_datasets.sources._records import Index as Index
 from asam_datasets.sources._records import OnBadRecord as OnBadRecord
@@ -22,6 +36,7 @@ from asam_datasets.sources._records import select as select
 from asam_datasets.sources._sa1b import Annotation as Annotation
 from asam_datasets.sources._sa1b import ImageInfo as ImageInfo
 from asam_datasets.sources._sa1b import Record as Record
+from asam_datasets.sources._sa1b import check_whole_jpeg as check_whole_jpeg
 from asam_datasets.sources._sa1b import read_record as read_record
 from asam_datasets.sources._sa1b import to_sa1b_json as to_sa1b_json
 from asam_datasets.sources._stream import StreamSource as StreamSource
@@ -30,9 +45,17 @@ from asam_datasets.sources._stream import without_secrets as without_secrets
 from asam_datasets.sources._tar import TarSource as TarSource
 
 __all__ = [
+    "CAPTION_LIST",
+    "CONTROLNET_LIST",
+    "AdversarialRecord",
+    "AdversarialRef",
+    "AdversarialSource",
     "Annotation",
     "BadRecords",
     "CaptionLine",
+    "CaptionReport",
+    "ControlNetLine",
+    "Disagreement",
     "FolderSource",
     "ImageInfo",
     "Index",
@@ -46,7 +69,13 @@ __all__ = [
     "StreamSource",
     "TarSource",
     "caption_id",
+    "caption_report",
+    "check_organized",
+    "check_whole_jpeg",
+    "encode_captions",
+    "encode_lists",
     "find_archives",
+    "find_captions",
     "open_source",
     "read_captions",
     "read_ids",
@@ -66,10 +95,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
 
 def find_archives(location: str | Path) -> list[str]:
-    """The archives that a location stands for: itself, or the tars in it when it is a folder of them.
+    """The archives that a location stands for: itself, the tars in a folder of them, or the archives of an organised
+    folder (`sam-1b/sa_000000/`, `sam-1b/sa_000001/`, ...).
 
     Raises:
-        SourceError: a folder that holds tars and pictures, which could mean either.
+        SourceError: a folder that holds two of these kinds, which could mean either.
     """
     text = str(location)
     folder = Path(text)
@@ -77,13 +107,21 @@ def find_archives(location: str | Path) -> list[str]:
         return [text]
     names = sorted(entry.name for entry in folder.iterdir())
     tars = [name for name in names if re.search(_TAR, name)]
-    if tars and any(name.startswith("sa_") and name.endswith(".jpg") for name in names):
+    pictures = any(name.startswith("sa_") and name.endswith(".jpg") for name in names)
+    if tars and pictures:
         raise SourceError(
             f"expected a folder of pairs or a folder of tars, found both (such as {tars[0]})",
             where=text,
             hint="Give the tars one by one, or move them elsewhere.",
         )
-    return [str(folder / name) for name in tars] or [text]
+    organized = organized_archives(folder)
+    if tars and organized:
+        raise SourceError(
+            f"expected a folder of tars or an organised folder, found both ({tars[0]} and {organized[0].name})",
+            where=text,
+            hint="Give the archives one by one, or move them elsewhere.",
+        )
+    return [str(path) for path in organized or [folder / name for name in tars]] or [text]
 
 
 def open_source(location: str | Path) -> Source:

@@ -1,37 +1,61 @@
-"""Caption files as ASAM writes them, and lists of image ids."""
+"""Caption files in, and lists of image ids.
+
+A caption file is one of these, in UTF-8, with or without a byte-order mark, with any line ending:
+
+- JSON Lines `{"img": "sa_1.jpg", "prompt": "..."}` as ASAM writes them; the text may be called `caption` as well;
+- JSON Lines `{"source": ..., "target": "sa_000000/sa_1.jpg", "prompt": "..."}`, ASAM's ControlNet list;
+- one JSON object, `{"sa_1.jpg": "...", ...}`.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import msgspec
 
 from asam_datasets.errors import CaptionsError, SourceError
+from asam_datasets.sources._records import BadRecords
 
-
-class CaptionLine(msgspec.Struct, frozen=True):
-    """One line of `sa_000000-blip2-caption.json`: `{"img": "sa_1.jpg", "prompt": "a photo of ..."}`."""
-
-    img: str
-    prompt: str
-
-
-_DECODER = msgspec.json.Decoder(CaptionLine)
+_BOM = b"\xef\xbb\xbf"
+_SHOWN = 5
 _ONE_ID = "One number a line, such as 226381."
+_LINE_HINT = "The file holds one JSON object a line; a torn last line can be deleted."
 
 
-def read_captions(paths: Iterable[Path]) -> dict[str, str]:
-    """Read caption files: JSON Lines, one caption per picture, any order, any line ending, with or without BOM.
+class _Line(msgspec.Struct, frozen=True):
+    """A line of any of the forms; which fields it has is checked by `_read_line`."""
+
+    img: str = ""
+    target: str = ""
+    prompt: str | None = None
+    caption: str | None = None
+
+
+_LINES = msgspec.json.Decoder(_Line)
+_KEYS = frozenset(("img", "target", "source", "prompt", "caption"))
+
+
+def read_captions(paths: Iterable[Path], bad: BadRecords | None = None) -> dict[str, str]:
+    """Read caption files, in any of the forms of this module and any order.
+
+    Args:
+        paths: the files.
+        bad: policy for lines that are no captions and for pictures with two different ones, `raise` by default.
+            Under `skip` each is a reject, and the first caption of a picture stands.
 
     Returns:
         Captions by file name of the picture.
 
     Raises:
-        CaptionsError: a file is missing, a line is not a caption, or a picture has two different ones; `where` names
-            file and line.
+        CaptionsError: a file is missing; or, under the policy `raise`, a line is not a caption, or a picture has two
+            different ones. `where` names file and line.
     """
+    bad = bad or BadRecords()
     captions: dict[str, str] = {}
     for path in paths:
         try:
@@ -40,32 +64,132 @@ def read_captions(paths: Iterable[Path]) -> dict[str, str]:
             raise CaptionsError(
                 f"expected a caption file, found: {error.strerror}", where=str(path), hint="Check the path."
             ) from error
-        for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
-            if not line.strip():
-                continue
-            where = f"{path}: line {number}"
-            try:
-                caption = _DECODER.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise CaptionsError(
-                    f'expected {{"img": "sa_N.jpg", "prompt": "..."}}, found {line[:60]!r} ({error})',
-                    where=where,
-                    hint="The file holds one JSON object a line; a torn last line can be deleted.",
-                ) from None
-            known = captions.setdefault(caption.img, caption.prompt)
-            if known != caption.prompt:
-                raise CaptionsError(
-                    f"expected one caption for {caption.img}, found {known!r} and {caption.prompt!r}",
+        for where, name, text in _entries(path, content.removeprefix(_BOM), bad):
+            known = captions.setdefault(name, text)
+            if known != text:
+                different = CaptionsError(
+                    f"expected one caption for {name}, found {known!r} and {text!r}",
                     where=where,
                     hint="Remove one of the two.",
                 )
+                bad.reject(different, archive=str(path), member=name)
     return captions
+
+
+@dataclass(frozen=True)
+class CaptionReport:
+    """How captions and pictures fit together.
+
+    `used` captions belong to a picture, those of the pictures `unknown` (names) to none; the pictures `missing`
+    (image ids, sorted) have none.
+    """
+
+    used: int
+    unknown: Sequence[str]
+    missing: Sequence[int]
+
+    def sentences(self) -> list[str]:
+        """What people should know: nothing when all fits."""
+        said = []
+        if self.unknown:
+            said.append(f"{len(self.unknown):,} captions of pictures that are in no archive: {_some(self.unknown)}")
+        if self.missing:
+            names = [f"sa_{number}.jpg" for number in self.missing[:_SHOWN]]
+            said.append(f"{len(self.missing):,} pictures without a caption: {_some(names, len(self.missing))}")
+        return said
+
+    def require_all(self) -> None:
+        """Insist that every picture has a caption.
+
+        Raises:
+            CaptionsError: one has none.
+        """
+        if self.missing:
+            names = [f"sa_{number}.jpg" for number in self.missing[:_SHOWN]]
+            raise CaptionsError(
+                f"expected a caption for every picture, found {len(self.missing)} pictures without one: "
+                f"{_some(names, len(self.missing))}",
+                where="--require-captions",
+                hint="Caption them (`asam-datasets caption`), or leave --require-captions out.",
+            )
+
+
+def caption_report(captions: Mapping[str, str], ids: Collection[int]) -> CaptionReport:
+    """Compare captions by file name with the image ids of all archives together."""
+    known = ids if isinstance(ids, (set, frozenset)) else frozenset(ids)
+    unknown = [name for name in captions if caption_id(name) not in known]
+    missing = sorted(number for number in known if f"sa_{number}.jpg" not in captions)
+    return CaptionReport(len(captions) - len(unknown), unknown, missing)
 
 
 def caption_id(name: str) -> int:
     """The image id in a picture's file name (`sa_7.jpg` gives 7); -1 for names that are not SA-1B's."""
     match = re.fullmatch(r"sa_(0|[1-9][0-9]{0,17})\.jpg", name)
     return int(match[1]) if match else -1
+
+
+def _entries(path: Path, content: bytes, bad: BadRecords) -> Iterator[tuple[str, str, str]]:
+    """(place, name of the picture, caption) of each entry of a file."""
+    table = _as_object(content)
+    if table is not None:
+        for name, text in table:
+            where = f"{path}: $[{json.dumps(name)}]"
+            if isinstance(text, str):
+                yield where, name, text
+            else:
+                other = CaptionsError(f"expected a text, found {json.dumps(text)[:60]}", where=where)
+                bad.reject(other, archive=str(path), member=name)
+        return
+    for number, line in enumerate(content.splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}: line {number}"
+        try:
+            yield where, *_read_line(line, where)
+        except CaptionsError as error:
+            bad.reject(error, archive=str(path), member=f"line {number}")
+
+
+def _as_object(content: bytes) -> list[tuple[str, Any]] | None:
+    """The entries of a file that is one JSON object of names, in order and with repetitions; None for JSON Lines."""
+    if not content.lstrip().startswith(b"{"):
+        return None
+    try:
+        table = msgspec.json.decode(content, type=dict[str, Any])
+        if table.keys() & _KEYS:
+            return None
+        entries: list[tuple[str, Any]] = json.loads(content, object_pairs_hook=list)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return entries
+
+
+def _read_line(line: bytes, where: str) -> tuple[str, str]:
+    found: object = ""
+    try:
+        entry = _LINES.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        found = error
+    else:
+        name = entry.img or PurePosixPath(entry.target).name
+        text = entry.caption if entry.prompt is None else entry.prompt
+        if not name:
+            found = "no field `img`"
+        elif text is None:
+            found = "no field `prompt`"
+        elif entry.caption is not None and entry.caption != text:
+            found = "another text in `caption` than in `prompt`"
+        else:
+            return name, text
+    raise CaptionsError(
+        f'expected {{"img": "sa_N.jpg", "prompt": "..."}}, found {line[:60]!r} ({found})', where=where, hint=_LINE_HINT
+    )
+
+
+def _some(names: Sequence[str], count: int | None = None) -> str:
+    count = count or len(names)
+    shown = ", ".join(names[:_SHOWN])
+    return f"{shown} and {count - _SHOWN} more" if count > _SHOWN else shown
 
 
 def read_ids(path: Path) -> frozenset[int]:

@@ -51,7 +51,10 @@ class FolderSource:
         """Nothing is held open."""
 
     def _members(self, bad: BadRecords) -> Iterator[Member]:
-        for folder, _, files in os.walk(self.path):
+        for folder, folders, files in os.walk(self.path):
+            # Of an organised folder: the masks of a picture lie in a folder of its name, hundreds of files each.
+            there = set(files)
+            folders[:] = [name for name in folders if f"{name}.jpg" not in there]
             for file in files:
                 path = Path(folder, file)
                 if path.suffix in (".jpg", ".json") and self._is_file(path, bad):

@@ -162,14 +162,7 @@ def _check_picture(raw: RawRecord, image: ImageInfo) -> None:
         ) from None
     except Image.DecompressionBombError:
         width, height = image.width, image.height
-    # A whole JPEG ends with an end-of-image marker, and no scan begins after the last one. (The marker of an embedded
-    # preview comes before the scan of the picture itself, so a cut picture with a preview is found as well.)
-    end = raw.jpeg.rfind(b"\xff\xd9")
-    if end < 0 or raw.jpeg.find(b"\xff\xda", end) >= 0:
-        raise RecordError(
-            f"expected a whole JPEG, found one that is cut after {len(raw.jpeg)} bytes (no end-of-image marker)",
-            where=where,
-        )
+    check_whole_jpeg(raw.jpeg, where)
     if image.height * image.width > MAX_PIXELS:
         raise RecordError(
             f"expected at most {MAX_PIXELS} pixels, found {image.height} × {image.width}",
@@ -180,6 +173,22 @@ def _check_picture(raw: RawRecord, image: ImageInfo) -> None:
             f"expected the JPEG's size, {height} × {width} (height × width), found {image.height} × {image.width}",
             where=_where(raw, "$.image"),
             hint="The JSON belongs to another picture.",
+        )
+
+
+def check_whole_jpeg(jpeg: bytes, where: str) -> None:
+    """Refuse a JPEG that is cut.
+
+    Raises:
+        RecordError: it is.
+    """
+    # A whole JPEG ends with an end-of-image marker, and no scan begins after the last one. (The marker of an embedded
+    # preview comes before the scan of the picture itself, so a cut picture with a preview is found as well.)
+    end = jpeg.rfind(b"\xff\xd9")
+    if end < 0 or jpeg.find(b"\xff\xda", end) >= 0:
+        raise RecordError(
+            f"expected a whole JPEG, found one that is cut after {len(jpeg)} bytes (no end-of-image marker)",
+            where=where,
         )
 
 

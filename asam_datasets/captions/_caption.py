@@ -1,0 +1,264 @@
+"""An archive to a caption file: see `asam_datasets.captions`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from asam_datasets._machine import only_writer, write_errors
+from asam_datasets._progress import Listener, Silent
+from asam_datasets.builds import write_atomically
+from asam_datasets.captions._file import CaptionFile, make_header
+from asam_datasets.captions._options import CaptionOptions, Settings
+from asam_datasets.captions._pictures import prepared_ahead
+from asam_datasets.captions._transformers import OutOfMemory, TransformersCaptioner
+from asam_datasets.errors import CaptionsError, ModelError, RecordError, SourceError
+from asam_datasets.sources import (
+    BadRecords,
+    RawRecord,
+    RecordRef,
+    Reject,
+    Source,
+    StreamSource,
+    caption_id,
+    find_archives,
+    open_source,
+)
+
+_AHEAD_BATCHES = 2
+
+
+class Captioner(Protocol):
+    """What captions pictures: a loaded model. See `TransformersCaptioner` for the contract."""
+
+    settings: Settings
+    device: str
+    software: dict[str, str]
+
+    def prepare(self, raw: RawRecord) -> Any:
+        """Make a picture ready, in any thread; RecordError when it is damaged."""
+        ...
+
+    def caption(self, pictures: Sequence[Any], first_id: int) -> list[str]:
+        """One caption for each; OutOfMemory when they are too many at once."""
+        ...
+
+
+@dataclass
+class _Progress:
+    """What the listener hears; `left` pictures are to be done, None when that is not known."""
+
+    listener: Listener
+    left: int | None
+
+    def say(self, text: str) -> None:
+        """A sentence, and the bar anew."""
+        self.listener.on_stage(text)
+        self.listener.on_total(self.left)
+
+    def done(self, count: int) -> None:
+        """So many more pictures are captioned."""
+        if self.left is not None:
+            self.left -= count
+        self.listener.on_records(count)
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """What `caption` did. `new` pictures were captioned now, `pictures` are in the file; `batch_size` is the last."""
+
+    out: str
+    pictures: int
+    new: int
+    rejected: int
+    rejects: str | None
+    batch_size: int
+    device: str
+    seconds: float
+
+
+def caption(
+    source: str | Path,
+    out: Path,
+    *,
+    options: CaptionOptions | None = None,
+    load: Callable[[CaptionOptions], Captioner] = TransformersCaptioner,
+    listener: Listener | None = None,
+) -> Captioned:
+    """Caption every picture of an archive. A stopped run goes on when it is called again.
+
+    Args:
+        source: a folder, a tar, or a URL.
+        out: the caption file, JSON Lines in the order of the archive; there only when it is complete. With a part of
+            `options` other than 1/1 it is `part_path(out, part)` instead.
+        options: model, prompt, generation, batches; see `CaptionOptions`.
+        load: makes the captioner; by default a model of transformers.
+        listener: who follows the run.
+
+    Raises:
+        SourceError, RecordError: the archive; captions so far are kept.
+        CaptionsError: `out` was begun with other settings, or is somebody else's.
+        ModelError: the model cannot be loaded, or not even one picture fits.
+        TargetError: another process writes `out`, or the disk is full.
+    """
+    options, listener, started = options or CaptionOptions(), listener or Silent(), time.monotonic()
+    opened = _open(source)
+    path = part_path(out, options.part)
+    bad = BadRecords(options.on_bad_record)
+    with only_writer(path), write_errors(path):
+        refs = None if isinstance(opened, StreamSource) else opened.index(bad).records
+        listener.on_stage(f"Loading {options.model}")
+        captioner = load(options)
+        file = CaptionFile(path)
+        file.open(make_header(opened.name, options.part, captioner.settings, captioner.device, captioner.software))
+        before = len(file.captions)
+        mine = _require_mine(refs, options.part, file)
+        left = None if mine is None else len(mine) - before
+        counted = "the pictures" if left is None else f"{left:,} pictures"
+        progress = _Progress(listener, left)
+        progress.say(f"Captioning {counted} of {opened.label} on {captioner.device} ({before:,} done before)")
+        records = _records(opened, mine, options.part, file.captions, bad)
+        batch_size = _run(records, captioner, file, options, bad, progress)
+        file.finish()
+        rejects = _write_rejects(path, bad.rejects)
+    return Captioned(
+        str(path),
+        len(file.captions),
+        len(file.captions) - before,
+        len(bad.rejects),
+        str(rejects) if rejects else None,
+        batch_size,
+        captioner.device,
+        time.monotonic() - started,
+    )
+
+
+def part_path(out: Path, part: tuple[int, int]) -> Path:
+    """Where one process of several writes: `name.part-3-of-8.json` beside `name.json`."""
+    number, count = part
+    return out if count == 1 else out.with_name(f"{out.stem}.part-{number}-of-{count}{out.suffix}")
+
+
+def _open(source: str | Path) -> Source:
+    archives = find_archives(source)
+    if len(archives) > 1:
+        raise SourceError(
+            f"expected one archive, found {len(archives)} (such as {archives[0]})",
+            where=str(source),
+            hint="Caption them one by one: each has a caption file of its own.",
+        )
+    return open_source(archives[0])
+
+
+def _require_mine(
+    refs: Sequence[RecordRef] | None, part: tuple[int, int], file: CaptionFile
+) -> Sequence[RecordRef] | None:
+    """The records of this part; None for a stream.
+
+    Raises:
+        CaptionsError: the file has captions of other pictures.
+    """
+    if refs is None:
+        return None
+    mine = refs[part[0] - 1 :: part[1]]
+    other = file.captions.keys() - {f"sa_{ref.image_id}.jpg" for ref in mine}
+    if other:
+        raise CaptionsError(
+            f"expected captions of pictures of this archive, found {len(other)} others, such as that of {min(other)}",
+            where=str(file.path),
+            hint="Has the archive changed, or is it another one of the same name? Give another --out.",
+        )
+    return mine
+
+
+def _records(
+    source: Source, mine: Sequence[RecordRef] | None, part: tuple[int, int], done: dict[str, str], bad: BadRecords
+) -> Iterator[RawRecord]:
+    """The records that have no caption yet. Runs in the reader's thread."""
+    known = {caption_id(name) for name in done}
+    if isinstance(source, StreamSource):
+        for position, raw in enumerate(source.records(bad)):
+            if position % part[1] == part[0] - 1 and raw.image_id not in known:
+                yield raw
+        return
+    try:
+        for ref in mine or ():
+            if ref.image_id not in known:
+                yield source.read(ref)
+    finally:
+        source.close()
+
+
+def _run(
+    records: Iterator[RawRecord],
+    captioner: Captioner,
+    file: CaptionFile,
+    options: CaptionOptions,
+    bad: BadRecords,
+    progress: _Progress,
+) -> int:
+    """Caption records batch by batch; the batch size at the end."""
+    size = options.batch_size
+    pending: list[tuple[int, Any]] = []
+    with prepared_ahead(records, captioner.prepare, threads=options.threads, ahead=_AHEAD_BATCHES * size) as prepared:
+        for raw, future in prepared:
+            picture = _result(raw, future, bad)
+            if picture is not None:
+                pending.append((raw.image_id, picture))
+            while len(pending) >= size:
+                size = _batch(pending, size, captioner, file, progress)
+        while pending:
+            size = _batch(pending, size, captioner, file, progress)
+    return size
+
+
+def _result(raw: RawRecord, future: Future[Any], bad: BadRecords) -> Any:
+    try:
+        return future.result()
+    except RecordError as error:
+        bad.reject(error, archive=raw.label, member=raw.picture)
+        return None
+
+
+def _batch(
+    pending: list[tuple[int, Any]], size: int, captioner: Captioner, file: CaptionFile, progress: _Progress
+) -> int:
+    """Caption the first `size` of `pending` and take them out; half the size, and nothing taken, when out of memory."""
+    batch = pending[:size]
+    try:
+        texts = captioner.caption([picture for _, picture in batch], batch[0][0])
+    except OutOfMemory:
+        if len(batch) == 1:
+            raise ModelError(
+                "expected room for one picture, found too little memory",
+                where=captioner.device,
+                hint="Give a smaller --model, fewer --num-beams, or another --device.",
+            ) from None
+        progress.say(f"Out of memory with {len(batch)} pictures at once: going on with {len(batch) // 2}")
+        return len(batch) // 2
+    if len(texts) != len(batch):
+        raise ModelError(f"expected {len(batch)} captions for as many pictures, found {len(texts)}")
+    file.append([(f"sa_{image_id}.jpg", text) for (image_id, _), text in zip(batch, texts, strict=True)])
+    del pending[:size]
+    progress.done(len(batch))
+    return size
+
+
+def _write_rejects(path: Path, rejects: Sequence[Reject]) -> Path | None:
+    """Write `<name>.rejects.jsonl` beside the caption file; without rejects, remove that of an earlier run."""
+    listed = path.with_name(f"{path.stem}.rejects.jsonl")
+    lines = [
+        {name: value.encode("utf-8", "backslashreplace").decode() for name, value in reject._asdict().items()}
+        for reject in rejects
+    ]
+    if not lines:
+        listed.unlink(missing_ok=True)
+        return None
+    write_atomically(listed, msgspec.json.Encoder().encode_lines(lines))
+    return listed

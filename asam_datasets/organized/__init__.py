@@ -1,0 +1,22 @@
+"""ASAM's organised folder, both ways: from archives (`organize`) and from a published dataset (`export`).
+
+    sam-1b/
+      sa_000000/
+        sa_1.jpg  sa_1.json            the originals, byte for byte
+        sa_1/segmentation_0.png ...    masks in annotation order, 8-bit grey, 0 or 255
+        sa_1.png                       conditioning image, full size: the published one
+      sa_000000-blip2-caption.json     JSON Lines: {"img": "sa_1.jpg", "prompt": "a photo of ..."}
+      sa_000000-controlnet-train.json  JSON Lines: {"source": "sa_000000/sa_1.png", "target": "sa_000000/sa_1.jpg", ...}
+
+Both write the same bytes. As a source, such a folder is read by `asam_datasets.sources`.
+"""
+
+from __future__ import annotations
+
+from asam_datasets.organized._archive import ArchiveWritten as ArchiveWritten
+from asam_datasets.organized._export import export as export
+from asam_datasets.organized._masks import MaskRange as MaskRange
+from asam_datasets.organized._organize import Organized as Organized
+from asam_datasets.organized._organize import organize as organize
+
+__all__ = ["ArchiveWritten", "MaskRange", "Organized", "export", "organize"]

@@ -1,0 +1,247 @@
+"""One archive of the organised folder: tasks for workers, what may lie in the folder, the lists at the end.
+
+    out/.asam_datasets/<archive>/     unfinished work; gone when the archive is complete
+    out/<archive>/                    pictures, each complete (see `_picture.py`)
+    out/<archive>-*.json              the two lists, written last
+
+While an archive is unfinished, a note in the work folder says from what and how it is made. A run that finds its own
+note goes on; without one, every picture that is there is compared with what would be written.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from asam_datasets.builds import Workers, write_atomically
+from asam_datasets.builds._workers import record_done
+from asam_datasets.errors import RecordError, TargetError
+from asam_datasets.masks import PngEncoder
+from asam_datasets.organized._masks import MaskRange
+from asam_datasets.organized._picture import Place, write_picture
+from asam_datasets.sources import (
+    CAPTION_LIST,
+    CONTROLNET_LIST,
+    BadRecords,
+    RawRecord,
+    Reject,
+    encode_lists,
+    read_captions,
+    read_record,
+)
+
+WORK_FOLDER = ".asam_datasets"
+REJECTS = "rejects.jsonl"
+
+_NOTE = "made-from.json"
+_FORMAT = 1  # raised when the same input and settings shall give other files
+_ENTRY = re.compile(r"sa_(\d{1,18})(\.jpg|\.json|\.png)?")
+_LIST = re.compile(r".+(-blip2-caption|-controlnet-train)\b.*\.(json|jsonl|partial)")
+_SHOWN = 3
+
+Task = TypeVar("Task")
+
+
+class _Note(msgspec.Struct, frozen=True):
+    """From what an unfinished archive is made, and how."""
+
+    format: int
+    origin: str
+    masks: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one task did: (image id, caption) and number of masks of each picture that is there now, and rejects."""
+
+    captions: list[tuple[int, str | None]]
+    annotations: int
+    rejects: list[Reject]
+
+
+@dataclass(frozen=True)
+class ArchiveWritten:
+    """One archive of the organised folder, complete; `annotations` counts all, decoded or not."""
+
+    archive: str
+    pictures: int
+    annotations: int
+    captions: int
+
+
+def write_records(records: Iterable[tuple[RawRecord, str | None]], place: Place, *, skip: bool) -> Outcome:
+    """Check and write records: what a worker does.
+
+    Raises:
+        RecordError: a record is bad, and the policy is `raise`.
+        TargetError, OSError: as `write_picture`.
+    """
+    encoder = PngEncoder()
+    outcome = Outcome([], 0, [])
+    annotations = 0
+    for raw, caption in records:
+        try:
+            record = read_record(raw, caption)
+        except RecordError as error:
+            if not skip:
+                raise
+            outcome.rejects.append(Reject(raw.label, raw.annotations, str(error)))
+            continue
+        if not place.has(raw.image_id):
+            write_picture(raw, record, place, encoder)
+        outcome.captions.append((raw.image_id, caption))
+        annotations += len(record.masks)
+        record_done()
+    return Outcome(outcome.captions, annotations, outcome.rejects)
+
+
+def open_place(out: Path, archive: str, *, origin: str, masks: MaskRange) -> Place:
+    """Make the folders of an archive, and find out whether an unfinished run of the same kind is continued.
+
+    Args:
+        out: the organised folder.
+        archive: name of the archive.
+        origin: a digest of what the pictures are made from.
+        masks: which masks are decoded.
+    """
+    folder, work = out / archive, out / WORK_FOLDER / archive
+    folder.mkdir(parents=True, exist_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
+    note = msgspec.json.encode(_Note(_FORMAT, origin, masks.to_text()))
+    path = work / _NOTE
+    trusted = path.is_file() and path.read_bytes() == note
+    for entry in work.iterdir():  # what a killed run left half done, and a note that is not ours
+        if entry.name != _NOTE or not trusted:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    if not trusted and not any(folder.iterdir()):
+        write_atomically(path, note)
+        trusted = True
+    return Place(folder, work, masks, trusted)
+
+
+def write_archive(
+    place: Place,
+    work: Callable[[Task], Outcome],
+    tasks: Iterable[Task],
+    *,
+    bad: BadRecords,
+    workers: Workers,
+) -> tuple[ArchiveWritten, list[tuple[int, str]]]:
+    """Run the tasks of one archive.
+
+    Returns:
+        What was written, and (image id, caption) of the pictures that have one, by image id.
+
+    Raises:
+        TargetError: pictures of another archive lie in the folder.
+    """
+    captions: list[tuple[int, str | None]] = []
+    annotations = 0
+    for _, outcome in workers.run(work, tasks):
+        captions += outcome.captions
+        annotations += outcome.annotations
+        bad.rejects += outcome.rejects
+    captions.sort()
+    # Of a stream or a published dataset the ids are known only now.
+    foreign = _foreign(place.folder, frozenset(image_id for image_id, _ in captions))
+    if foreign:
+        raise _holds_other(place.folder, foreign)
+    with_caption = [(image_id, text) for image_id, text in captions if text is not None]
+    return ArchiveWritten(place.folder.name, len(captions), annotations, len(with_caption)), with_caption
+
+
+def finish_archive(place: Place, captions: Iterable[tuple[int, str]]) -> None:
+    """Write the lists of a complete archive and drop its work folder.
+
+    Raises:
+        TargetError: a list is there that holds other captions, which would be lost.
+    """
+    out = place.folder.parent
+    lists = encode_lists(place.folder.name, captions)
+    texts = {f"sa_{image_id}.jpg": text for image_id, text in captions}
+    for name in lists:
+        _require_contained(out / name, texts)
+    for name, content in lists.items():
+        write_atomically(out / name, content)
+    shutil.rmtree(place.work, ignore_errors=True)
+    work = out / WORK_FOLDER
+    if work.is_dir() and not any(work.iterdir()):
+        work.rmdir()
+
+
+def write_rejects(out: Path, rejects: Iterable[Reject]) -> Path | None:
+    """Write `rejects.jsonl` into the organised folder; without rejects, remove that of an earlier run."""
+    path = out / REJECTS
+    # Names in a tar need not be UTF-8; what is not becomes an escape.
+    lines = [
+        {name: value.encode("utf-8", "backslashreplace").decode() for name, value in reject._asdict().items()}
+        for reject in rejects
+    ]
+    if not lines:
+        path.unlink(missing_ok=True)
+        return None
+    write_atomically(path, msgspec.json.Encoder().encode_lines(lines))
+    return path
+
+
+def check_target(out: Path, archives: Iterable[tuple[str, Collection[int] | None]]) -> None:
+    """Refuse a folder that holds something else; nothing is changed.
+
+    Args:
+        out: what shall become, or is, an organised folder.
+        archives: name and image ids of each archive that will be written; None for the ids of a stream.
+
+    Raises:
+        TargetError: it is a file, or holds entries that no organised folder has.
+    """
+    nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not nearest.is_dir():
+        raise TargetError("expected a folder, found a file", where=str(nearest), hint="Give another --out.")
+    if not out.is_dir():
+        return
+    expected = dict(archives)
+    foreign = []
+    for entry in out.iterdir():
+        if entry.name.startswith(".") or entry.name == REJECTS or (_LIST.fullmatch(entry.name) and entry.is_file()):
+            continue
+        if not entry.is_dir():
+            foreign.append(entry.name)
+        else:
+            foreign += [f"{entry.name}/{name}" for name in _foreign(entry, expected.get(entry.name))]
+    if foreign:
+        raise _holds_other(out, foreign)
+
+
+def _holds_other(folder: Path, names: Collection[str]) -> TargetError:
+    shown = ", ".join(sorted(names)[:_SHOWN])
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return TargetError(
+        f"expected an empty folder or an organised one of these archives, found {shown}{more}",
+        where=str(folder),
+        hint="Give another --out; nothing that was there has been changed.",
+    )
+
+
+def _foreign(folder: Path, ids: Collection[int] | None) -> list[str]:
+    """What does not belong into the folder of an archive."""
+    names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
+    matches = {name: _ENTRY.fullmatch(name) for name in names}
+    return [name for name, match in matches.items() if not match or (ids is not None and int(match[1]) not in ids)]
+
+
+def _require_contained(path: Path, captions: dict[str, str]) -> None:
+    if not path.is_file():
+        return
+    other = [name for name, text in read_captions([path]).items() if captions.get(name) != text]
+    if other:
+        raise TargetError(
+            f"expected the captions that are written now, found {len(other)} others, such as that of {other[0]}",
+            where=str(path),
+            hint=f"Give this file with --captions, or move it away (and its *{CONTROLNET_LIST} or *{CAPTION_LIST}).",
+        )

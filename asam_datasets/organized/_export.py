@@ -1,0 +1,105 @@
+"""A published dataset back to the organised folder: see `asam_datasets.organized`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from asam_datasets._machine import available_cores, only_writer, write_errors
+from asam_datasets._progress import Listener, Silent
+from asam_datasets.builds import Build, Workers, open_workers, record_done
+from asam_datasets.errors import SourceError
+from asam_datasets.organized._archive import (
+    ArchiveWritten,
+    Outcome,
+    check_target,
+    finish_archive,
+    open_place,
+    write_archive,
+    write_records,
+)
+from asam_datasets.organized._masks import MaskRange
+from asam_datasets.organized._organize import Organized
+from asam_datasets.organized._picture import Place
+from asam_datasets.organized._published import PartRecords, Published, open_published, part_records
+from asam_datasets.sources import BadRecords, CaptionReport, RawRecord
+
+
+@dataclass(frozen=True)
+class ExportTask:
+    """One part for one worker."""
+
+    place: Place
+    part: PartRecords
+
+
+def export(
+    dataset: str | Path,
+    out: Path,
+    *,
+    masks: str = "all",
+    workers: int | None = None,
+    revision: str | None = None,
+    listener: Listener | None = None,
+) -> Organized:
+    """Make ASAM's organised folder out of a published dataset; equal to `organize` of the archives.
+
+    The JPEGs are equal byte for byte, the JSONs in every field, and in their bytes where the archive spells them as
+    the SA-1B release does. A stopped run goes on when it is called again; from the Hub, row groups whose pictures are
+    all there are not transferred again.
+
+    Args:
+        dataset: a folder made by `publish`, or a repository id on the Hub, which is read in place.
+        out: the folder; made, continued, or completed. What is there already is never replaced.
+        masks: `all`, `none`, or a range of annotations such as `0:4`.
+        workers: processes; one for each core by default.
+        revision: of the repository; `main` by default.
+        listener: who follows the run.
+
+    Raises:
+        SourceError, RecordError, HubError: the dataset; finished pictures are kept.
+        TargetError: `out` holds something else, is written by another process, or the disk is full.
+    """
+    listener, started, chosen = listener or Silent(), time.monotonic(), MaskRange.from_text(masks)
+    with only_writer(out), write_errors(out):
+        listener.on_stage(f"Looking at {dataset} and {out}")
+        published = open_published(dataset, revision=revision)
+        check_target(out, [(build.name, None) for build in published.builds])
+        listener.on_total(sum(build.rows for build in published.builds))
+        with open_workers(workers or available_cores(), listener.on_records) as pool:
+            written = [_export_build(published, build, out, chosen, pool) for build in published.builds]
+    captions = sum(one.captions for one in written)
+    # Which pictures have no caption is a question to the publisher; here their number is enough.
+    report = CaptionReport(captions, (), ())
+    return Organized(str(out), written, report, 0, None, time.monotonic() - started)
+
+
+def export_task(task: ExportTask) -> Outcome:
+    """Read, check and write the pictures of one part: what a worker does."""
+    there: list[tuple[int, str | None]] = []
+
+    def records(found: Iterable[tuple[int, str | None, RawRecord | None]]) -> Iterator[tuple[RawRecord, str | None]]:
+        for image_id, caption, raw in found:
+            if raw is None:
+                there.append((image_id, caption))
+                record_done()
+            else:
+                yield raw, caption
+
+    with closing(task.part.records(task.place.has)) as found:
+        outcome = write_records(records(found), task.place, skip=False)
+    return Outcome(outcome.captions + there, outcome.annotations, outcome.rejects)
+
+
+def _export_build(published: Published, build: Build, out: Path, masks: MaskRange, workers: Workers) -> ArchiveWritten:
+    """Export one archive. (An evaluation set will have a function like this one beside it.)"""
+    place = open_place(out, build.name, origin=build.folder, masks=masks)
+    tasks = [ExportTask(place, part) for part in part_records(published, build)]
+    written, captions = write_archive(place, export_task, tasks, bad=BadRecords(), workers=workers)
+    if written.pictures != build.rows:
+        raise SourceError(f"expected {build.rows} pictures, found {written.pictures}", where=build.folder)
+    finish_archive(place, captions)
+    return ArchiveWritten(build.name, build.rows, build.annotations, written.captions)

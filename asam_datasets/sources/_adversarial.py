@@ -1,0 +1,177 @@
+"""What ASAM's generator of adversarial samples leaves behind.
+
+    adv/sa_1.png (or .jpg)     the adversarial picture
+    record/sa_1.txt            one float: the worst IoU that SAM reached on it, 0 to 1
+    pair/                      both pictures side by side, for people; not read
+
+Pictures may have another size than the original; its masks are in the SA-1B archive under the same id.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from asam_datasets.errors import RecordError, SourceError
+from asam_datasets.masks import MAX_PIXELS
+from asam_datasets.sources._records import BadRecords, check_member_size, member_id
+from asam_datasets.sources._sa1b import check_whole_jpeg
+
+_KINDS = {".jpg": "JPEG", ".png": "PNG"}
+_MAX_NUMBER_BYTES = 256
+_FORM = "ASAM's generator leaves adv/sa_N.png (or .jpg) and record/sa_N.txt with one number each."
+
+
+@dataclass(frozen=True)
+class AdversarialRef:
+    """One sample: `picture` and `record` are names below the folder."""
+
+    image_id: int
+    picture: str
+    record: str
+
+
+@dataclass(frozen=True)
+class AdversarialRecord:
+    """One checked sample. `image_id` is that of the original; `content` the picture's bytes as they are, PNG or JPEG
+    by the ending of `file_name`; `worst_iou` the record's number; sides in pixels."""
+
+    image_id: int
+    file_name: str
+    content: bytes
+    height: int
+    width: int
+    worst_iou: float
+
+
+class AdversarialSource:
+    """Reads adversarial samples from a folder, in any order."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises SourceError when the folder has no `adv/` and `record/`."""
+        self.path = path
+        self.label = str(path)
+        missing = [name for name in ("adv", "record") if not (path / name).is_dir()]
+        if missing:
+            raise SourceError(
+                f"expected a folder with adv/ and record/, found no {' and no '.join(missing)}",
+                where=self.label,
+                hint=_FORM,
+            )
+
+    def index(self, bad: BadRecords) -> tuple[AdversarialRef, ...]:
+        """Find the samples, by image id.
+
+        Raises:
+            RecordError: under the policy `raise`: a picture or a number alone, a picture as PNG and JPEG, a file in
+                `adv/` or `record/` that is named otherwise.
+            SourceError: no sample is left.
+        """
+        pictures = self._names("adv", tuple(_KINDS), bad)
+        numbers = self._names("record", (".txt",), bad)
+        for image_id in sorted(pictures.keys() ^ numbers.keys()):
+            here = pictures.get(image_id) or numbers[image_id]
+            other = "adv/sa_{}.png (or .jpg)" if image_id in numbers else "record/sa_{}.txt"
+            self._reject(f"expected {other.format(image_id)} for it, found none", here, bad)
+        both = sorted(pictures.keys() & numbers.keys())
+        if not both:
+            raise SourceError("expected adversarial samples, found none", where=self.label, hint=_FORM)
+        return tuple(AdversarialRef(image_id, pictures[image_id], numbers[image_id]) for image_id in both)
+
+    def read(self, ref: AdversarialRef) -> AdversarialRecord:
+        """Read and check one sample.
+
+        Raises:
+            RecordError: the picture is damaged, not what its ending says, or too large; the number is none.
+            SourceError: a file is gone or cannot be read.
+        """
+        content = self._read(ref.picture)
+        height, width = _check_picture(content, ref.picture, f"{self.label}: {ref.picture}")
+        number = _parse_number(self._read(ref.record), f"{self.label}: {ref.record}")
+        return AdversarialRecord(ref.image_id, ref.picture.rsplit("/", 1)[-1], content, height, width, number)
+
+    def records(self, bad: BadRecords) -> Iterator[AdversarialRecord]:
+        """All samples in order; one that is bad follows the policy.
+
+        Raises:
+            RecordError, SourceError: as `index` and `read`.
+        """
+        for ref in self.index(bad):
+            try:
+                yield self.read(ref)
+            except RecordError as error:
+                bad.reject(error, archive=self.label, member=ref.picture)
+
+    def _names(self, folder: str, endings: tuple[str, ...], bad: BadRecords) -> dict[int, str]:
+        found: dict[int, str] = {}
+        for path in sorted((self.path / folder).iterdir()):
+            name = f"{folder}/{path.name}"
+            if path.name.startswith("."):
+                continue  # what file managers leave behind
+            known = None
+            if path.suffix in endings and re.fullmatch(r"sa_\d+", path.stem) and path.is_file():
+                try:
+                    known = member_id(f"{path.stem}.jpg", archive=self.label)
+                except RecordError as error:
+                    bad.reject(error, archive=self.label, member=name)
+                    continue
+            if known is None:
+                self._reject(f"expected files named sa_N{' or sa_N'.join(endings)}, found {path.name!r}", name, bad)
+            elif known[0] in found:
+                self._reject(f"expected one picture of image id {known[0]}, found also {found[known[0]]}", name, bad)
+            else:
+                found[known[0]] = name
+        return found
+
+    def _reject(self, problem: str, name: str, bad: BadRecords) -> None:
+        hint = f"{_FORM} --on-bad-record skip goes on without it."
+        bad.reject(RecordError(problem, where=f"{self.label}: {name}", hint=hint), archive=self.label, member=name)
+
+    def _read(self, name: str) -> bytes:
+        path = self.path / name
+        try:
+            check_member_size(name, path.stat().st_size, archive=self.label)
+            return path.read_bytes()
+        except OSError as error:
+            raise SourceError(f"expected a readable file, found: {error.strerror}", where=str(path)) from error
+
+
+def _check_picture(content: bytes, name: str, where: str) -> tuple[int, int]:
+    """The (height, width) of a whole picture of the kind that its name says."""
+    kind = _KINDS[Path(name).suffix]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked below
+            with Image.open(io.BytesIO(content), formats=[kind]) as picture:
+                width, height = picture.size
+                picture.verify()  # of a PNG: every checksum; of a JPEG: nothing
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise RecordError(
+            f"expected a whole {kind}, found {len(content)} bytes that start with {content[:8]!r} ({error})",
+            where=where,
+        ) from None
+    if height * width > MAX_PIXELS:
+        raise RecordError(f"expected at most {MAX_PIXELS} pixels, found {height} × {width}", where=where)
+    if kind == "JPEG":
+        check_whole_jpeg(content, where)
+    elif not content.endswith(b"IEND\xaeB`\x82"):
+        raise RecordError(f"expected a whole PNG, found one that is cut after {len(content)} bytes", where=where)
+    return height, width
+
+
+def _parse_number(content: bytes, where: str) -> float:
+    text = content[: _MAX_NUMBER_BYTES + 1].decode("utf-8-sig", "replace").strip()
+    try:
+        number = float(text) if len(content) <= _MAX_NUMBER_BYTES else math.nan
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise RecordError(f"expected one number from 0 to 1, found {text[:40]!r}", where=where)
+    return number
