@@ -8,12 +8,18 @@ OUT := demo-dataset
 .PHONY: demo test check bench readers clean
 
 $(BIN)/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@ $(BIN)/.core
+
+# What a reader or publisher needs, without what the tests need.
+$(BIN)/.core: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
 # The main job on drawn pictures: an archive becomes a dataset, and stock `datasets` reads it.
-demo: $(BIN)/.installed
+demo: $(BIN)/.core
 	$(BIN)/asam-datasets demo $(DEMO)
 	$(BIN)/python -m asam_datasets.publish --train $(DEMO)/sa_000000.tar \
 	  --captions $(DEMO)/sa_000000-blip2-caption.json --out $(OUT)

@@ -61,6 +61,8 @@ class Terminal:
         for verb, folders in (("new", changes.added), ("unchanged", changes.unchanged), ("removed", changes.removed)):
             for folder in folders:
                 print(f"  {verb:<9}  {folder}")
+        if summary.without_caption:
+            print(f"  no caption {summary.without_caption:,} pictures")
         if summary.dropped:
             print(f"  dropped    {summary.dropped:,} pictures of evaluation sets, which have no object")
         if summary.rejects:

@@ -82,6 +82,9 @@ def publish_command(
     captions: Annotated[
         Optional[list[Path]], typer.Option(help='Caption files, JSON Lines of {"img", "prompt"}; several at once.')
     ] = None,
+    require_captions: Annotated[
+        bool, typer.Option("--require-captions", help="Refuse pictures without a caption.")
+    ] = False,
     out: Annotated[Optional[Path], typer.Option(help="Folder that becomes (or is) the dataset.")] = None,
     repo_id: Annotated[
         Optional[str], typer.Option(help="Repository on the Hub, NAMESPACE/NAME; a new one is private.")
@@ -125,6 +128,7 @@ def publish_command(
             catalog=catalog or (),
             protocol=protocol.value,
             captions=captions or (),
+            require_captions=require_captions,
             out=out,
             repo_id=repo_id,
             remove=remove or (),

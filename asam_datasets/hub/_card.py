@@ -126,6 +126,8 @@ def visible_folders(readme: str, where: str) -> list[str]:
         patterns = dict.fromkeys(str(pattern) for entry in entries for pattern in entry["path"])
     except (yaml.YAMLError, KeyError, TypeError):
         raise _foreign(where, "a README without the configs of such a dataset") from None
+    if not patterns:
+        raise _foreign(where, "a README without the configs of such a dataset")
     folders = []
     for pattern in patterns:
         path = PurePosixPath(pattern)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from asam_datasets.builds import (
     Build,
     Built,
@@ -30,7 +32,9 @@ from asam_datasets.sources import (
     BadRecords,
     Source,
     StreamSource,
+    caption_report,
     find_archives,
+    find_captions,
     open_source,
     read_captions,
     read_ids,
@@ -87,7 +91,8 @@ def look(options: PublishOptions, target: Target, workers: Workers) -> Run:
         AsamDatasetsError: what `publish` stops at before it builds.
     """
     sources = _open_sources(options.train)
-    captions = read_captions(options.captions)
+    files = options.captions or [file for location in options.train for file in find_captions(location)]
+    captions = read_captions(files)
     ids = read_ids(options.ids) if options.ids else None
     if options.rejects is not None and (options.rejects.is_dir() or not options.rejects.absolute().parent.is_dir()):
         raise TargetError("expected a file in a folder that exists", where=f"--rejects {options.rejects}")
@@ -99,6 +104,9 @@ def look(options: PublishOptions, target: Target, workers: Workers) -> Run:
         {} if streams else captions,
         BadRecords(options.on_bad_record),
     )
+    if options.require_captions and not streams:
+        chosen = (one.all_ids if ids is None else np.intersect1d(one.all_ids, sorted(ids)) for one in surveys)
+        caption_report(captions, [number for one in chosen for number in one.tolist()]).require_all()
     sets = _open_sets(options)
     current = target.current()
     _check_names(options, sources, sets, current)

@@ -22,7 +22,8 @@ class PublishOptions:
         evaluation: evaluation sets as `ID=FOLDER`, or `ID:VARIANT=FOLDER`.
         catalog: TOML files with evaluation sets of the user's own.
         protocol: `asam` reads evaluation sets as ASAM's own loaders do.
-        captions: caption files.
+        captions: caption files; those beside the archives of an organised folder if none are given.
+        require_captions: every picture has to have one.
         out: folder that becomes (or is) the dataset.
         repo_id: repository on the Hub, `namespace/name`.
         remove: names of published archives that are taken away.
@@ -46,6 +47,7 @@ class PublishOptions:
     catalog: Sequence[Path] = ()
     protocol: Protocol = "default"
     captions: Sequence[Path] = ()
+    require_captions: bool = False
     out: Path | None = None
     repo_id: str | None = None
     remove: Sequence[str] = ()

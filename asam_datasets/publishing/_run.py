@@ -29,11 +29,12 @@ from asam_datasets.hub import (
     default_cache,
     render_licence,
 )
+from asam_datasets.publishing._disagreements import find_disagreements
 from asam_datasets.publishing._load_back import load_back
 from asam_datasets.publishing._look import Run, Target, look, make_plan
 from asam_datasets.publishing._options import Listener, PublishOptions
 from asam_datasets.publishing._plan import Plan
-from asam_datasets.sources import Reject
+from asam_datasets.sources import Reject, caption_report
 
 TITLE = "ASAM Datasets"
 
@@ -53,6 +54,7 @@ class Summary:
     changes: Changes
     missing_ids: Sequence[int]
     dropped: int
+    without_caption: int
     warnings: Sequence[str]
     rejected: int
     rejects: str | None
@@ -92,7 +94,11 @@ def publish(options: PublishOptions, listener: Listener | None = None) -> Summar
                 target.prepare(run.access, render_licence(run.holdings))
                 if planned.rows_to_build != 0:
                     listener.on_total(planned.rows_to_build)
+                disagreements = find_disagreements([one.source for one in run.surveys], pool)
                 built = [*_build_all(run, pool), *_build_sets(run, pool)]
+            report = caption_report(run.captions, [number for one in built for number in one.ids.tolist()])
+            if options.require_captions:
+                report.require_all()
             missing = missing_ids(run.options.ids, [one.all_ids for one in built])
             listener.on_stage(f"Making it visible: {target.url}")
             rejects = _write_rejects(options, run.bad.rejects)
@@ -116,7 +122,8 @@ def publish(options: PublishOptions, listener: Listener | None = None) -> Summar
         changes=changes,
         missing_ids=missing,
         dropped=sum(one.build.dropped for one in built),
-        warnings=_warnings(run, built),
+        warnings=[*disagreements, *_warnings(run, built)],
+        without_caption=len(report.missing) if run.captions else 0,
         rejected=len(run.bad.rejects),
         rejects=str(rejects) if rejects else None,
         seconds=time.monotonic() - started,
