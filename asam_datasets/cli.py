@@ -79,6 +79,9 @@ def publish_command(
     protocol: Annotated[
         ReadingProtocol, typer.Option(help="asam: read evaluation sets as ASAM's own loaders do.")
     ] = ReadingProtocol.DEFAULT,
+    adversarial: Annotated[
+        Optional[Path], typer.Option(help="Adversarial samples: the folder with adv/ and record/ of ASAM's generator.")
+    ] = None,
     captions: Annotated[
         Optional[list[Path]], typer.Option(help='Caption files, JSON Lines of {"img", "prompt"}; several at once.')
     ] = None,
@@ -127,6 +130,7 @@ def publish_command(
             evaluation=evaluation or (),
             catalog=catalog or (),
             protocol=protocol.value,
+            adversarial=adversarial,
             captions=captions or (),
             require_captions=require_captions,
             out=out,

@@ -178,6 +178,33 @@ EVALUATION: Mapping[str, Column] = {
 }
 
 
+ADVERSARIAL_ANNOTATION: Mapping[str, Scalar | Many | Struct] = {
+    "id": INT64,
+    "bbox": Many(FLOAT64),
+    "area": INT64,
+    "segmentation": Struct({"size": Many(INT32, 2), "counts": STRING}),
+}
+"""One mask of an original in the size of an adversarial sample; `id` is the original annotation's."""
+
+ADVERSARIAL: Mapping[str, Column] = {
+    "image": Column(Picture(), "Image", "the adversarial picture, byte for byte (PNG or JPEG)"),
+    "caption": Column(STRING, "string or null", "that of the original"),
+    "masks": Column(Many(Picture()), "list of Image", "1-bit PNG per annotation of the original, in this size"),
+    "annotations": Column(
+        Structs(ADVERSARIAL_ANNOTATION),
+        "list of struct",
+        "the masks of the original, resized (nearest neighbour): `id` of the annotation; `bbox` = [x, y, width, "
+        "height] in pixels, **exclusive**; `area` in pixels; `segmentation` as COCO RLE",
+    ),
+    "worst_iou": Column(FLOAT64, "float64", "the worst IoU that SAM reached on it, 0 … 1, as the generator noted it"),
+    "image_id": Column(INT64, "int64", "SA-1B's id of the original"),
+    "file_name": Column(STRING, "string", "`sa_<image_id>.png` or `.jpg`"),
+    "width": Column(INT32, "int32", "pixels"),
+    "height": Column(INT32, "int32", "pixels"),
+    "archive": Column(STRING, "string", "the SA-1B archive of the original"),
+}
+
+
 @dataclass(frozen=True)
 class View:
     """A config of the card that shows some columns of the train files; `columns` is None for all of them."""

@@ -25,6 +25,7 @@ LAYERS = (
     "sources",
     "schema",
     "tables",
+    "adversarial",
     "evaluation",
     "builds",
     "reading",

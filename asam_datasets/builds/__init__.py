@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from asam_datasets.builds._adversarial import ADVERSARIAL_NAME as ADVERSARIAL_NAME
+from asam_datasets.builds._adversarial import Original as Original
+from asam_datasets.builds._adversarial import build_adversarial as build_adversarial
+from asam_datasets.builds._adversarial import find_originals as find_originals
+from asam_datasets.builds._adversarial import find_unchanged_adversarial as find_unchanged_adversarial
 from asam_datasets.builds._build import build_archive as build_archive
 from asam_datasets.builds._build import find_unchanged as find_unchanged
 from asam_datasets.builds._evaluation import build_evaluation as build_evaluation
@@ -33,6 +38,7 @@ from asam_datasets.builds._workers import record_done as record_done
 from asam_datasets.builds._writer import write_atomically as write_atomically
 
 __all__ = [
+    "ADVERSARIAL_NAME",
     "BUILD_FILE",
     "DATA",
     "TABLES",
@@ -41,9 +47,11 @@ __all__ = [
     "Kind",
     "Known",
     "Options",
+    "Original",
     "Part",
     "Survey",
     "Workers",
+    "build_adversarial",
     "build_archive",
     "build_evaluation",
     "check_together",
@@ -52,7 +60,9 @@ __all__ = [
     "encode_build",
     "evaluation_rights",
     "file_sha256",
+    "find_originals",
     "find_unchanged",
+    "find_unchanged_adversarial",
     "find_unchanged_evaluation",
     "missing_ids",
     "open_workers",

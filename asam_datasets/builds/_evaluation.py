@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from asam_datasets.builds._folders import begin_build, empty, settle
@@ -23,10 +22,9 @@ from asam_datasets.builds._manifest import (
     parts_digest,
 )
 from asam_datasets.builds._options import Built, Known, Options
-from asam_datasets.builds._parts import Waiting, write_rows
-from asam_datasets.builds._plan import choose_parts
-from asam_datasets.builds._workers import Workers, ordered, record_done
-from asam_datasets.errors import RecordError, SourceError
+from asam_datasets.builds._spool import Rendered, Spooled, spool_rows, write_rendered
+from asam_datasets.builds._workers import Workers, ordered
+from asam_datasets.errors import RecordError
 from asam_datasets.evaluation import EvaluationRef, EvaluationSource, render_evaluation
 from asam_datasets.masks import PngEncoder
 from asam_datasets.rights import Rights
@@ -97,22 +95,10 @@ def build_evaluation(
     with begin_build(work, source.name) as folder:
         before = len(bad.rejects)
         refs = source.index(bad)
-        waiting: list[Waiting] = []
-        dropped = 0
         with tempfile.TemporaryDirectory(prefix="waiting-", dir=folder) as spool:
             tasks = list(_chunks(source, refs, options, Path(spool), skip=bad.policy == "skip"))
-            for rows, without, rejects in ordered(workers.run(render_evaluation_chunk, tasks)):
-                waiting += rows
-                dropped += without
-                bad.rejects += rejects
-            if not waiting:
-                raise SourceError(
-                    f"expected pictures with objects, found {dropped} without any and "
-                    f"{len(bad.rejects) - before} that were rejected",
-                    where=source.label,
-                )
-            count = choose_parts(len(waiting), sum(row.size_bytes for row in waiting), options.parts, source.label)
-            parts = write_rows(waiting, count, folder, workers, kind="evaluation", fixed=options.parts is not None)
+            rendered = ordered(workers.run(render_evaluation_chunk, tasks))
+            parts, dropped = write_rendered(rendered, options, folder, bad, workers, "evaluation", source.label)
         build = Build(
             format=FORMAT,
             kind="evaluation",
@@ -131,36 +117,30 @@ def build_evaluation(
         return built
 
 
-def render_evaluation_chunk(task: EvaluationChunk) -> tuple[list[Waiting], int, list[Reject]]:
+def render_evaluation_chunk(task: EvaluationChunk) -> Spooled:
     """Render pictures into a file of rows: the rows, how many pictures had no object, and what was rejected.
 
     Raises:
         RecordError: a picture is bad, and the policy is `raise`.
     """
     encoder = PngEncoder()
-    waiting: list[Waiting] = []
-    rejects: list[Reject] = []
-    dropped = 0
-    with open(task.path, "wb") as file:
-        for position, ref in enumerate(task.refs):
+
+    def rows() -> Iterator[Rendered]:
+        for ref in task.refs:
             try:
                 record = task.source.read(ref)
-                digest = task.source.input_digest(ref) if record else b""
+                if record is None:
+                    yield None
+                    continue
+                digest = task.source.input_digest(ref)
             except RecordError as error:
                 if not task.skip:
                     raise
-                rejects.append(Reject(task.source.label, ref.file_name, str(error)))
+                yield Reject(task.source.label, ref.file_name, str(error))
                 continue
-            finally:
-                record_done()
-            if record is None:
-                dropped += 1
-                continue
-            content = msgspec.msgpack.encode(render_evaluation(record, encoder, pictures=task.pictures))
-            at = task.first + position
-            waiting.append(Waiting(at, len(record.picture), digest, task.path, file.tell(), len(content)))
-            file.write(content)
-    return waiting, dropped, rejects
+            yield render_evaluation(record, encoder, pictures=task.pictures), len(record.picture), digest
+
+    return spool_rows(rows(), task.path, task.first)
 
 
 def digest_chunk(task: EvaluationChunk) -> bytes:

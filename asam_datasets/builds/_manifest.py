@@ -23,7 +23,7 @@ FORMAT = 2
 
 BUILD_FILE = "build.json"
 DATA = "data"
-Kind = Literal["train", "evaluation"]
+Kind = Literal["train", "evaluation", "adversarial"]
 """Which table a build belongs to; also the name of the folder in `data/`."""
 
 _FOLDER = re.compile(r"(?P<name>.+)-(?P<digest>[0-9a-f]{16})")
@@ -60,7 +60,7 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `rejected` counts the records that `--on-bad-record skip` left out, `dropped` the pictures of an evaluation set
     without any object; `pictures` is False where only the annotations are published. `inputs` is a digest of all that
-    an evaluation set was made from, and empty for an archive, whose parts have it.
+    it was made from, and empty for an archive, whose parts have it.
     """
 
     format: int

@@ -15,10 +15,10 @@ from typing import Any
 import yaml
 
 from asam_datasets import __version__
-from asam_datasets.builds import DATA, Build, Kind, split_folder
+from asam_datasets.builds import ADVERSARIAL_NAME, DATA, Build, Kind, split_folder
 from asam_datasets.errors import TargetError
 from asam_datasets.rights import SA1B, Holding
-from asam_datasets.schema import EVALUATION, TRAIN, VIEWS, Column, View
+from asam_datasets.schema import ADVERSARIAL, EVALUATION, TRAIN, VIEWS, Column, View
 
 README = "README.md"
 LICENSE = "LICENSE.md"
@@ -61,9 +61,9 @@ def render_card(builds: Sequence[Build], *, location: str, title: str, gated: bo
     """
     builds = sorted(builds, key=lambda build: build.name)
     front = {**_front_matter(builds), **(_GATE if gated else {})}
-    archives, sets = _of_kind(builds, "train"), _of_kind(builds, "evaluation")
+    archives, sets, samples = (_of_kind(builds, kind) for kind in ("train", "evaluation", "adversarial"))
     text = _template().read_text("utf-8")
-    for kind, there in (("train", archives), ("evaluation", sets)):
+    for kind, there in (("train", archives), ("evaluation", sets), ("adversarial", samples)):
         block = re.compile(rf"<!-- if {kind} -->\n(.*?)<!-- end -->\n", re.DOTALL)
         text = block.sub(lambda found, there=there: found[1] if there else "", text)  # type: ignore[misc]
     return Template(text).substitute(
@@ -75,6 +75,8 @@ def render_card(builds: Sequence[Build], *, location: str, title: str, gated: bo
         provenance_rows="\n".join(_provenance(build) for build in archives),
         set_rows="\n".join(_set_row(build) for build in sets),
         set_column_rows=_column_rows(EVALUATION),
+        sample_counts="; ".join(f"{build.rows:,} pictures, {build.annotations:,} masks" for build in samples),
+        sample_column_rows=_column_rows(ADVERSARIAL),
         set_citations="\n".join(_citation(build) for build in sets),
         first_set=sets[0].name if sets else "",
         first_split=sets[0].split if sets else "",
@@ -108,10 +110,11 @@ def config_splits(builds: Sequence[Build]) -> list[tuple[str, str]]:
     return [(config["config_name"], config["data_files"][0]["split"]) for config in _configs(builds)]
 
 
-def config_names(archives: bool, sets: Sequence[str]) -> list[str]:
-    """Names of the configs of a dataset with archives or without, and with these evaluation sets."""
+def config_names(archives: bool, others: Sequence[str]) -> list[str]:
+    """Names of the configs of a dataset with archives or without, and with these other builds."""
     views = [view.name for view in VIEWS] if archives else []
-    return [*views, *sorted(sets), *([_ALL_SETS] if sets else [])]
+    together = [_ALL_SETS] if any(name != ADVERSARIAL_NAME for name in others) else []
+    return [*views, *sorted(others), *together]
 
 
 def visible_folders(readme: str, where: str) -> list[str]:
@@ -171,6 +174,7 @@ def _front_matter(builds: Sequence[Build]) -> dict[str, Any]:
         "configs": _configs(builds),
         "dataset_info": [
             *[_dataset_info(view.name, {"train": archives}, view.columns) for view in VIEWS if archives],
+            *[_dataset_info(build.name, {build.split: [build]}) for build in _of_kind(builds, "adversarial")],
             *[_dataset_info(build.name, {build.split: [build]}) for build in sets],
             *([_dataset_info(_ALL_SETS, {build.name: [build] for build in sets})] if sets else []),
         ],
@@ -189,6 +193,7 @@ def _configs(builds: Sequence[Build]) -> list[dict[str, Any]]:
     """The configs in the order of the card; the first is the default."""
     archives, sets = _of_kind(builds, "train"), _of_kind(builds, "evaluation")
     configs = [_config(view.name, {"train": archives}, view.columns) for view in VIEWS if archives]
+    configs += [_config(build.name, {build.split: [build]}) for build in _of_kind(builds, "adversarial")]
     alone = [_config(build.name, {build.split: [build]}) for build in sets]
     together = [_config(_ALL_SETS, {build.name: [build] for build in sets})] if sets else []
     configs += [*alone, *together] if archives else [*together, *alone]

@@ -17,7 +17,7 @@ from asam_datasets.hub._release import ORGANIZED_FOLDER, Changes, Release, Relea
 WORK_FOLDER = ".asam_datasets"
 """Unfinished work in a target folder; hidden, so that `load_dataset` never looks into it."""
 
-_KINDS = ("evaluation", "train")
+_KINDS = ("adversarial", "evaluation", "train")
 
 
 class FolderTarget:

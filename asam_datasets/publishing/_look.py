@@ -8,16 +8,21 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from asam_datasets.builds import (
+    ADVERSARIAL_NAME,
     Build,
     Built,
     Kind,
+    Known,
     Options,
+    Original,
     Survey,
     Workers,
     check_together,
     count_parts,
     evaluation_rights,
+    find_originals,
     find_unchanged,
+    find_unchanged_adversarial,
     find_unchanged_evaluation,
     missing_ids,
     survey,
@@ -29,7 +34,9 @@ from asam_datasets.publishing._options import PublishOptions
 from asam_datasets.publishing._plan import Plan, PlannedBuild, State
 from asam_datasets.rights import SA1B, Holding, check_public, needs_gate
 from asam_datasets.sources import (
+    AdversarialSource,
     BadRecords,
+    IndexedSource,
     Source,
     StreamSource,
     caption_report,
@@ -54,6 +61,16 @@ class EvaluationSet:
     size_bytes: int
 
 
+@dataclass(frozen=True)
+class AdversarialSet:
+    """Adversarial samples that were looked over, and where their originals are."""
+
+    source: AdversarialSource
+    originals: Mapping[int, Original]
+    pictures: int
+    size_bytes: int
+
+
 @dataclass
 class Run:
     """What is known before the first archive is built. `unchanged` has the archives whose build exists already."""
@@ -65,6 +82,7 @@ class Run:
     options: Options
     surveys: list[Survey]
     sets: list[EvaluationSet]
+    adversarial: AdversarialSet | None
     access: Access
     bad: BadRecords = field(default_factory=BadRecords)
     unchanged: dict[str, Built] = field(default_factory=dict)
@@ -74,6 +92,8 @@ class Run:
         """All sets that the dataset will consist of, as far as rights go."""
         rights = {one.source.name: SA1B for one in self.surveys}
         rights.update((one.source.name, evaluation_rights(one.source)) for one in self.sets)
+        if self.adversarial is not None:
+            rights[ADVERSARIAL_NAME] = SA1B
         kept = [build.holding for build in self.current if build.name not in rights.keys() | self.removed]
         only = self.options.annotations_only
         return kept + [Holding(name, right, name not in only) for name, right in sorted(rights.items())]
@@ -81,7 +101,8 @@ class Run:
     @property
     def names(self) -> set[str]:
         """Archives and sets that were given."""
-        return {one.source.name for one in self.surveys} | {one.source.name for one in self.sets}
+        names = {one.source.name for one in self.surveys} | {one.source.name for one in self.sets}
+        return names | ({ADVERSARIAL_NAME} if self.adversarial is not None else set())
 
 
 def look(options: PublishOptions, target: Target, workers: Workers) -> Run:
@@ -107,7 +128,7 @@ def look(options: PublishOptions, target: Target, workers: Workers) -> Run:
     if options.require_captions and not streams:
         chosen = (one.all_ids if ids is None else np.intersect1d(one.all_ids, sorted(ids)) for one in surveys)
         caption_report(captions, [number for one in chosen for number in one.tolist()]).require_all()
-    sets = _open_sets(options)
+    sets, adversarial = _open_sets(options), _open_adversarial(options, sources)
     current = target.current()
     _check_names(options, sources, sets, current)
     run = Run(
@@ -118,23 +139,35 @@ def look(options: PublishOptions, target: Target, workers: Workers) -> Run:
         Options(captions, ids, options.parts, frozenset(options.annotations_only)),
         surveys,
         sets,
+        adversarial,
         Access(private=True),
         BadRecords(options.on_bad_record),
     )
     if options.repo_id is not None:
         run.access = _choose_access(options, run)
-    for source in sources:
-        if not isinstance(source, StreamSource):
-            known = target.known(source.name, current)
-            found = find_unchanged(source, run.options, known, run.bad, workers)
-            if found is not None:
-                run.unchanged[source.name] = found
-    for one in sets:
-        known = target.known(one.source.name, current)
-        found = find_unchanged_evaluation(one.source, run.options, known, run.bad, workers)
-        if found is not None:
-            run.unchanged[one.source.name] = found
+    _find_unchanged(run, workers)
     return run
+
+
+def _find_unchanged(run: Run, workers: Workers) -> None:
+    """Note what is published already, or left finished by a run that was killed."""
+
+    def known(name: str) -> list[Known]:
+        return run.target.known(name, run.current)
+
+    found: dict[str, Built | None] = {}
+    for source in (one.source for one in run.surveys):
+        if not isinstance(source, StreamSource):
+            found[source.name] = find_unchanged(source, run.options, known(source.name), run.bad, workers)
+    for one in run.sets:
+        name = one.source.name
+        found[name] = find_unchanged_evaluation(one.source, run.options, known(name), run.bad, workers)
+    if run.adversarial is not None:
+        samples = run.adversarial
+        found[ADVERSARIAL_NAME] = find_unchanged_adversarial(
+            samples.source, samples.originals, run.options, known(ADVERSARIAL_NAME), run.bad, workers
+        )
+    run.unchanged = {name: built for name, built in found.items() if built is not None}
 
 
 def make_plan(run: Run) -> Plan:
@@ -142,7 +175,9 @@ def make_plan(run: Run) -> Plan:
     published = {build.name: build for build in run.current}
     names = run.names
     lines = [_planned(one, run, published.get(one.source.name)) for one in run.surveys]
-    lines += [_planned_set(one, run, published.get(one.source.name)) for one in run.sets]
+    lines += [_planned_set(one.source.name, one, run, published.get(one.source.name)) for one in run.sets]
+    if run.adversarial is not None:
+        lines.append(_planned_set(ADVERSARIAL_NAME, run.adversarial, run, published.get(ADVERSARIAL_NAME)))
     for name, build in sorted(published.items()):
         if name not in names:
             state: State = "removed" if name in run.removed else "kept"
@@ -181,8 +216,7 @@ def _planned(one: Survey, run: Run, published: Build | None) -> PlannedBuild:
     return PlannedBuild(name, True, state, True, label, one.rows, one.parts, one.size_bytes, path)
 
 
-def _planned_set(one: EvaluationSet, run: Run, published: Build | None) -> PlannedBuild:
-    name = one.source.name
+def _planned_set(name: str, one: EvaluationSet | AdversarialSet, run: Run, published: Build | None) -> PlannedBuild:
     path = published.path if published else None
     found = run.unchanged.get(name)
     if found is not None:
@@ -227,6 +261,7 @@ def _check_names(
     kinds: dict[str, Kind] = {build.name: build.kind for build in current if build.name not in options.remove}
     told: list[tuple[str, Kind]] = [(source.name, "train") for source in sources]
     told += [(one.source.name, "evaluation") for one in sets]
+    told += [(ADVERSARIAL_NAME, "adversarial")] if options.adversarial is not None else []
     for name, kind in told:
         if kinds.setdefault(name, kind) != kind:
             raise TargetError(
@@ -277,6 +312,29 @@ def _open_sets(options: PublishOptions) -> list[EvaluationSet]:
         refs = source.index(BadRecords(options.on_bad_record))
         sets[source.name] = EvaluationSet(source, len(refs), sum(ref.size_bytes for ref in refs))
     return list(sets.values())
+
+
+def _open_adversarial(options: PublishOptions, sources: Sequence[Source]) -> AdversarialSet | None:
+    """Find the adversarial samples and their originals.
+
+    Raises:
+        SourceError, RecordError: as `AdversarialSource`; or the originals would come out of a stream.
+    """
+    if options.adversarial is None:
+        return None
+    samples = AdversarialSource(options.adversarial)
+    refs = samples.index(BadRecords(options.on_bad_record))
+    indexed: list[IndexedSource] = []
+    for source in sources:
+        if isinstance(source, StreamSource):
+            raise SourceError(
+                "expected originals in archives that can be read in any order, found a stream",
+                where=source.label,
+                hint="Download the archive, or unpack it, to publish adversarial samples of it.",
+            )
+        indexed.append(source)
+    size_bytes = sum((samples.path / ref.picture).stat().st_size for ref in refs)
+    return AdversarialSet(samples, find_originals(indexed), len(refs), size_bytes)
 
 
 def _open_sources(locations: Sequence[str]) -> list[Source]:

@@ -22,6 +22,7 @@ class PublishOptions:
         evaluation: evaluation sets as `ID=FOLDER`, or `ID:VARIANT=FOLDER`.
         catalog: TOML files with evaluation sets of the user's own.
         protocol: `asam` reads evaluation sets as ASAM's own loaders do.
+        adversarial: folder that ASAM's generator of adversarial samples left; their originals are in `train`.
         captions: caption files; those beside the archives of an organised folder if none are given.
         require_captions: every picture has to have one.
         out: folder that becomes (or is) the dataset.
@@ -46,6 +47,7 @@ class PublishOptions:
     evaluation: Sequence[str] = ()
     catalog: Sequence[Path] = ()
     protocol: Protocol = "default"
+    adversarial: Path | None = None
     captions: Sequence[Path] = ()
     require_captions: bool = False
     out: Path | None = None
@@ -67,6 +69,12 @@ class PublishOptions:
             raise TargetError("expected one of --out DIR and --repo-id NS/NAME", hint="Give exactly one of them.")
         if not self.train and not self.evaluation and not self.remove:
             raise SourceError("expected at least one --train SOURCE or --evaluation ID=FOLDER, found none")
+        if self.adversarial is not None and not self.train:
+            raise SourceError(
+                "expected --train with the originals of the adversarial samples, found none",
+                where="--adversarial",
+                hint="Give the archives that they were made from; what is published of them stays as it is.",
+            )
         for name, number in (("--parts", self.parts), ("--workers", self.workers)):
             if number is not None and number < 1:
                 raise TargetError(f"expected {name} of at least 1, found {number}")

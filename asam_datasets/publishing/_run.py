@@ -11,9 +11,11 @@ import msgspec
 
 from asam_datasets._machine import available_cores, only_writer, write_errors
 from asam_datasets.builds import (
+    ADVERSARIAL_NAME,
     Built,
     Survey,
     Workers,
+    build_adversarial,
     build_archive,
     build_evaluation,
     check_together,
@@ -167,6 +169,20 @@ def _build_sets(run: Run, workers: Workers) -> list[Built]:
                 one.source,
                 run.options,
                 target=run.target.data_folder / "evaluation",
+                work=run.target.work,
+                bad=run.bad,
+                workers=workers,
+            )
+        built.append(found)
+        run.target.add(found)
+    if run.adversarial is not None:
+        found = run.unchanged.get(ADVERSARIAL_NAME)
+        if found is None:
+            found = build_adversarial(
+                run.adversarial.source,
+                run.adversarial.originals,
+                run.options,
+                target=run.target.data_folder / "adversarial",
                 work=run.target.work,
                 bad=run.bad,
                 workers=workers,

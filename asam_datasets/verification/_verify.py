@@ -128,7 +128,7 @@ def _check_card(published: Published, builds: Sequence[Build]) -> Iterator[Findi
     """The numbers that the card's YAML gives to readers."""
     front = front_matter((published.read(README) or b"").decode("utf-8", "replace"))
     archives = sum(build.rows for build in builds if build.kind == "train")
-    sets = {build.name: build.rows for build in builds if build.kind == "evaluation"}
+    sets = {build.name: build.rows for build in builds if build.kind != "train"}
     for info in front.get("dataset_info", ()):
         for split in info["splits"]:
             rows = sets.get(info["config_name"], sets.get(split["name"], archives))
