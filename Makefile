@@ -42,6 +42,7 @@ bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/build.py
 	$(BIN)/python benchmarks/workers.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/label_map.py
 	$(BIN)/python benchmarks/organize.py
 	$(BIN)/python benchmarks/caption.py --tiny
 
