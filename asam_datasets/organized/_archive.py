@@ -268,8 +268,8 @@ def _foreign_in_sets(folder: Path, sets: Mapping[str, Collection[str]]) -> Itera
 
 
 def _listed(path: Path) -> list[str]:
-    """The entries of a folder; of a file in its place, itself."""
-    return os.listdir(path) if path.is_dir() else [""]
+    """The entries of a folder that are not hidden; of a file in its place, itself."""
+    return [name for name in os.listdir(path) if not name.startswith(".")] if path.is_dir() else [""]
 
 
 def _require_contained(path: Path, captions: dict[str, str]) -> None:

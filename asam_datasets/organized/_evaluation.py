@@ -87,8 +87,10 @@ class SetTask:
     names: list[str]
 
 
-class _Bytes(msgspec.Struct, frozen=True):
-    bytes: bytes | None = None
+class _Picture(msgspec.Struct, frozen=True, rename={"content": "bytes"}):
+    """What `datasets.Image` stores; a field of the name of its type would hide the type."""
+
+    content: bytes | None = None
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -99,7 +101,7 @@ class _Row(msgspec.Struct, frozen=True):
     file_name: str
     width: _Side
     height: _Side
-    image: _Bytes | None = None
+    image: _Picture | None = None
 
 
 class _Found(NamedTuple):
@@ -211,7 +213,7 @@ def _check(name: str, raw: dict[str, Any], label: str, *, has: bool) -> _Found:
         masks = [_check_annotation(one, number, shape) for number, one in enumerate(row.annotations)]
         picture = None
         if not has:
-            picture = row.image.bytes if row.image is not None else None
+            picture = row.image.content if row.image is not None else None
             if picture is None:
                 raise RecordError("expected a picture, found none", where="image")
             found = picture_shape(picture, "image")
@@ -230,13 +232,13 @@ def _check_annotation(one: EvaluationAnnotation, number: int, shape: tuple[int, 
     """The mask of an annotation whose numbers are right.
 
     Raises:
-        RecordError, SegmentationError: they are not, or its runs do not describe a mask of the picture.
+        RecordError: they are not, or its runs do not describe a mask of the picture.
     """
     where = f"annotations[{number}]"
     try:
         mask = from_segmentation({"size": list(one.segmentation.size), "counts": one.segmentation.counts}, shape=shape)
     except SegmentationError as error:
-        raise error.inside(f"{where}.segmentation") from None
+        raise RecordError(error.problem, where=f"{where}.segmentation.{error.where}") from None
     if one.area != int(mask.area()):
         raise RecordError(f"expected {int(mask.area())} pixels, found {one.area}", where=f"{where}.area")
     box = tuple(float(n) for n in mask.bbox().tolist())
