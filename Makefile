@@ -34,8 +34,9 @@ check: $(BIN)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Most tests wait for processes of theirs: three at once keep two cores busy.
 test: check readers
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/masks.py

@@ -225,7 +225,10 @@ def test_export_from_the_hub(demo: DemoArchive, organised: Path, publish: Run, t
         assert {request.method for request in hub.log} <= {"GET", "HEAD", "POST"}
         missing = run("export", "xhk/another", "--out", tmp_path / "none", env=env)
         assert missing.code == 1
-        assert "xhk/another: expected a dataset that may be read, found that the Hub refused" in missing.err
+        assert (
+            "xhk/another: expected a dataset made by asam_datasets, found no such folder and no repository"
+            in missing.err
+        )
         assert not (tmp_path / "none").exists()
 
 
@@ -560,5 +563,5 @@ def test_offline(tmp_path: Path) -> None:
     environment = clean_environment(tmp_path / "home", HF_HUB_OFFLINE="1")
     done = run("export", "xhk/ASAM-Datasets", "--out", tmp_path / "out", env=environment)
     assert done.code == 1
-    assert "error: xhk/ASAM-Datasets: " in done.err
+    assert "/datasets/xhk/ASAM-Datasets: " in done.err
     assert "Traceback" not in done.err

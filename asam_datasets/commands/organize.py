@@ -71,7 +71,7 @@ def export_command(
     revision: Annotated[Optional[str], typer.Option(help="Branch, tag or commit of the repository [main].")] = None,
     as_json: _Json = False,
 ) -> None:
-    """Make the folder that ASAM's programs read out of a published dataset."""
+    """Make the folder that ASAM's programs read out of a published dataset, with its evaluation sets in testdata/."""
     terminal = Terminal(as_json=as_json)
     try:
         done = run_export(dataset, out, masks=masks, workers=workers, revision=revision, listener=terminal.listener())
@@ -87,7 +87,11 @@ def _text(done: Organized) -> str:
     lines = [
         f"Organised {done.out}",
         f"  {pictures:,} pictures, {masks:,} masks, {captions:,} captions, in {done.seconds:.1f} s",
-        *(f"  note       {sentence}" for sentence in done.report.sentences()),
+        *(
+            f"  testdata/{one.dataset}  {one.pictures:,} pictures, {one.annotations:,} masks ({one.form})"
+            for one in done.sets
+        ),
+        *(f"  note       {sentence}" for sentence in (*done.report.sentences(), *done.notes)),
     ]
     if done.rejects:
         lines.append(f"  rejected   {done.rejected:,}, see {done.rejects}")

@@ -10,6 +10,7 @@ from asam_datasets.evaluation._catalogue import load_catalogue as load_catalogue
 from asam_datasets.evaluation._entry import Entry as Entry
 from asam_datasets.evaluation._entry import Protocol as Protocol
 from asam_datasets.evaluation._entry import Reading as Reading
+from asam_datasets.evaluation._images import picture_shape as picture_shape
 from asam_datasets.evaluation._records import EvaluationAnnotation as EvaluationAnnotation
 from asam_datasets.evaluation._records import EvaluationRecord as EvaluationRecord
 from asam_datasets.evaluation._records import EvaluationRef as EvaluationRef
@@ -35,5 +36,6 @@ __all__ = [
     "load_catalogue",
     "open_evaluation",
     "parse_evaluation",
+    "picture_shape",
     "render_evaluation",
 ]

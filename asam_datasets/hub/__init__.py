@@ -20,6 +20,7 @@ from asam_datasets.hub._published import Published as Published
 from asam_datasets.hub._published import PublishedFolder as PublishedFolder
 from asam_datasets.hub._published import PublishedRepository as PublishedRepository
 from asam_datasets.hub._published import open_location as open_location
+from asam_datasets.hub._published import open_published as open_published
 from asam_datasets.hub._published import visible_builds as visible_builds
 from asam_datasets.hub._release import Changes as Changes
 from asam_datasets.hub._release import Release as Release
@@ -49,6 +50,7 @@ __all__ = [
     "default_cache",
     "front_matter",
     "open_location",
+    "open_published",
     "render_licence",
     "visible_builds",
     "visible_folders",

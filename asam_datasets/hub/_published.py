@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol, cast
 
@@ -24,6 +24,42 @@ def open_location(location: Location) -> Published:
     if location.commit is None:
         return PublishedFolder(Path(location.place))
     return PublishedRepository(HubClient(location.place), location.commit)
+
+
+def open_published(
+    dataset: str, revision: str | None = None, tell: Callable[[str], None] = lambda text: None
+) -> Published:
+    """Find a dataset: a folder if there is one of that name, else a repository on the Hub.
+
+    Args:
+        dataset: a folder, or a repository id `namespace/name`.
+        revision: branch, tag or commit on the Hub; `main` by default. One commit is read from first to last.
+        tell: gets a line when something is tried again.
+
+    Raises:
+        TargetError: it is neither.
+        HubError: the Hub refused, or was not reached.
+    """
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+    if Path(dataset).is_dir():
+        return PublishedFolder(Path(dataset))
+    try:
+        client = HubClient(dataset, tell)
+    except TargetError:
+        raise TargetError(
+            f"expected a folder or a repository id such as xhk/ASAM-Datasets, found {dataset!r}",
+            hint="Check the path.",
+        ) from None
+    try:
+        return PublishedRepository(client, client.head(revision or "main"))
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        what = "revision" if isinstance(error, RevisionNotFoundError) else "folder and no repository"
+        raise TargetError(
+            f"expected a dataset, found no such {what}",
+            where=client.url,
+            hint="Check the name, and that your token may see it (`hf auth login`).",
+        ) from None
 
 
 class Published(Protocol):
@@ -48,6 +84,9 @@ class Published(Protocol):
 
     def open(self, path: str) -> IO[bytes]:
         """A large file, to be read here and there."""
+
+    def explain(self, error: Exception) -> Exception:
+        """What went wrong while such a file was read, as one sentence where it is known."""
 
 
 class PublishedFolder:
@@ -76,6 +115,10 @@ class PublishedFolder:
     def open(self, path: str) -> IO[bytes]:
         """Open a file."""
         return open(self.path / path, "rb")
+
+    def explain(self, error: Exception) -> Exception:
+        """The system says it well enough."""
+        return error
 
 
 class PublishedRepository:
@@ -110,6 +153,10 @@ class PublishedRepository:
         location = f"datasets/{self.client.repo_id}@{self.commit}/{path}"
         file: Any = self.client.call(f"opening {path}", HfFileSystem(skip_instance_cache=True).open, location, "rb")
         return cast("IO[bytes]", file)
+
+    def explain(self, error: Exception) -> Exception:
+        """What the Hub or the network said."""
+        return self.client.explain(error)
 
 
 def visible_builds(published: Published) -> list[Build] | None:

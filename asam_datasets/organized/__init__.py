@@ -7,6 +7,8 @@
         sa_1.png                       conditioning image, full size: the published one
       sa_000000-blip2-caption.json     JSON Lines: {"img": "sa_1.jpg", "prompt": "a photo of ..."}
       sa_000000-controlnet-train.json  JSON Lines: {"source": "sa_000000/sa_1.png", "target": "sa_000000/sa_1.jpg", ...}
+      testdata/hrsod_te/{imgs,gts}/    evaluation sets (`export` alone): binary ones with a mask per picture,
+      testdata/lvis/{imgs/,annotations.json}                              the others with a COCO file
 
 Both write the same bytes. As a source, such a folder is read by `asam_datasets.sources`.
 """
@@ -14,9 +16,10 @@ Both write the same bytes. As a source, such a folder is read by `asam_datasets.
 from __future__ import annotations
 
 from asam_datasets.organized._archive import ArchiveWritten as ArchiveWritten
+from asam_datasets.organized._evaluation import SetWritten as SetWritten
 from asam_datasets.organized._export import export as export
 from asam_datasets.organized._masks import MaskRange as MaskRange
 from asam_datasets.organized._organize import Organized as Organized
 from asam_datasets.organized._organize import organize as organize
 
-__all__ = ["ArchiveWritten", "MaskRange", "Organized", "export", "organize"]
+__all__ = ["ArchiveWritten", "MaskRange", "Organized", "SetWritten", "export", "organize"]

@@ -3,6 +3,7 @@
     out/.asam_datasets/<archive>/     unfinished work; gone when the archive is complete
     out/<archive>/                    pictures, each complete (see `_picture.py`)
     out/<archive>-*.json              the two lists, written last
+    out/testdata/                     evaluation sets: see `_evaluation.py`
 
 While an archive is unfinished, a note in the work folder says from what and how it is made. A run that finds its own
 note goes on; without one, every picture that is there is compared with what would be written.
@@ -10,9 +11,10 @@ note goes on; without one, every picture that is there is compared with what wou
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -37,6 +39,8 @@ from asam_datasets.sources import (
 )
 
 WORK_FOLDER = ".asam_datasets"
+SETS_FOLDER = "testdata"
+SET_PICTURES, SET_MASKS, SET_COCO = "imgs", "gts", "annotations.json"
 REJECTS = "rejects.jsonl"
 
 _NOTE = "made-from.json"
@@ -169,10 +173,16 @@ def finish_archive(place: Place, captions: Iterable[tuple[int, str]]) -> None:
         _require_contained(out / name, texts)
     for name, content in lists.items():
         write_atomically(out / name, content)
+    drop_work(place)
+
+
+def drop_work(place: Place) -> None:
+    """Remove the work folder of what is complete, and those above it that are empty then."""
     shutil.rmtree(place.work, ignore_errors=True)
-    work = out / WORK_FOLDER
-    if work.is_dir() and not any(work.iterdir()):
-        work.rmdir()
+    folder = place.work.parent
+    while WORK_FOLDER in folder.parts and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
 
 
 def write_rejects(out: Path, rejects: Iterable[Reject]) -> Path | None:
@@ -190,12 +200,17 @@ def write_rejects(out: Path, rejects: Iterable[Reject]) -> Path | None:
     return path
 
 
-def check_target(out: Path, archives: Iterable[tuple[str, Collection[int] | None]]) -> None:
+def check_target(
+    out: Path,
+    archives: Iterable[tuple[str, Collection[int] | None]],
+    sets: Mapping[str, Collection[str]] | None = None,
+) -> None:
     """Refuse a folder that holds something else; nothing is changed.
 
     Args:
         out: what shall become, or is, an organised folder.
         archives: name and image ids of each archive that will be written; None for the ids of a stream.
+        sets: the files of each evaluation set that will be written, relative to its folder.
 
     Raises:
         TargetError: it is a file, or holds entries that no organised folder has.
@@ -212,6 +227,8 @@ def check_target(out: Path, archives: Iterable[tuple[str, Collection[int] | None
             continue
         if not entry.is_dir():
             foreign.append(entry.name)
+        elif entry.name == SETS_FOLDER and SETS_FOLDER not in expected:
+            foreign += [f"{entry.name}/{name}" for name in _foreign_in_sets(entry, sets or {})]
         else:
             foreign += [f"{entry.name}/{name}" for name in _foreign(entry, expected.get(entry.name))]
     if foreign:
@@ -233,6 +250,26 @@ def _foreign(folder: Path, ids: Collection[int] | None) -> list[str]:
     names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
     matches = {name: _ENTRY.fullmatch(name) for name in names}
     return [name for name, match in matches.items() if not match or (ids is not None and int(match[1]) not in ids)]
+
+
+def _foreign_in_sets(folder: Path, sets: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """What does not belong among the exported evaluation sets; of other sets than `sets` only the shape is known."""
+    for one in folder.iterdir():
+        if one.name.startswith("."):
+            continue
+        names = [entry.name for entry in one.iterdir() if not entry.name.startswith(".")] if one.is_dir() else None
+        if not names or not {SET_PICTURES, SET_MASKS, SET_COCO}.issuperset(names):
+            if names != []:
+                yield one.name
+            continue
+        for name in names:
+            there = [name] if name == SET_COCO else [f"{name}/{entry}" for entry in _listed(one / name)]
+            yield from (f"{one.name}/{path}" for path in there if one.name in sets and path not in sets[one.name])
+
+
+def _listed(path: Path) -> list[str]:
+    """The entries of a folder that are not hidden; of a file in its place, itself."""
+    return [name for name in os.listdir(path) if not name.startswith(".")] if path.is_dir() else [""]
 
 
 def _require_contained(path: Path, captions: dict[str, str]) -> None:

@@ -13,6 +13,7 @@ from asam_datasets._progress import Listener, Silent
 from asam_datasets.builds import Build, Workers, open_workers, record_done
 from asam_datasets.errors import SourceError
 from asam_datasets.organized._archive import (
+    SETS_FOLDER,
     ArchiveWritten,
     Outcome,
     check_target,
@@ -21,10 +22,11 @@ from asam_datasets.organized._archive import (
     write_archive,
     write_records,
 )
+from asam_datasets.organized._evaluation import export_set, plan_set
 from asam_datasets.organized._masks import MaskRange
 from asam_datasets.organized._organize import Organized
 from asam_datasets.organized._picture import Place
-from asam_datasets.organized._published import PartRecords, Published, open_published, part_records
+from asam_datasets.organized._published import Dataset, PartRecords, open_dataset
 from asam_datasets.sources import BadRecords, CaptionReport, RawRecord
 
 
@@ -48,13 +50,15 @@ def export(
     """Make ASAM's organised folder out of a published dataset; equal to `organize` of the archives.
 
     The JPEGs are equal byte for byte, the JSONs in every field, and in their bytes where the archive spells them as
-    the SA-1B release does. A stopped run goes on when it is called again; from the Hub, row groups whose pictures are
-    all there are not transferred again.
+    the SA-1B release does. Evaluation sets go to `out/testdata/<id>/`: pictures and binary masks (`imgs/`, `gts/`) of
+    binary sets, pictures and a COCO file (`imgs/`, `annotations.json`) of the others; a set that was published
+    without its pictures is left out, with a note. A stopped run goes on when it is called again; from the Hub, row
+    groups whose pictures are all there are not transferred again.
 
     Args:
         dataset: a folder made by `publish`, or a repository id on the Hub, which is read in place.
         out: the folder; made, continued, or completed. What is there already is never replaced.
-        masks: `all`, `none`, or a range of annotations such as `0:4`.
+        masks: of archives: `all`, `none`, or a range of annotations such as `0:4`.
         workers: processes; one for each core by default.
         revision: of the repository; `main` by default.
         listener: who follows the run.
@@ -66,15 +70,44 @@ def export(
     listener, started, chosen = listener or Silent(), time.monotonic(), MaskRange.from_text(masks)
     with only_writer(out), write_errors(out):
         listener.on_stage(f"Looking at {dataset} and {out}")
-        published = open_published(dataset, revision=revision)
-        check_target(out, [(build.name, None) for build in published.builds])
-        listener.on_total(sum(build.rows for build in published.builds))
+        opened = open_dataset(dataset, revision=revision, tell=listener.on_stage)
+        archives, sets, notes = _choose(opened)
+        plans = [plan_set(opened, build) for build in sets]
+        check_target(out, [(build.name, None) for build in archives], {plan.build.name: plan.files() for plan in plans})
+        listener.on_total(sum(build.rows for build in (*archives, *sets)))
         with open_workers(workers or available_cores(), listener.on_records) as pool:
-            written = [_export_build(published, build, out, chosen, pool) for build in published.builds]
+            written = [_export_build(opened, build, out, chosen, pool) for build in archives]
+            exported = [export_set(plan, out, pool) for plan in plans]
     captions = sum(one.captions for one in written)
     # Which pictures have no caption is a question to the publisher; here their number is enough.
     report = CaptionReport(captions, (), ())
-    return Organized(str(out), written, report, 0, None, time.monotonic() - started)
+    return Organized(str(out), written, report, 0, None, time.monotonic() - started, exported, notes)
+
+
+def _choose(dataset: Dataset) -> tuple[list[Build], list[Build], list[str]]:
+    """Archives, evaluation sets, and what is to be said of the sets that are left out.
+
+    Raises:
+        SourceError: nothing is left, or an archive has the name of the folder of the sets.
+    """
+    archives = [build for build in dataset.builds if build.kind == "train"]
+    sets = [build for build in dataset.builds if build.kind == "evaluation" and build.pictures]
+    left = [build.name for build in dataset.builds if build.kind == "evaluation" and not build.pictures]
+    notes = [f"{name} was published without its pictures and is left out" for name in left]
+    url = dataset.published.url
+    if dataset.builds and not archives and not sets:
+        raise SourceError(
+            f"expected pictures, found only annotations of {', '.join(left)}",
+            where=url,
+            hint="Export a dataset that was published with them: without --annotations-only.",
+        )
+    if sets and any(build.name.casefold() == SETS_FOLDER for build in archives):
+        raise SourceError(
+            f"expected archives beside the folder of the evaluation sets, found one named {SETS_FOLDER}",
+            where=url,
+            hint="Publish the archive under another name, or in another dataset.",
+        )
+    return archives, sets, notes
 
 
 def export_task(task: ExportTask) -> Outcome:
@@ -94,10 +127,10 @@ def export_task(task: ExportTask) -> Outcome:
     return Outcome(outcome.captions + there, outcome.annotations, outcome.rejects)
 
 
-def _export_build(published: Published, build: Build, out: Path, masks: MaskRange, workers: Workers) -> ArchiveWritten:
-    """Export one archive. (An evaluation set will have a function like this one beside it.)"""
+def _export_build(dataset: Dataset, build: Build, out: Path, masks: MaskRange, workers: Workers) -> ArchiveWritten:
+    """Export one archive."""
     place = open_place(out, build.name, origin=build.folder, masks=masks)
-    tasks = [ExportTask(place, part) for part in part_records(published, build)]
+    tasks = [ExportTask(place, PartRecords(part, build.name)) for part in dataset.parts(build)]
     written, captions = write_archive(place, export_task, tasks, bad=BadRecords(), workers=workers)
     if written.pictures != build.rows:
         raise SourceError(f"expected {build.rows} pictures, found {written.pictures}", where=build.folder)

@@ -22,6 +22,7 @@ from asam_datasets.organized._archive import (
     write_records,
     write_rejects,
 )
+from asam_datasets.organized._evaluation import SetWritten
 from asam_datasets.organized._masks import MaskRange
 from asam_datasets.organized._picture import Place
 from asam_datasets.sources import (
@@ -47,7 +48,8 @@ _CHUNK_RECORDS = 8
 
 @dataclass(frozen=True)
 class Organized:
-    """What `organize` or `export` wrote. `report` says how captions and pictures fit together."""
+    """What `organize` or `export` wrote. `report` says how captions and pictures fit together; `sets` are evaluation
+    sets, and `notes` tells what was left out."""
 
     out: str
     archives: Sequence[ArchiveWritten]
@@ -55,6 +57,8 @@ class Organized:
     rejected: int
     rejects: str | None
     seconds: float
+    sets: Sequence[SetWritten] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def write_picture(raw: RawRecord, record: Record, place: Place, encoder: PngEnco
             _place_folder(stem, masks, work)
         contents = (encoder.conditioning(record.masks, shape), raw.json, raw.jpeg)
         for ending, content in zip(_ENDINGS, contents, strict=True):
-            _place_file(stem.with_suffix(ending), content, work)
+            place_file(stem.with_suffix(ending), content, work)
     finally:
         if work.is_dir():
             shutil.rmtree(work, ignore_errors=True)
@@ -77,7 +77,13 @@ def write_picture(raw: RawRecord, record: Record, place: Place, encoder: PngEnco
             work.unlink(missing_ok=True)
 
 
-def _place_file(path: Path, content: bytes, work: Path) -> None:
+def place_file(path: Path, content: bytes, work: Path) -> None:
+    """Write a file as a whole or not at all: as `work` first, then renamed. One that is there is compared.
+
+    Raises:
+        TargetError: something else lies there.
+        OSError: the disk is full, or the like.
+    """
     if os.path.lexists(path):
         _require_same(path, content)
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import yaml
 
@@ -14,11 +13,9 @@ from asam_datasets.hub import (
     CURTAIN,
     README,
     FileInfo,
-    HubClient,
     Published,
-    PublishedFolder,
-    PublishedRepository,
     front_matter,
+    open_published,
     visible_builds,
 )
 from asam_datasets.verification._records import PartCheck, check_part
@@ -91,37 +88,6 @@ def verify(
         _leftovers(builds, files),
         time.monotonic() - started,
     )
-
-
-def open_published(
-    dataset: str, revision: str | None = None, tell: Callable[[str], None] = lambda text: None
-) -> Published:
-    """Find a dataset: a folder if there is one of that name, else a repository on the Hub.
-
-    Raises:
-        TargetError: it is neither.
-        HubError: the Hub refused, or was not reached.
-    """
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
-
-    if Path(dataset).is_dir():
-        return PublishedFolder(Path(dataset))
-    try:
-        client = HubClient(dataset, tell)
-    except TargetError:
-        raise TargetError(
-            f"expected a folder or a repository id such as xhk/ASAM-Datasets, found {dataset!r}",
-            hint="Check the path.",
-        ) from None
-    try:
-        return PublishedRepository(client, client.head(revision or "main"))
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        what = "revision" if isinstance(error, RevisionNotFoundError) else "folder and no repository"
-        raise TargetError(
-            f"expected a dataset, found no such {what}",
-            where=client.url,
-            hint="Check the name, and that your token may see it (`hf auth login`).",
-        ) from None
 
 
 def _check_card(published: Published, builds: Sequence[Build]) -> Iterator[Finding]:

@@ -1,0 +1,101 @@
+"""The COCO instances file of an exported set, as `pycocotools.coco.COCO` reads it.
+
+Same table, same bytes. The source's own ids are kept where COCO can take them (whole numbers, each once) and are
+replaced by the place in the table, from 1, where it cannot.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from asam_datasets.evaluation import EvaluationAnnotation
+
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
+_ANY = "object"
+_Kind = tuple[int | None, str | None]
+
+
+class Pictured(msgspec.Struct, frozen=True):
+    """One checked picture of a set, without its bytes."""
+
+    source_name: str
+    source_id: str
+    width: int
+    height: int
+    annotations: list[EvaluationAnnotation]
+
+
+def encode_coco(title: str, names: Sequence[str], pictures: Sequence[Pictured]) -> bytes:
+    """Write the instances file.
+
+    Args:
+        title: of the set.
+        names: the file of each picture below the folder of the pictures.
+        pictures: in the order of the table.
+    """
+    image_ids = _image_ids([picture.source_id for picture in pictures])
+    annotations = [(image, one) for image, p in zip(image_ids, pictures, strict=True) for one in p.annotations]
+    own = [one.id for _, one in annotations]
+    # COCO's evaluation takes the id 0 for "no match".
+    ids = own if len(set(own)) == len(own) and min(own, default=1) > 0 else range(1, len(own) + 1)
+    categories = _categories((one.category_id, one.category) for _, one in annotations)
+    content = {
+        "info": {"description": title},
+        "images": [
+            {
+                "id": image,
+                "file_name": name,
+                "width": picture.width,
+                "height": picture.height,
+                "source_file_name": picture.source_name,
+                "source_id": picture.source_id,
+            }
+            for image, name, picture in zip(image_ids, names, pictures, strict=True)
+        ],
+        "annotations": [
+            {
+                "id": number,
+                "image_id": image,
+                "category_id": categories[one.category_id, one.category],
+                "iscrowd": one.iscrowd,
+                "area": one.area,
+                "bbox": one.bbox,
+                "segmentation": one.segmentation,
+            }
+            for number, (image, one) in zip(ids, annotations, strict=True)
+        ],
+        "categories": _category_list(categories),
+    }
+    return msgspec.json.encode(content) + b"\n"
+
+
+def _image_ids(found: Sequence[str]) -> list[int]:
+    numbers = [int(text) for text in found if _NUMBER.fullmatch(text)]
+    return numbers if len(set(numbers)) == len(found) else list(range(1, len(found) + 1))
+
+
+def _categories(kinds: Iterable[_Kind]) -> dict[_Kind, int]:
+    """The id of each kind of object: its own; a new one where it has none or another name has it already."""
+    ordered = sorted(set(kinds), key=lambda kind: (kind[0] is None, kind[0] or 0, kind[1] is None, kind[1] or ""))
+    categories: dict[_Kind, int] = {}
+    taken: set[int] = set()
+    free = max((number for number, _ in ordered if number is not None), default=0) + 1
+    for kind in ordered:
+        number = kind[0]
+        if number is None or number in taken:
+            number, free = max(free, 1), max(free, 1) + 1
+        taken.add(number)
+        categories[kind] = number
+    return categories
+
+
+def _category_list(categories: dict[_Kind, int]) -> list[dict[str, Any]]:
+    named = [
+        {"id": number, "name": name or (_ANY if own is None else f"category {own}")}
+        for (own, name), number in categories.items()
+    ]
+    return sorted(named, key=lambda one: one["id"]) or [{"id": 1, "name": _ANY}]
