@@ -168,15 +168,15 @@ class Terminal:
         print(printable(text), file=sys.stderr)
 
     def _confirm(self, plan: Plan) -> None:
-        """Show the plan, and ask where somebody is there to answer.
+        """Show the plan, and ask where somebody is there to answer: before an upload, and what others will notice.
 
         Raises:
             TargetError: the answer is no, or nobody can be asked and the plan needs an answer.
         """
         self.close()
         print("\n".join(_plan_lines(plan)), file=sys.stderr)
-        changes = plan.public or any(build.state not in ("unchanged", "kept") for build in plan.builds)
-        if self._yes or not changes:
+        uploads = plan.remote and any(build.state not in ("unchanged", "kept") for build in plan.builds)
+        if self._yes or not (plan.public or plan.destructive or uploads):
             return
         what = "show it to everyone" if plan.public else "take away what is published"
         if sys.stdin.isatty() and sys.stderr.isatty():

@@ -190,6 +190,7 @@ def make_plan(run: Run) -> Plan:
     shown = not isinstance(run.target, FolderTarget) and not run.access.private
     return Plan(
         target=run.target.url,
+        remote=isinstance(run.target, RepositoryTarget),
         readers=str(run.access) if isinstance(run.target, RepositoryTarget) else "who may read the folder",
         public=shown and run.target.access != run.access,
         destructive=any(line.state == "removed" for line in lines),
@@ -198,7 +199,7 @@ def make_plan(run: Run) -> Plan:
             [line.name for line in lines if not line.archive and line.state != "removed"],
         ),
         builds=lines,
-        transfer_bytes=None if streams else transfer,
+        transfer_bytes=None if streams and isinstance(run.target, RepositoryTarget) else transfer,
         missing_ids=[] if streams else missing_ids(run.options.ids, [one.all_ids for one in run.surveys]),
     )
 

@@ -35,10 +35,12 @@ class Plan:
     """What a publish would do.
 
     `transfer_bytes` is about what goes over the network at most: None when a stream is among the sources, 0 for a
-    folder. `public` tells whether everyone will see the dataset, `destructive` whether something published goes.
+    folder. `remote` tells whether the target is on the Hub, `public` whether everyone will see the dataset, and
+    `destructive` whether something published goes.
     """
 
     target: str
+    remote: bool
     readers: str
     public: bool
     destructive: bool
