@@ -13,6 +13,7 @@ import pytest
 import yaml
 from conftest import ROOT, Run
 from datasets import load_dataset
+from huggingface_hub import HfApi
 from local_hub import Fault, LocalHub
 from local_hub.model import Request
 
@@ -97,8 +98,6 @@ def test_a_public_repository_without_a_gate_is_refused_too(
     hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run, tmp_path: Path
 ) -> None:
     """Its owner said nothing about who may see it, and everyone may already."""
-    from huggingface_hub import HfApi
-
     HfApi(endpoint=hub.url, token="hf_test").create_repo(REPO, repo_type="dataset", private=False)
     ran = publish("--train", small.archive, "--repo-id", REPO, env=env)
     assert ran.code == 1
@@ -362,3 +361,44 @@ def test_stopped_by_hand(hub: LocalHub, env: dict[str, str], small: DemoArchive,
     assert "Traceback" not in err
     assert "README.md" not in hub.files(REPO)
     assert publish("--train", small.archive, "--repo-id", REPO, env=env).code == 0
+
+
+def test_a_gate_alone_is_no_acknowledgement(
+    hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run
+) -> None:
+    api = HfApi(endpoint=hub.url, token="hf_test")
+    api.create_repo(REPO, repo_type="dataset", private=False)
+    api.update_repo_settings(REPO, gated="manual", repo_type="dataset")
+    refused = publish("--train", small.archive, "--repo-id", REPO, env=env)
+    assert refused.code == 1
+    assert "--accept-sa1b-terms" in refused.err
+    ran = publish("--train", small.archive, "--repo-id", REPO, "--accept-sa1b-terms", "--yes", env=env)
+    assert ran.code == 0, ran.err
+    assert hub.settings(REPO) == {"private": False, "gated": "manual"}
+    again = publish("--train", small.archive, "--captions", small.captions, "--repo-id", REPO, env=env)
+    assert again.code == 0, "acknowledged once, behind the gate that is still there"
+
+
+def test_what_somebody_adds_meanwhile_is_not_made_public(
+    hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run, tmp_path: Path
+) -> None:
+    """One publishes annotations for everyone; right before its flip another one adds photographs, privately."""
+    second = write_demo(tmp_path / "b", archive="sa_000001", pictures=2, first_id=50, height=200, width=240)
+    only = ("--annotations-only", "sa_000000", "--public", "--yes")
+    other = {**env, "ASAM_DATASETS_CACHE": str(tmp_path / "other"), "TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
+    landed = []
+
+    def meddle(request: Request) -> None:
+        if "/commit/" in request.path and any(path.endswith(".parquet") for path in hub.files(REPO)):
+            hub.on_request = None
+            landed.append(publish("--train", second.archive, "--repo-id", REPO, env=other).code)
+
+    hub.on_request = meddle
+    ran = publish("--train", small.archive, "--repo-id", REPO, *only, env=env)
+    assert landed == [0]
+    assert ran.code == 1
+    assert "sa_000001 (SA-1B" in ran.err
+    assert hub.settings(REPO)["private"]
+    shown = front_matter(hub.read_bytes(REPO, "README.md").decode())["configs"][0]["data_files"][0]["path"]
+    assert len(shown) == 1, "what the other one published is what is shown"

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from asam_datasets.builds import BUILD_FILE, Build, Built, encode_build
+from asam_datasets.errors import RightsError
 from asam_datasets.hub._card import LICENSE, README, config_splits, render_card, render_licence
+from asam_datasets.rights import check_public, needs_gate
 from asam_datasets.sources import CAPTION_LIST, CONTROLNET_LIST, encode_lists
 
 ORGANIZED_FOLDER = "organized"
@@ -61,6 +63,8 @@ class ReleaseMaker:
         location: what `load_dataset` takes.
         title: heading of the card.
         gated: whether readers have to accept the terms first.
+        public: whether everyone will see the dataset.
+        terms_accepted: whether the publisher acknowledged SA-1B's terms.
     """
 
     built: Sequence[Built]
@@ -69,14 +73,29 @@ class ReleaseMaker:
     location: str
     title: str
     gated: bool = False
+    public: bool = False
+    terms_accepted: bool = False
 
     def make(self, current: Iterable[Build]) -> Release:
-        """The current builds, without the removed ones, with those of this run in place of the same names' old ones."""
+        """The current builds, without the removed ones, with those of this run in place of the same names' old ones.
+
+        Raises:
+            RightsError: the dataset is public, and somebody else has meanwhile added what may not be.
+        """
         builds = {build.name: build for build in current if build.name not in self.removed}
         builds.update((one.build.name, one.build) for one in self.built)
         ordered = [builds[name] for name in sorted(builds)]
+        holdings = [build.holding for build in ordered]
+        if self.public:
+            # Checked for the plan as well; but `current` may be newer than that.
+            check_public(holdings, terms_accepted=self.terms_accepted)
+            if needs_gate(holdings) and not self.gated:
+                raise RightsError(
+                    "expected a gate in front of SA-1B's pictures, found none: somebody added them meanwhile",
+                    hint="Run the same command again; it puts the gate there first.",
+                )
         card = render_card(ordered, location=self.location, title=self.title, gated=self.gated)
-        licence = render_licence(build.holding for build in ordered)
+        licence = render_licence(holdings)
         files = {README: card.encode(), LICENSE: licence.encode()}
         files.update((f"{build.path}/{BUILD_FILE}", encode_build(build)) for build in ordered)
         for one in (one for one in self.built if one.build.kind == "train"):

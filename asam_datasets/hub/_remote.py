@@ -61,6 +61,7 @@ class RepositoryTarget:
         self._seen: list[Build] = []
         self._readme: FileInfo | None = None
         self._needs_branch = False
+        self._main = ""
         self._queue: list[Built] = []
         self._changes = Changes()
         self._request = Access(private=True)
@@ -77,9 +78,8 @@ class RepositoryTarget:
         from huggingface_hub.errors import RepositoryNotFoundError
 
         self._check_permission()
-        client = self._client
         try:
-            info = client.ask("reading the repository", client.api.repo_info, self.location, repo_type=KIND)
+            self.access = self._read_access()
         except RepositoryNotFoundError:
             if self._route.create_pr:
                 raise TargetError(
@@ -88,9 +88,7 @@ class RepositoryTarget:
                     hint="Check --repo-id; without --create-pr a new repository is made.",
                 ) from None
             return []
-        gate = info.gated if info.gated in ("auto", "manual") else None
-        self.access = Access(bool(info.private), gate)
-        self._find_revision(str(info.sha))
+        self._find_revision()
         self._check_tag()
         self._see()
         return self._seen
@@ -206,7 +204,7 @@ class RepositoryTarget:
                 private=True,
                 exist_ok=True,
             )
-            self.access = Access(private=True)
+            self.access = self._read_access()  # of ours, or of one that somebody made this very moment
             self._needs_branch = self._revision != _MAIN
         # The gate first, and privacy at once; being public comes last of all.
         self._set_access(Access(self.access.private or self._request.private, self._request.gated))
@@ -326,16 +324,23 @@ class RepositoryTarget:
                 raise
             self._seen = []  # somebody's README, the old release, say; git keeps it
 
-    def _find_revision(self, main: str) -> None:
+    def _read_access(self) -> Access:
+        """Who may see the repository now; also remembers the head of `main`."""
+        client = self._client
+        info = client.ask("reading the repository", client.api.repo_info, self.location, repo_type=KIND)
+        self._main = str(info.sha)
+        return Access(bool(info.private), info.gated if info.gated in ("auto", "manual") else None)
+
+    def _find_revision(self) -> None:
         """Head and files of the branch or pull request; of `main`, from which it will start, while there is none."""
         from huggingface_hub.errors import RevisionNotFoundError
 
         if self._route.create_pr:
             self._revision = find_pull_request(self._client, self._me) or _MAIN
         try:
-            self._head = main if self._revision == _MAIN else self._client.head(self._revision)
+            self._head = self._main if self._revision == _MAIN else self._client.head(self._revision)
         except RevisionNotFoundError:
-            self._head, self._needs_branch = main, True
+            self._head, self._needs_branch = self._main, True
         self._files = self._client.list_files(self._head)
 
     def _check_tag(self) -> None:

@@ -83,6 +83,7 @@ class Run:
     surveys: list[Survey]
     sets: list[EvaluationSet]
     adversarial: AdversarialSet | None
+    accepts_terms: bool
     access: Access
     bad: BadRecords = field(default_factory=BadRecords)
     unchanged: dict[str, Built] = field(default_factory=dict)
@@ -97,6 +98,12 @@ class Run:
         kept = [build.holding for build in self.current if build.name not in rights.keys() | self.removed]
         only = self.options.annotations_only
         return kept + [Holding(name, right, name not in only) for name, right in sorted(rights.items())]
+
+    @property
+    def terms_accepted(self) -> bool:
+        """Whether SA-1B's terms were acknowledged: now, or when its sets were put behind the gate that is there."""
+        gated = self.target.access is not None and self.target.access.gated is not None
+        return self.accepts_terms or (gated and needs_gate(build.holding for build in self.current))
 
     @property
     def names(self) -> set[str]:
@@ -140,6 +147,7 @@ def look(options: PublishOptions, target: Target, workers: Workers) -> Run:
         surveys,
         sets,
         adversarial,
+        options.accept_sa1b_terms,
         Access(private=True),
         BadRecords(options.on_bad_record),
     )
@@ -252,7 +260,7 @@ def _choose_access(options: PublishOptions, run: Run) -> Access:
     gated = options.gated or before.gated
     if private:
         return Access(True, gated)
-    check_public(run.holdings, terms_accepted=options.accept_sa1b_terms or before.gated is not None)
+    check_public(run.holdings, terms_accepted=run.terms_accepted)
     return Access(False, gated or ("auto" if needs_gate(run.holdings) else None))
 
 

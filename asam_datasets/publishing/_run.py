@@ -104,7 +104,16 @@ def publish(options: PublishOptions, listener: Listener | None = None) -> Summar
             missing = missing_ids(run.options.ids, [one.all_ids for one in built])
             listener.on_stage(f"Making it visible: {target.url}")
             rejects = _write_rejects(options, run.bad.rejects)
-            maker = ReleaseMaker(built, run.removed, run.captions, target.location, TITLE, bool(run.access.gated))
+            maker = ReleaseMaker(
+                built,
+                run.removed,
+                run.captions,
+                target.location,
+                TITLE,
+                gated=bool(run.access.gated),
+                public=not run.access.private,
+                terms_accepted=run.terms_accepted,
+            )
             release, changes = target.flip(maker)
             if isinstance(target, RepositoryTarget) and changes.commits:
                 listener.on_stage(f"Loading {len(release.configs)} configs back")
