@@ -226,6 +226,8 @@ def _plan_lines(plan: Plan) -> list[str]:
         lines.append("  How much is transferred is known when the streams were read.")
     elif plan.transfer_bytes:
         lines.append(f"  About {count_bytes(plan.transfer_bytes)} are transferred at most.")
+    if plan.replaces_foreign:
+        lines.append("  The README that is there was not made by asam_datasets; it is replaced.")
     if plan.missing_ids:
         lines.append(_missing_line(plan.missing_ids))
     return lines

@@ -14,7 +14,7 @@ import msgspec
 
 from asam_datasets.errors import RightsError
 
-__all__ = ["SA1B", "Holding", "Redistributable", "Rights", "check_public", "needs_gate"]
+__all__ = ["SA1B", "Holding", "Redistributable", "Rights", "check_history", "check_public", "needs_gate"]
 
 Redistributable = Literal["yes", "no", "unknown", "gated"]
 
@@ -75,6 +75,23 @@ def check_public(holdings: Iterable[Holding], *, terms_accepted: bool) -> None:
         f"expected sets that everyone may be shown, found {len(refused)} that may not: {names}",
         hint=f"Ways out: {'; '.join(ways)}.",
     )
+
+
+def check_history(holdings: Iterable[Holding], *, terms_accepted: bool) -> None:
+    """Check that everyone may be shown what a repository ever held: old commits stay readable.
+
+    Raises:
+        RightsError: names what is in the way.
+    """
+    try:
+        check_public(holdings, terms_accepted=terms_accepted)
+    except RightsError as error:
+        raise RightsError(
+            error.problem.replace("expected sets", "expected a history of sets", 1),
+            where="the commits, branches, tags and pull requests of the repository",
+            hint="Who may see a repository may load every commit of it: publish to a new repository, delete this one, "
+            "or acknowledge SA-1B's terms where only those are in the way (--accept-sa1b-terms).",
+        ) from None
 
 
 def _why(rights: Rights) -> str:

@@ -171,7 +171,58 @@ def test_a_branch_and_a_tag(hub: LocalHub, env: dict[str, str], small: DemoArchi
     assert hub.tags(REPO) == {"v1.0": hub.branches(REPO)["next"]}
     taken = publish("--train", small.archive, "--captions", small.captions, "--repo-id", REPO, "--tag", "v1.0", env=env)
     assert taken.code == 1
-    assert "v1.0 names commit" in taken.err
+    assert "v1.0 names another version already" in taken.err
+
+
+def test_a_tag_is_not_moved_and_a_branch_is_made_of_what_is_there(
+    hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run
+) -> None:
+    base = ("--train", small.archive, "--repo-id", REPO)
+    assert publish(*base, "--tag", "v1.0", env=env).code == 0
+    head = hub.commits(REPO)[0].sha
+    moved = publish(*base, "--captions", small.captions, "--tag", "v1.0", env=env)
+    assert moved.code == 1
+    assert "v1.0 names another version already" in moved.err
+    assert hub.commits(REPO)[0].sha == head, "refused before anything was sent"
+    assert publish(*base, "--tag", "v1.0", env=env).code == 0, "the same again"
+    assert publish(*base, "--revision", "v2", env=env).code == 0
+    assert hub.branches(REPO)["v2"] == head
+
+
+def test_the_history_of_a_repository_counts(
+    hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run
+) -> None:
+    """Photographs on `main`, none on the branch that is published: everyone could still load `main`."""
+    base = ("--train", small.archive, "--repo-id", REPO)
+    assert publish(*base, env=env).code == 0
+    only = ("--annotations-only", "sa_000000", "--public", "--yes")
+    for more in ((), ("--revision", "clean")):
+        refused = publish(*base, *only, *more, env=env)
+        assert refused.code == 1
+        assert "expected a history of sets that everyone may be shown" in refused.err
+        assert hub.settings(REPO) == {"private": True, "gated": False}
+    ran = publish(*base, *only, "--accept-sa1b-terms", env=env)
+    assert ran.code == 0, ran.err
+    assert hub.settings(REPO) == {"private": False, "gated": "auto"}
+
+
+def test_a_card_of_somebody_else(hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run) -> None:
+    """Made in the browser, with a licence and nothing else: replaced when somebody says so, behind the curtain."""
+    api = HfApi(endpoint=hub.url, token="hf_test")
+    api.create_repo(REPO, repo_type="dataset", private=True)
+    api.upload_file(
+        path_or_fileobj=b"---\nlicense: mit\n---\n# Mine\n", path_in_repo="README.md", repo_id=REPO, repo_type="dataset"
+    )
+    refused = publish("--train", small.archive, "--repo-id", REPO, env=env)
+    assert refused.code == 1
+    assert "was not made by asam_datasets" in refused.err
+    assert "expected --yes" in refused.err
+    before = len(hub.commits(REPO))
+    ran = publish("--train", small.archive, "--repo-id", REPO, "--yes", env=env)
+    assert ran.code == 0, ran.err
+    first = hub.commits(REPO)[-before - 1]
+    assert ("file", ".huggingface.yaml") in first.operations
+    assert ".huggingface.yaml" not in hub.files(REPO)
 
 
 def test_a_pull_request_that_goes_on_in_the_same_one(

@@ -158,9 +158,13 @@ def test_on_the_hub_with_rights(given: list[str], publish: Run, tmp_path: Path) 
         hub.clear_log()
         assert publish(*given, "--repo-id", REPO, env=env).code == 0
         assert not [request for request in hub.log if request.operations]
-        only = publish(*given, "--repo-id", REPO, "--annotations-only", *SETS, "--public", "--yes", env=env)
-        assert only.code == 0, only.err
-        assert hub.settings(REPO) == {"private": False, "gated": False}
+        only = ("--annotations-only", *SETS, "--public", "--yes")
+        late = publish(*given, "--repo-id", REPO, *only, env=env)
+        assert late.code == 1
+        assert "expected a history of sets" in late.err
+        ran = publish(*given, "--repo-id", "xhk/new", *only, env=env)
+        assert ran.code == 0, ran.err
+        assert hub.settings("xhk/new") == {"private": False, "gated": False}
 
 
 def test_a_wrong_folder_and_a_wrong_id(publish: Run, tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ def find_unchanged_evaluation(
     for one in known:
         build = one.build
         fits = options.parts in (None, len(build.parts)) and build.rejected == len(seen.rejects)
-        if fits and build.inputs == inputs and build.evaluation == _info(source):
+        told = build.evaluation == _info(source) and build.rights == evaluation_rights(source)
+        if fits and build.inputs == inputs and told:
             bad.rejects += seen.rejects
             return Built(build, one.folder, _NO_IDS, _NO_IDS)
     return None

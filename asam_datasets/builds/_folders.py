@@ -20,24 +20,25 @@ def begin_build(work: Path, name: str) -> Iterator[Path]:
     """
     folder = work / name
     try:
+        _remove_unfinished(work, folder)
         folder.mkdir(parents=True, exist_ok=True)
-        _remove_unfinished(work)
         yield folder
     finally:
-        _remove_unfinished(work)
+        _remove_unfinished(work, folder)
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 
 
 def settle(build: Build, folder: Path, target: Path) -> Path:
     """Move the finished parts to their place under their final name, in one rename."""
+    # All that takes room comes first: on a full disk the finished parts stay where the next run finds them.
+    write_atomically(folder / BUILD_FILE, encode_build(build))
     complete = folder.with_name(f"{build.folder}.{os.getpid()}.tmp")
     shutil.rmtree(complete, ignore_errors=True)
     complete.mkdir()
     try:
-        for part in build.parts:
-            os.replace(folder / part.file, complete / part.file)
-        write_atomically(complete / BUILD_FILE, encode_build(build))
+        for name in (*(part.file for part in build.parts), BUILD_FILE):
+            os.replace(folder / name, complete / name)
         empty(folder)
         final = target / build.folder
         target.mkdir(parents=True, exist_ok=True)
@@ -55,9 +56,11 @@ def empty(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _remove_unfinished(work: Path) -> None:
+def _remove_unfinished(work: Path, keep: Path) -> None:
     for pattern in ("*.tmp", "*/*.tmp", "*/waiting-*"):
         for leftover in work.glob(pattern):
+            if leftover == keep:
+                continue  # an archive may be called so
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from asam_datasets.hub._access import Access as Access
 from asam_datasets.hub._access import Gate as Gate
 from asam_datasets.hub._access import Route as Route
+from asam_datasets.hub._cache import default_cache as default_cache
 from asam_datasets.hub._card import CURTAIN as CURTAIN
 from asam_datasets.hub._card import README as README
 from asam_datasets.hub._card import config_names as config_names
@@ -26,7 +27,6 @@ from asam_datasets.hub._release import Changes as Changes
 from asam_datasets.hub._release import Release as Release
 from asam_datasets.hub._release import ReleaseMaker as ReleaseMaker
 from asam_datasets.hub._remote import RepositoryTarget as RepositoryTarget
-from asam_datasets.hub._remote import default_cache as default_cache
 
 __all__ = [
     "CURTAIN",

@@ -197,7 +197,7 @@ class HubClient:
                 moved = _status(error) in (404, 409, 412)
                 if not moved and not _may_pass(error):
                     raise self.explain(error) from error
-                head = self.head(revision)
+                head = self.call("reading the head", self.head, revision)
                 if head != parent:
                     if self._holds(head, additions, deletions):
                         return head  # it landed, and only the answer was lost
@@ -225,6 +225,7 @@ class HubClient:
         from huggingface_hub.errors import (
             GatedRepoError,
             HfHubHTTPError,
+            LocalEntryNotFoundError,
             LocalTokenNotFoundError,
             OfflineModeIsEnabled,
         )
@@ -241,7 +242,7 @@ class HubClient:
             return self._refused(error.response.status_code, error.server_message or "")
         if isinstance(error, (LocalTokenNotFoundError, OfflineModeIsEnabled)):
             return HubError(str(error).splitlines()[0], where=self.url)
-        if _is_transport(error):
+        if _is_transport(error) or _is_xet(error) or isinstance(error, LocalEntryNotFoundError):
             return HubError(
                 f"expected an answer of the Hub, found none ({type(error).__name__})",
                 where=self.api.endpoint,
@@ -304,6 +305,30 @@ def check_token(repo_id: str) -> None:
         )
 
 
+def check_permission(client: HubClient, *, may_propose: bool) -> str:
+    """Check that the token may write to the repository, or propose a change to it; gives the user's name.
+
+    Raises:
+        HubError: it may not, or the Hub was not reached.
+    """
+    me = client.call("logging in", client.api.whoami)
+    namespace = client.repo_id.split("/")[0]
+    mine = {me["name"], *(organisation["name"] for organisation in me.get("orgs", ()))}
+    if namespace not in mine and not may_propose:
+        raise HubError(
+            f"expected a token that may write to {namespace}, found one of {me['name']}",
+            where=client.url,
+            hint="Log in as its owner or as a member of the organisation (`hf auth login`), or use --create-pr.",
+        )
+    if me.get("auth", {}).get("accessToken", {}).get("role", "write") == "read":
+        raise HubError(
+            "expected a token that may write, found one that may only read",
+            where=client.url,
+            hint="Make a token with write permission in your settings on the Hub, then `hf auth login`.",
+        )
+    return str(me["name"])
+
+
 def _operations(additions: Mapping[str, bytes], deletions: Sequence[str]) -> list[Any]:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -318,10 +343,12 @@ def _status(error: Exception) -> int | None:
 
 def _may_pass(error: Exception) -> bool:
     """Whether the same call may succeed a little later."""
-    from huggingface_hub.errors import OfflineModeIsEnabled
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
     if isinstance(error, (OfflineModeIsEnabled, AsamDatasetsError)):
         return False
+    if isinstance(error, LocalEntryNotFoundError):  # how a download ends that nobody answered
+        return not isinstance(error.__cause__, OfflineModeIsEnabled)
     status = _status(error)
     if status is not None:
         return status in _TRANSIENT

@@ -30,6 +30,7 @@ class FolderTarget:
         self.data_folder = self.work / DATA
         self.url = str(path.resolve())
         self.access: Access | None = None
+        self.replaces_foreign = False
         self.revision: str | None = None
         self._existed = path.exists()
         self._seen: list[Build] = []
@@ -138,6 +139,8 @@ class FolderTarget:
         for one in built:
             if one.folder is not None:
                 final = self.path / one.build.path
+                if is_complete(final, one.build):
+                    continue  # the same bytes, shown already: never without them, not for a moment
                 final.parent.mkdir(parents=True, exist_ok=True)
                 shutil.rmtree(final, ignore_errors=True)
                 os.rename(one.folder, final)
@@ -158,7 +161,10 @@ def staged(data: Path, name: str, complete: Callable[[Path, Build], bool]) -> li
     for entry in sorted(data.glob("*/*")):
         split = split_folder(entry.name)
         if split is not None and split[0] == name and (entry / BUILD_FILE).is_file():
-            build = decode_build((entry / BUILD_FILE).read_bytes(), str(entry / BUILD_FILE))
+            try:
+                build = decode_build((entry / BUILD_FILE).read_bytes(), str(entry / BUILD_FILE))
+            except TargetError:
+                continue  # left by another version of this program
             if complete(entry, build):
                 found.append(Known(build, entry))
     return found

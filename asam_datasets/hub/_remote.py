@@ -8,20 +8,24 @@ already, by sha256 and size, is not sent again, and when nothing changed there i
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import yaml
+
 from asam_datasets.builds import DATA, Build, Built, Known, split_folder
-from asam_datasets.errors import HubError, TargetError
+from asam_datasets.errors import HubError, RightsError, TargetError
 from asam_datasets.hub._access import Access, Route
-from asam_datasets.hub._card import CURTAIN, LICENSE, README, render_curtain
-from asam_datasets.hub._client import KIND, ConflictError, FileInfo, HubClient, check_token
+from asam_datasets.hub._card import CURTAIN, LICENSE, README, front_matter, render_curtain
+from asam_datasets.hub._client import KIND, ConflictError, FileInfo, HubClient, check_permission, check_token
+from asam_datasets.hub._history import past_holdings
 from asam_datasets.hub._local import is_complete, staged
 from asam_datasets.hub._published import PublishedRepository, missing_parts, visible_builds
 from asam_datasets.hub._pull_request import find_pull_request, start_pull_request, submit_pull_request
 from asam_datasets.hub._release import ORGANIZED_FOLDER, Changes, Release, ReleaseMaker
+from asam_datasets.hub._tag import Tag
+from asam_datasets.rights import Holding
 
 _MAIN = "main"
 _PULL_REQUESTS = "refs/pr/"
@@ -53,6 +57,7 @@ class RepositoryTarget:
         self.data_folder = self.path / DATA
         self.url = self._client.url
         self.access: Access | None = None
+        self.replaces_foreign = False
         self._route = route or Route()
         self._revision = self._route.revision or _MAIN
         self._head: str | None = None
@@ -61,6 +66,7 @@ class RepositoryTarget:
         self._seen: list[Build] = []
         self._readme: FileInfo | None = None
         self._needs_branch = False
+        self._tag = Tag(self._client, self._route.tag)
         self._main = ""
         self._queue: list[Built] = []
         self._changes = Changes()
@@ -77,7 +83,7 @@ class RepositoryTarget:
         """
         from huggingface_hub.errors import RepositoryNotFoundError
 
-        self._check_permission()
+        self._me = check_permission(self._client, may_propose=self._route.create_pr)
         try:
             self.access = self._read_access()
         except RepositoryNotFoundError:
@@ -89,7 +95,7 @@ class RepositoryTarget:
                 ) from None
             return []
         self._find_revision()
-        self._check_tag()
+        self._tag.look(self._head)
         self._see()
         return self._seen
 
@@ -103,6 +109,14 @@ class RepositoryTarget:
         left = staged(self.data_folder, name, complete)
         folders = {build.folder for build in visible}
         return [Known(build, None) for build in visible] + [one for one in left if one.build.folder not in folders]
+
+    def past_holdings(self) -> list[Holding]:
+        """What anybody could load out of the history if the repository were public; empty while there is none.
+
+        Raises:
+            HubError: refused, or not reached.
+        """
+        return past_holdings(self._client) if self.access is not None else []
 
     def prepare(self, request: Access, licence: str) -> None:
         """Remember who shall see it and under which terms; the Hub hears of it before the first byte of data."""
@@ -118,6 +132,7 @@ class RepositoryTarget:
             HubError: refused, or not reached; what arrived stays, and the next run goes on from there.
         """
         if built.folder is not None and missing_parts(built.build, self._files):
+            self._tag.refuse_if_there()
             self._queue.append(built)
             if sum(one.build.size_bytes for one in self._queue) >= _UPLOAD_BYTES:
                 self._upload()
@@ -137,8 +152,9 @@ class RepositoryTarget:
                 self._see()
             release = maker.make(self._seen)
             additions, gone = self._differences(release)
-            if not additions and not gone:
+            if not additions and not gone and not self._needs_branch:
                 break
+            self._tag.refuse_if_there()
             if not self._is_opened:
                 self._open()
                 continue
@@ -163,21 +179,16 @@ class RepositoryTarget:
         Raises:
             HubError: refused, or not reached. The same command does what is left.
         """
-        client = self._client
-        if self._route.tag is not None:
-            client.call(
-                "tagging",
-                client.api.create_tag,
-                self.location,
-                tag=self._route.tag,
-                revision=self._head,
-                repo_type=KIND,
-                exist_ok=True,
-            )
+        self._tag.make(self._head)
         if self._revision.startswith(_PULL_REQUESTS):
-            submit_pull_request(client, self._revision)
+            submit_pull_request(self._client, self._revision)
         if self._request != self.access:
             self._set_access(self._request)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left for `finish` to do."""
+        return self._request == self.access and (self._tag.name is None or self._tag.is_there)
 
     @property
     def revision(self) -> str:
@@ -213,9 +224,11 @@ class RepositoryTarget:
         elif self._needs_branch:
             make = client.api.create_branch
             client.call("making the branch", make, self.location, branch=self._revision, repo_type=KIND, exist_ok=True)
+            self._needs_branch = False
         for attempt in range(_CONFLICTS):
             self._refresh()
-            first = {} if README in self._files else {CURTAIN: render_curtain().encode()}
+            self._refuse_new_readers()
+            first = {} if self._shows_configs() else {CURTAIN: render_curtain().encode()}
             first[LICENSE] = self._licence
             first = {path: content for path, content in first.items() if not self._holds(path, content)}
             try:
@@ -227,6 +240,15 @@ class RepositoryTarget:
                 if attempt == _CONFLICTS - 1:
                     raise
         self._is_opened = True
+
+    def _shows_configs(self) -> bool:
+        """Whether README says what is visible; otherwise `load_dataset` takes whatever lies in `data/`."""
+        if README not in self._files or self._head is None:
+            return False
+        try:
+            return "configs" in (front_matter(self._client.read(README, self._head).decode("utf-8", "replace")) or {})
+        except yaml.YAMLError:
+            return False
 
     def _upload(self) -> None:
         """Send what was collected, in one go, and drop the local parts: the Hub has them now."""
@@ -272,6 +294,21 @@ class RepositoryTarget:
         gone = [f"{path}/" for path in self._stale(release)] + release.without(organized)
         return additions, gone + ([CURTAIN] if CURTAIN in self._files else [])
 
+    def _refuse_new_readers(self) -> None:
+        """Somebody may have opened the repository since the rights were checked.
+
+        Raises:
+            RightsError: it was private then, and is not now.
+        """
+        expected = self.access
+        self.access = found = self._read_access()
+        if expected is not None and expected.private and not found.private:
+            raise RightsError(
+                "expected a private repository, found that somebody made it public meanwhile",
+                where=self.url,
+                hint="Run the same command again: it checks what everyone may be shown.",
+            )
+
     def _commit_release(self, release: Release, additions: dict[str, bytes], gone: list[str]) -> None:
         for build in release.builds:
             missing = missing_parts(build, self._files)
@@ -282,6 +319,7 @@ class RepositoryTarget:
                     where=self.url,
                     hint="Nothing was shown. Run the same command again: it sends them again.",
                 )
+        self._refuse_new_readers()
         names = ", ".join(sorted(release.names)) or "the dataset"
         self._commit(f"Show {names[:200]}", additions, gone)
         self._changes.removed = [path.rstrip("/") for path in gone if path.endswith("/")]
@@ -309,7 +347,7 @@ class RepositoryTarget:
         return path in self._files and self._files[path].holds(content)
 
     def _refresh(self) -> None:
-        self._head = self._client.head(self._revision)
+        self._head = self._client.call("reading the head", self._client.head, self._revision)
         self._files = self._client.list_files(self._head)
 
     def _see(self) -> None:
@@ -323,6 +361,7 @@ class RepositoryTarget:
             if error.where != f"{self.url}/{README}":
                 raise
             self._seen = []  # somebody's README, the old release, say; git keeps it
+            self.replaces_foreign = True
 
     def _read_access(self) -> Access:
         """Who may see the repository now; also remembers the head of `main`."""
@@ -343,38 +382,6 @@ class RepositoryTarget:
             self._head, self._needs_branch = self._main, True
         self._files = self._client.list_files(self._head)
 
-    def _check_tag(self) -> None:
-        if self._route.tag is None:
-            return
-        client = self._client
-        refs = client.call("reading the tags", client.api.list_repo_refs, self.location, repo_type=KIND)
-        for tag in refs.tags:
-            if tag.name == self._route.tag and tag.target_commit != self._head:
-                raise TargetError(
-                    f"expected a new tag, found that {tag.name} names commit {tag.target_commit[:12]} already",
-                    where=self.url,
-                    hint="Choose another --tag; a tag that moves would change what others loaded by it.",
-                )
-
-    def _check_permission(self) -> None:
-        me = self._client.call("logging in", self._client.api.whoami)
-        self._me = str(me["name"])
-        namespace = self.location.split("/")[0]
-        mine = {me["name"], *(organisation["name"] for organisation in me.get("orgs", ()))}
-        role = me.get("auth", {}).get("accessToken", {}).get("role", "write")
-        if namespace not in mine and not self._route.create_pr:
-            raise HubError(
-                f"expected a token that may write to {namespace}, found one of {me['name']}",
-                where=self.url,
-                hint="Log in as its owner or as a member of the organisation (`hf auth login`), or use --create-pr.",
-            )
-        if role == "read":
-            raise HubError(
-                "expected a token that may write, found one that may only read",
-                where=self.url,
-                hint="Make a token with write permission in your settings on the Hub, then `hf auth login`.",
-            )
-
     def _set_access(self, access: Access) -> None:
         """Change the settings that differ; one request."""
         before = self.access or Access(private=True)
@@ -388,11 +395,3 @@ class RepositoryTarget:
             update = client.api.update_repo_settings
             client.call("setting who may see it", update, self.location, repo_type=KIND, **changed)
         self.access = access
-
-
-def default_cache() -> Path:
-    """Where publishing to the Hub keeps its work: `ASAM_DATASETS_CACHE`, or `asam_datasets` in the user's cache."""
-    named = os.environ.get("ASAM_DATASETS_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "asam_datasets"

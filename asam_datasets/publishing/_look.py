@@ -32,7 +32,7 @@ from asam_datasets.evaluation import EvaluationSource, load_catalogue, parse_eva
 from asam_datasets.hub import Access, FolderTarget, RepositoryTarget, config_names
 from asam_datasets.publishing._options import PublishOptions
 from asam_datasets.publishing._plan import Plan, PlannedBuild, State
-from asam_datasets.rights import SA1B, Holding, check_public, needs_gate
+from asam_datasets.rights import SA1B, Holding, check_history, check_public, needs_gate
 from asam_datasets.sources import (
     AdversarialSource,
     BadRecords,
@@ -201,7 +201,8 @@ def make_plan(run: Run) -> Plan:
         remote=isinstance(run.target, RepositoryTarget),
         readers=str(run.access) if isinstance(run.target, RepositoryTarget) else "who may read the folder",
         public=shown and run.target.access != run.access,
-        destructive=any(line.state == "removed" for line in lines),
+        destructive=run.target.replaces_foreign or any(line.state == "removed" for line in lines),
+        replaces_foreign=run.target.replaces_foreign,
         configs=config_names(
             any(line.archive for line in lines if line.state != "removed"),
             [line.name for line in lines if not line.archive and line.state != "removed"],
@@ -261,7 +262,9 @@ def _choose_access(options: PublishOptions, run: Run) -> Access:
     if private:
         return Access(True, gated)
     check_public(run.holdings, terms_accepted=run.terms_accepted)
-    return Access(False, gated or ("auto" if needs_gate(run.holdings) else None))
+    past = run.target.past_holdings() if before.private and isinstance(run.target, RepositoryTarget) else []
+    check_history(past, terms_accepted=run.terms_accepted)
+    return Access(False, gated or ("auto" if needs_gate([*run.holdings, *past]) else None))
 
 
 def _check_names(

@@ -85,6 +85,11 @@ class PublishOptions:
                 where="--out",
                 hint="A folder has none of these; leave them out.",
             )
+        if self.route.create_pr and (self.private is not None or self.gated):
+            raise TargetError(
+                "expected --create-pr alone, found it with --private, --public or --gated",
+                hint="Who may see the dataset is for those to say who merge the pull request.",
+            )
         if self.route.create_pr and (self.route.revision or self.route.tag):
             raise TargetError(
                 "expected --create-pr alone, found it with --revision or --tag",

@@ -36,7 +36,7 @@ class Plan:
 
     `transfer_bytes` is about what goes over the network at most: None when a stream is among the sources, 0 for a
     folder. `remote` tells whether the target is on the Hub, `public` whether everyone will see the dataset, and
-    `destructive` whether something published goes.
+    `destructive` whether something published goes; `replaces_foreign` whether that is a card of somebody else's making.
     """
 
     target: str
@@ -44,6 +44,7 @@ class Plan:
     readers: str
     public: bool
     destructive: bool
+    replaces_foreign: bool
     configs: Sequence[str]
     builds: Sequence[PlannedBuild]
     transfer_bytes: int | None

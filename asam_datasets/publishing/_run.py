@@ -70,8 +70,9 @@ def plan(options: PublishOptions, listener: Listener | None = None) -> Plan:
         AsamDatasetsError: what `publish` would stop at before it builds.
     """
     listener = listener or Listener()
-    with open_workers(options.workers or available_cores(), lambda count: None) as pool:
-        return make_plan(look(options, _make_target(options, listener), pool))
+    target = _make_target(options, listener)
+    with write_errors(target.path), open_workers(options.workers or available_cores(), lambda count: None) as pool:
+        return make_plan(look(options, target, pool))
 
 
 def publish(options: PublishOptions, listener: Listener | None = None) -> Summary:
@@ -115,7 +116,7 @@ def publish(options: PublishOptions, listener: Listener | None = None) -> Summar
                 terms_accepted=run.terms_accepted,
             )
             release, changes = target.flip(maker)
-            if isinstance(target, RepositoryTarget) and changes.commits:
+            if isinstance(target, RepositoryTarget) and (changes.commits or not target.is_finished):
                 listener.on_stage(f"Loading {len(release.configs)} configs back")
                 load_back(target.location, target.revision, release.configs, listener.on_stage)
             target.finish(release)
