@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from asam_datasets._cache import default_cache
 from asam_datasets.errors import AsamDatasetsError, TargetError
 
 
@@ -70,11 +71,22 @@ def only_writer(where: str | Path) -> Iterator[None]:
 
 
 def _lock_folder() -> Path:
-    """A folder of this user alone: in a shared one, anybody could hold a lock whose name can be guessed.
+    """A folder of this user alone, beside the work that the locks are for: machines that share the one share the other.
+
+    Where the cache cannot be written, the system's temporary folder has to do, in a folder of this user: anybody could
+    hold a lock whose name can be guessed.
 
     Raises:
-        TargetError: somebody else has made it.
+        TargetError: somebody else has made that folder.
     """
+    cached = default_cache() / ".locks"
+    try:
+        cached.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        pass
+    else:
+        if os.access(cached, os.W_OK):
+            return cached
     user = os.getuid() if hasattr(os, "getuid") else 0
     folder = Path(tempfile.gettempdir(), f"asam_datasets-{user}")
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -171,4 +171,6 @@ def tree(folder: Path) -> dict[str, str]:
 def _tree(folder: Path) -> Iterator[tuple[str, str]]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
+        if name.startswith(".locks"):
+            continue  # empty files that locks are on; taking one away would break another's
         yield name, "folder" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()

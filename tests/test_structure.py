@@ -19,6 +19,7 @@ PACKAGE = ROOT / "asam_datasets"
 LAYERS = (
     "errors",
     "rights",
+    "_cache",
     "_machine",
     "_progress",
     "masks",

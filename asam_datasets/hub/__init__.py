@@ -5,7 +5,6 @@ from __future__ import annotations
 from asam_datasets.hub._access import Access as Access
 from asam_datasets.hub._access import Gate as Gate
 from asam_datasets.hub._access import Route as Route
-from asam_datasets.hub._cache import default_cache as default_cache
 from asam_datasets.hub._card import CURTAIN as CURTAIN
 from asam_datasets.hub._card import README as README
 from asam_datasets.hub._card import config_names as config_names
@@ -47,7 +46,6 @@ __all__ = [
     "Route",
     "config_names",
     "count_bytes",
-    "default_cache",
     "front_matter",
     "open_location",
     "open_published",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from asam_datasets._cache import default_cache
 from asam_datasets._machine import available_cores, only_writer, write_errors
 from asam_datasets.builds import (
     ADVERSARIAL_NAME,
@@ -28,7 +29,6 @@ from asam_datasets.hub import (
     FolderTarget,
     ReleaseMaker,
     RepositoryTarget,
-    default_cache,
     render_licence,
 )
 from asam_datasets.publishing._disagreements import find_disagreements

@@ -1,4 +1,4 @@
-"""Where publishing to the Hub keeps its unfinished work."""
+"""Where unfinished work and locks are kept."""
 
 from __future__ import annotations
 
