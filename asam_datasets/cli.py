@@ -21,8 +21,8 @@ from asam_datasets._terminal import Terminal
 from asam_datasets.commands import caption, organize
 from asam_datasets.commands._options import BadRecord, TakesMany
 from asam_datasets.demo import write_demo
-from asam_datasets.errors import AsamDatasetsError, CatalogueError, HubError
-from asam_datasets.evaluation import load_catalogue
+from asam_datasets.errors import AsamDatasetsError, HubError
+from asam_datasets.evaluation import find_entry, load_catalogue
 from asam_datasets.hub import Route
 from asam_datasets.publish import PublishOptions
 from asam_datasets.publish import plan as make_plan
@@ -198,11 +198,7 @@ def catalog_command(
         return
     if what != "show" or identity is None:
         raise typer.BadParameter("expected `list` or `show ID`")
-    if identity not in entries:
-        raise CatalogueError(
-            f"expected a set of the catalogue, found {identity!r}; there are {', '.join(sorted(entries))}"
-        )
-    terminal.entry(entries[identity])
+    terminal.entry(find_entry(entries, identity))
 
 
 @app.command("demo", epilog="Example: asam-datasets demo demo-data")

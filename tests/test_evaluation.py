@@ -189,10 +189,9 @@ def test_what_the_command_line_says(tmp_path: Path) -> None:
         parse_evaluation(f"big:train={tmp_path}", CATALOGUE)
     with pytest.raises(CatalogueError, match="expected a variant or the protocol asam, found both for lvis"):
         parse_evaluation(f"lvis:v1={tmp_path}", CATALOGUE, protocol="asam")
-    with pytest.raises(
-        CatalogueError, match="expected a set of the catalogue, found 'hrsod'; there are ade20k, bbbc038v1"
-    ):
+    with pytest.raises(CatalogueError, match="expected a set of the catalogue, found 'hrsod'") as unknown:
         parse_evaluation(f"hrsod={tmp_path}", CATALOGUE)
+    assert "Did you mean hrsod_te?" in unknown.value.hint
     with pytest.raises(CatalogueError, match="expected ID=FOLDER"):
         parse_evaluation(str(tmp_path), CATALOGUE)
 

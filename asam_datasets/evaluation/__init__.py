@@ -15,6 +15,7 @@ from asam_datasets.evaluation._records import EvaluationAnnotation as Evaluation
 from asam_datasets.evaluation._records import EvaluationRecord as EvaluationRecord
 from asam_datasets.evaluation._records import EvaluationRef as EvaluationRef
 from asam_datasets.evaluation._source import EvaluationSource as EvaluationSource
+from asam_datasets.evaluation._source import find_entry as find_entry
 from asam_datasets.evaluation._source import open_evaluation as open_evaluation
 from asam_datasets.evaluation._source import parse_evaluation as parse_evaluation
 from asam_datasets.evaluation._table import EvaluationRow as EvaluationRow
@@ -33,6 +34,7 @@ __all__ = [
     "Reading",
     "describe_tree",
     "evaluation_table",
+    "find_entry",
     "load_catalogue",
     "open_evaluation",
     "parse_evaluation",

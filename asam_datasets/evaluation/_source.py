@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import msgspec
@@ -210,12 +211,25 @@ def parse_evaluation(text: str, catalogue: Mapping[str, Entry], *, protocol: Pro
             hint="`asam-datasets catalog` lists the ids.",
         )
     identity, variant, root = found.groups()
-    if identity not in catalogue:
-        raise CatalogueError(
-            f"expected a set of the catalogue, found {identity!r}; there are {', '.join(sorted(catalogue))}",
-            hint="A set of your own goes into a TOML file: --catalog mine.toml",
-        )
-    return open_evaluation(catalogue[identity], root, protocol=protocol, variant=variant)
+    return open_evaluation(find_entry(catalogue, identity), root, protocol=protocol, variant=variant)
+
+
+def find_entry(catalogue: Mapping[str, Entry], identity: str) -> Entry:
+    """The set of that id.
+
+    Raises:
+        CatalogueError: there is none; the message names the nearest ids first.
+    """
+    if identity in catalogue:
+        return catalogue[identity]
+    near = [name for name in sorted(catalogue) if name.startswith(identity)]
+    near = near or get_close_matches(identity, sorted(catalogue), n=3)
+    meant = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise CatalogueError(
+        f"expected a set of the catalogue, found {identity!r}",
+        hint=f"{meant}`asam-datasets catalog` lists the ids; "
+        "a set of your own goes into a TOML file: --catalog mine.toml",
+    )
 
 
 def _variant_needed(entry: Entry) -> CatalogueError:
