@@ -177,6 +177,7 @@ def test_a_wrong_folder_and_a_wrong_id(publish: Run, tmp_path: Path) -> None:
     unknown = publish("--evaluation", f"hrsod={tmp_path / 'here'}", "--out", tmp_path / "out")
     assert unknown.code == 1
     assert "expected a set of the catalogue, found 'hrsod'" in unknown.err
+    assert "Did you mean hrsod_te?" in unknown.err
     assert not (tmp_path / "out").exists()
 
 

@@ -142,7 +142,7 @@ def _import() -> tuple[Any, Any]:
     except ImportError as error:
         raise ModelError(
             f"expected torch and transformers, found no module named {error.name}",
-            hint="In a checkout: pip install -c constraints.txt -e '.[caption]'; else pip install 'asam_datasets[caption]'.",
+            hint="pip install 'asam_datasets[caption]'; in a checkout: pip install -c constraints.txt -e '.[caption]'",
         ) from None
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
