@@ -331,7 +331,7 @@ def test_fifty_archives_make_few_commits(hub: LocalHub, env: dict[str, str], pub
 
 def test_the_card_of_a_very_large_dataset_stays_small() -> None:
     """1000 archives of 32 parts each: what SA-1B has."""
-    part = Part("part-000.parquet", 350, 350 * 10**6, "0" * 64, "0" * 64, 35000, 350, {"image": 10**8})
+    part = Part("part-000.parquet", 350, [350], 350 * 10**6, "0" * 64, "0" * 64, 35000, 350, {"image": 10**8})
     builds = [Build(2, "train", f"sa_{n:06d}", f"{n:016x}", 0, True, SA1B, [part] * 32) for n in range(1000)]
     card = render_card(builds, location=REPO, title="ASAM Datasets", gated=True)
     front = card.split("---\n")[1]

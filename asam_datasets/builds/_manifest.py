@@ -30,10 +30,12 @@ _FOLDER = re.compile(r"(?P<name>.+)-(?P<digest>[0-9a-f]{16})")
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One Parquet file of a build. `columns` has the bytes that each column takes in it."""
+    """One Parquet file of a build. `row_groups` has the rows of each of its row groups, `columns` the bytes that each
+    column takes in it: who plans what to read of many parts needs no footer."""
 
     file: str
     rows: int
+    row_groups: list[int]
     size_bytes: int
     sha256: str
     inputs: str

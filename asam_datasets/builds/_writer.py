@@ -70,19 +70,20 @@ def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind:
             file.flush()
             os.fsync(file.fileno())
         size_bytes = temporary.stat().st_size
-        columns = _column_bytes(pq.read_metadata(temporary), table.columns)
+        footer = pq.read_metadata(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     return Part(
         path.name,
         count,
+        [footer.row_group(number).num_rows for number in range(footer.num_row_groups)],
         size_bytes,
         sink.sha256.hexdigest(),
         part_inputs(inputs),
         annotations,
         captions,
-        columns,
+        _column_bytes(footer, table.columns),
     )
 
 

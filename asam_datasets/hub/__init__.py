@@ -5,6 +5,7 @@ from __future__ import annotations
 from asam_datasets.hub._access import Access as Access
 from asam_datasets.hub._access import Gate as Gate
 from asam_datasets.hub._access import Route as Route
+from asam_datasets.hub._card import ALL_SETS as ALL_SETS
 from asam_datasets.hub._card import CURTAIN as CURTAIN
 from asam_datasets.hub._card import README as README
 from asam_datasets.hub._card import config_names as config_names
@@ -28,6 +29,7 @@ from asam_datasets.hub._release import ReleaseMaker as ReleaseMaker
 from asam_datasets.hub._remote import RepositoryTarget as RepositoryTarget
 
 __all__ = [
+    "ALL_SETS",
     "CURTAIN",
     "README",
     "Access",

@@ -26,7 +26,9 @@ CURTAIN = ".huggingface.yaml"
 """Where there is no README yet, this file says that nothing is visible; the commit that brings the README deletes it.
 Without it, `load_dataset` would take whatever lies in `data/`."""
 
-_ALL_SETS = "evaluation"
+ALL_SETS = "evaluation"
+"""The config that has every evaluation set, one split for each."""
+
 _PARTS = "part-*.parquet"
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 _LICENCE_HEAD = """# Licences
@@ -113,7 +115,7 @@ def config_splits(builds: Sequence[Build]) -> list[tuple[str, str]]:
 def config_names(archives: bool, others: Sequence[str]) -> list[str]:
     """Names of the configs of a dataset with archives or without, and with these other builds."""
     views = [view.name for view in VIEWS] if archives else []
-    together = [_ALL_SETS] if any(name != ADVERSARIAL_NAME for name in others) else []
+    together = [ALL_SETS] if any(name != ADVERSARIAL_NAME for name in others) else []
     return [*views, *sorted(others), *together]
 
 
@@ -176,7 +178,7 @@ def _front_matter(builds: Sequence[Build]) -> dict[str, Any]:
             *[_dataset_info(view.name, {"train": archives}, view.columns) for view in VIEWS if archives],
             *[_dataset_info(build.name, {build.split: [build]}) for build in _of_kind(builds, "adversarial")],
             *[_dataset_info(build.name, {build.split: [build]}) for build in sets],
-            *([_dataset_info(_ALL_SETS, {build.name: [build] for build in sets})] if sets else []),
+            *([_dataset_info(ALL_SETS, {build.name: [build] for build in sets})] if sets else []),
         ],
     }
 
@@ -195,7 +197,7 @@ def _configs(builds: Sequence[Build]) -> list[dict[str, Any]]:
     configs = [_config(view.name, {"train": archives}, view.columns) for view in VIEWS if archives]
     configs += [_config(build.name, {build.split: [build]}) for build in _of_kind(builds, "adversarial")]
     alone = [_config(build.name, {build.split: [build]}) for build in sets]
-    together = [_config(_ALL_SETS, {build.name: [build] for build in sets})] if sets else []
+    together = [_config(ALL_SETS, {build.name: [build] for build in sets})] if sets else []
     configs += [*alone, *together] if archives else [*together, *alone]
     if configs:
         configs[0] = {"config_name": configs[0]["config_name"], "default": True, **configs[0]}

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 from asam_datasets.builds import BUILD_FILE, Build, decode_build, file_sha256
 from asam_datasets.errors import TargetError
 from asam_datasets.hub._card import README, visible_folders
 from asam_datasets.hub._client import FileInfo, HubClient
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfFileSystem
+
+_Result = TypeVar("_Result")
 
 
 class Location(NamedTuple):
@@ -19,11 +24,11 @@ class Location(NamedTuple):
     commit: str | None
 
 
-def open_location(location: Location) -> Published:
-    """Open a dataset in another process."""
+def open_location(location: Location, tell: Callable[[str], None] = lambda text: None) -> Published:
+    """Open a dataset in another process; `tell` gets a line when something is tried again."""
     if location.commit is None:
         return PublishedFolder(Path(location.place))
-    return PublishedRepository(HubClient(location.place), location.commit)
+    return PublishedRepository(HubClient(location.place, tell), location.commit)
 
 
 def open_published(
@@ -82,8 +87,11 @@ class Published(Protocol):
     def read(self, path: str) -> bytes | None:
         """The content of a small file; None when there is none."""
 
-    def open(self, path: str) -> IO[bytes]:
-        """A large file, to be read here and there."""
+    def open(self, path: str, size_bytes: int | None = None) -> IO[bytes]:
+        """A large file, to be read here and there; one request less where its size is known."""
+
+    def call(self, what: str, function: Callable[[], _Result]) -> _Result:
+        """What the function gives that reads; a failure that may pass is tried again. `what` is said of it."""
 
     def explain(self, error: Exception) -> Exception:
         """What went wrong while such a file was read, as one sentence where it is known."""
@@ -112,9 +120,13 @@ class PublishedFolder:
         """The content of a file; None when there is none."""
         return (self.path / path).read_bytes() if (self.path / path).is_file() else None
 
-    def open(self, path: str) -> IO[bytes]:
+    def open(self, path: str, size_bytes: int | None = None) -> IO[bytes]:
         """Open a file."""
         return open(self.path / path, "rb")
+
+    def call(self, what: str, function: Callable[[], _Result]) -> _Result:
+        """Nothing passes on a disk."""
+        return function()
 
     def explain(self, error: Exception) -> Exception:
         """The system says it well enough."""
@@ -130,6 +142,7 @@ class PublishedRepository:
         self.url = client.url
         self.location = Location(client.repo_id, commit)
         self._files = files
+        self._file_system: HfFileSystem | None = None
 
     def files(self) -> Mapping[str, FileInfo]:
         """Asked for once: a commit does not change."""
@@ -146,13 +159,22 @@ class PublishedRepository:
         """The content of a file; None when there is none."""
         return self.client.read(path, self.commit) if path in self.files() else None
 
-    def open(self, path: str) -> IO[bytes]:
-        """A file that fetches what is read of it."""
+    def open(self, path: str, size_bytes: int | None = None) -> IO[bytes]:
+        """A file that fetches what is read of it and nothing else."""
         from huggingface_hub import HfFileSystem
 
+        if self._file_system is None:
+            self._file_system = HfFileSystem(skip_instance_cache=True)
         location = f"datasets/{self.client.repo_id}@{self.commit}/{path}"
-        file: Any = self.client.call(f"opening {path}", HfFileSystem(skip_instance_cache=True).open, location, "rb")
+        known = {} if size_bytes is None else {"size": size_bytes}
+        file: Any = self.client.call(
+            f"opening {path}", self._file_system.open, location, "rb", cache_type="none", **known
+        )
         return cast("IO[bytes]", file)
+
+    def call(self, what: str, function: Callable[[], _Result]) -> _Result:
+        """As `HubClient.call`."""
+        return self.client.call(what, function)
 
     def explain(self, error: Exception) -> Exception:
         """What the Hub or the network said."""

@@ -39,7 +39,7 @@ from asam_datasets.organized._coco import Pictured, encode_coco
 from asam_datasets.organized._masks import MaskRange
 from asam_datasets.organized._names import flat_names, mask_name
 from asam_datasets.organized._picture import Place, place_file
-from asam_datasets.organized._published import Dataset, PartFile
+from asam_datasets.parts import Dataset, PartFile
 from asam_datasets.schema import arrow_schema
 
 Form = Literal["binary", "coco"]

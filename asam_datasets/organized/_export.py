@@ -26,7 +26,8 @@ from asam_datasets.organized._evaluation import export_set, plan_set
 from asam_datasets.organized._masks import MaskRange
 from asam_datasets.organized._organize import Organized
 from asam_datasets.organized._picture import Place
-from asam_datasets.organized._published import Dataset, PartRecords, open_dataset
+from asam_datasets.organized._records import PartRecords
+from asam_datasets.parts import Dataset, open_dataset
 from asam_datasets.sources import BadRecords, CaptionReport, RawRecord
 
 

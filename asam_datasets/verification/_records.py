@@ -45,7 +45,7 @@ def check_part(task: PartCheck) -> PartResult:
     counts = {"rows": 0, "annotations": 0, "captions": 0}
     encoder = PngEncoder()
     try:
-        with open_location(task.location).open(path) as raw, pq.ParquetFile(raw) as file:
+        with open_location(task.location).open(path) as raw, pq.ParquetFile(raw, pre_buffer=True) as file:
             expected = arrow_schema(TABLES[task.build.kind].columns)
             if not file.schema_arrow.equals(expected):
                 findings.append(Finding(path, f"expected the columns {expected.names}, found {file.schema_arrow}"))

@@ -1,0 +1,109 @@
+"""One part of a published dataset, read in place: what is not asked for is not fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from asam_datasets.builds import BUILD_FILE
+from asam_datasets.errors import AsamDatasetsError, SourceError
+from asam_datasets.hub import Location, Published, open_location
+
+_FOOTERS = 64
+"""Footers that a reader keeps; each takes some 10 to 100 kB."""
+
+
+@dataclass(frozen=True)
+class PartFile:
+    """One part, as a worker is told of it."""
+
+    location: Location
+    path: str
+    label: str
+    rows: int
+    size_bytes: int
+    row_groups: tuple[int, ...]
+
+    @contextmanager
+    def open(self) -> Iterator[pq.ParquetFile]:
+        """The part, to be read row group by row group; what goes wrong meanwhile is one sentence.
+
+        Raises:
+            SourceError: the part is damaged, gone, or has another number of rows.
+            HubError: the Hub refused, or was not reached.
+        """
+        published = open_location(self.location)
+        with self._in_one_sentence(published), published.open(self.path) as file:
+            parquet = pq.ParquetFile(file, pre_buffer=True)
+            self._check(parquet.metadata)
+            yield parquet
+
+    def _check(self, footer: pq.FileMetaData) -> None:
+        if footer.num_rows != self.rows:
+            raise SourceError(
+                f"expected {self.rows} rows as {BUILD_FILE} says, found {footer.num_rows}", where=self.label
+            )
+        found = tuple(footer.row_group(number).num_rows for number in range(footer.num_row_groups))
+        if found != self.row_groups:
+            raise SourceError(
+                f"expected row groups of {self.row_groups} rows as {BUILD_FILE} says, found {found}", where=self.label
+            )
+
+    @contextmanager
+    def _in_one_sentence(self, published: Published) -> Iterator[None]:
+        try:
+            yield
+        except AsamDatasetsError:
+            raise
+        except (pa.ArrowException, KeyError, UnicodeDecodeError) as error:
+            raise SourceError(
+                f"expected a part of a published dataset, found: {error}",
+                where=self.label,
+                hint="Get the dataset again.",
+            ) from None
+        except FileNotFoundError:
+            raise SourceError("expected a part that the dataset names, found none", where=self.label) from None
+        except Exception as error:
+            explained = published.explain(error)
+            if isinstance(explained, OSError) and not isinstance(explained, AsamDatasetsError):  # Arrow raises them too
+                said = str(explained).partition("\n")[0]
+                raise SourceError(f"expected a part that can be read, found: {said}", where=self.label) from None
+            raise explained from error
+
+
+class GroupReader:
+    """Reads row groups of the parts of one dataset, for one thread. It keeps the connection, and the footers it met.
+
+    From the Hub, only the bytes of the columns asked for are fetched, and a failure that may pass is tried again.
+
+    Args:
+        tell: gets a line when something is tried again.
+    """
+
+    def __init__(self, location: Location, tell: Callable[[str], None] = lambda text: None) -> None:
+        self._published = open_location(location, tell)
+        self._footers: dict[str, pq.FileMetaData] = {}
+
+    def read(self, part: PartFile, group: int, columns: Sequence[str]) -> pa.Table:
+        """Some columns of a row group (at most 32 MiB before compression).
+
+        Raises:
+            SourceError: the part is damaged, gone, or not what its manifest says.
+            HubError: the Hub refused, or was not reached.
+        """
+        with part._in_one_sentence(self._published):
+            return self._published.call(f"reading {part.path}", lambda: self._read(part, group, columns))
+
+    def _read(self, part: PartFile, group: int, columns: Sequence[str]) -> pa.Table:
+        with self._published.open(part.path, part.size_bytes) as file:
+            parquet = pq.ParquetFile(file, pre_buffer=True, metadata=self._footers.get(part.path))
+            if part.path not in self._footers:
+                part._check(parquet.metadata)
+                if len(self._footers) >= _FOOTERS:
+                    self._footers.pop(next(iter(self._footers)))
+                self._footers[part.path] = parquet.metadata
+            return parquet.read_row_group(group, columns=list(columns), use_threads=False)
