@@ -9,6 +9,7 @@
     ├── ModelError (ValueError)           a captioning model that cannot be loaded, or needs more than there is
     ├── TargetError (ValueError)          the folder or repository that is to be written
     ├── RightsError (ValueError)          a set that may not be shown to those who would see it
+    ├── StreamError (ValueError)          options of samples or streams, or a state, that do not fit
     └── HubError (OSError)                the Hub refused, or was not reached
 
 A message says where, what was expected, what was found, and what to do about it. Each class is also the builtin
@@ -29,6 +30,7 @@ __all__ = [
     "RightsError",
     "SegmentationError",
     "SourceError",
+    "StreamError",
     "TargetError",
 ]
 
@@ -109,6 +111,12 @@ class TargetError(AsamDatasetsError, ValueError):
 
 class RightsError(AsamDatasetsError, ValueError):
     """A licence does not allow what was asked for."""
+
+
+class StreamError(AsamDatasetsError, ValueError):
+    """Options of samples or of a stream that do not fit, or the state of another stream."""
+
+    usual_hint = "Correct the argument."
 
 
 class HubError(AsamDatasetsError, OSError):

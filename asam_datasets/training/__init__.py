@@ -1,0 +1,57 @@
+"""Samples and streams for training: `pip install 'asam_datasets[train]'` (torch, torchdata, simplejpeg).
+
+    from functools import partial
+    from torchdata.stateful_dataloader import StatefulDataLoader
+    from asam_datasets.training import SamOptions, open_stream, sam_batch
+
+    stream = open_stream("xhk/ASAM-Datasets", "sam", seed=0)
+    collate = partial(sam_batch, options=SamOptions())
+    loader = StatefulDataLoader(stream, batch_size=4, num_workers=2, collate_fn=collate)
+
+The functions that make samples take records of any origin: rows of these streams, and of stock `datasets`, map style
+(`with_transform`: `sam_samples`) or streaming (`map`: `sam_sample`), best with pictures not decoded
+(`cast_column("image", Image(decode=False))`).
+"""
+
+from __future__ import annotations
+
+try:
+    import simplejpeg as _simplejpeg  # noqa: F401
+    import torch as _torch  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"expected the packages for training, found no {error.name}: pip install 'asam_datasets[train]'",
+        name=error.name,
+    ) from error
+
+from asam_datasets.training._controlnet import controlnet_batch as controlnet_batch
+from asam_datasets.training._controlnet import controlnet_sample as controlnet_sample
+from asam_datasets.training._controlnet import controlnet_samples as controlnet_samples
+from asam_datasets.training._geometry import Augment as Augment
+from asam_datasets.training._options import Choose as Choose
+from asam_datasets.training._options import ControlNetOptions as ControlNetOptions
+from asam_datasets.training._options import SamOptions as SamOptions
+from asam_datasets.training._sam import NO_POINT as NO_POINT
+from asam_datasets.training._sam import normalize as normalize
+from asam_datasets.training._sam import sam_batch as sam_batch
+from asam_datasets.training._sam import sam_sample as sam_sample
+from asam_datasets.training._sam import sam_samples as sam_samples
+from asam_datasets.training._stream import Stream as Stream
+from asam_datasets.training._stream import open_stream as open_stream
+
+__all__ = [
+    "NO_POINT",
+    "Augment",
+    "Choose",
+    "ControlNetOptions",
+    "SamOptions",
+    "Stream",
+    "controlnet_batch",
+    "controlnet_sample",
+    "controlnet_samples",
+    "normalize",
+    "open_stream",
+    "sam_batch",
+    "sam_sample",
+    "sam_samples",
+]

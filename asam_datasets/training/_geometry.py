@@ -1,0 +1,145 @@
+"""Where the pixels of a sample come from: one crop, one mirroring, one resize, for the picture and its masks alike.
+
+In this order: the crop is cut out of the picture, mirrored left to right, resized, and laid into the upper left corner
+of the sample; what it does not cover is padding. Corners of crops lie on multiples of 8 pixels, so that they are whole
+pixels of a JPEG decoded at a reduced size as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from rlemasklib import RLEMask
+
+from asam_datasets.errors import StreamError
+from asam_datasets.masks import resize
+from asam_datasets.training._pictures import Picture, choose_reduction, decode_picture, resize_picture
+
+Fit = Literal["pad", "squeeze", "crop"]
+"""How a picture becomes a square. `pad`: its longer side is resized to it and the rest is padding, as SAM does;
+`squeeze`: both sides are, as ASAM does; `crop`: the shorter side is, and the middle is kept, as diffusers' do."""
+
+_GRID = 8
+
+
+class Crop(NamedTuple):
+    """A part of a picture, in its pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a picture becomes a sample of `size` × `size`; `shape` is (height, width) of what is not padding."""
+
+    crop: Crop
+    mirrored: bool
+    shape: tuple[int, int]
+    size: int
+
+    def mask(self, mask: RLEMask) -> RLEMask:
+        """A mask of the picture as one of the sample, without any array; nearest neighbour as Pillow's NEAREST."""
+        top, left, height, width = self.crop
+        if (top, left) != (0, 0) or (height, width) != mask.shape:
+            mask = mask.crop(np.array([left, top, width, height]))
+        if self.mirrored:
+            mask = mask.fliplr()
+        mask = resize(mask, self.shape)
+        below, right = self.size - self.shape[0], self.size - self.shape[1]
+        return mask.pad(0, below, 0, right) if below or right else mask
+
+    def picture(self, picture: Picture, where: str) -> torch.Tensor:
+        """A picture as uint8 (3, *shape), without the padding.
+
+        Raises:
+            RecordError: it cannot be decoded.
+        """
+        top, left, height, width = self.crop
+        by = choose_reduction((height, width), self.shape, picture.encoded is not None)
+        pixels = decode_picture(picture, by, where)
+        cut = pixels[top // by : -(-(top + height) // by), left // by : -(-(left + width) // by)]
+        if self.mirrored:
+            cut = cut[:, ::-1]
+        return resize_picture(np.ascontiguousarray(cut), self.shape)
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random changes of the geometry.
+
+    Args:
+        mirror: how likely a picture is mirrored left to right, 0 … 1.
+        crop: range of the share of each side that is kept, such as `(0.5, 1.0)`; one share for both sides, anywhere in
+            the picture. None keeps all of it.
+        jitter: range of the scale of a large-scale jitter, such as `(0.1, 2.0)` (Ghiasi et al., Simple Copy-Paste,
+            CVPR 2021): the fitted picture is scaled, then a window of the sample's size is cut out of it anywhere where
+            it is larger, and padded where it is smaller. None leaves it out.
+    """
+
+    mirror: float = 0.0
+    crop: tuple[float, float] | None = None
+    jitter: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.mirror <= 1:
+            raise StreamError(f"expected 0 to 1, found {self.mirror!r}", where="Augment.mirror")
+        for name, limits, most in (("crop", self.crop, 1.0), ("jitter", self.jitter, 16.0)):
+            if limits is not None and not (len(limits) == 2 and 0 < limits[0] <= limits[1] <= most):
+                raise StreamError(
+                    f"expected (lowest, highest) above 0 and up to {most:g}, found {limits!r}", where=f"Augment.{name}"
+                )
+
+
+def draw_geometry(
+    source: tuple[int, int], size: int, fit: Fit, augment: Augment, random: np.random.Generator
+) -> Geometry:
+    """Choose crop, mirroring and scale for a picture of (height, width) `source`."""
+    draws = random.random(7)
+    crop = Crop(0, 0, *source)
+    if augment.crop is not None:
+        share = _between(augment.crop, draws[0])
+        crop = _cut(crop, (share * source[0], share * source[1]), draws[1], draws[2])
+    if fit == "crop":
+        side = min(crop.height, crop.width)
+        crop = _cut(crop, (side, side), 0.5, 0.5)
+    shape = _fitted((crop.height, crop.width), size, fit)
+    if augment.jitter is not None:
+        scale = _between(augment.jitter, draws[3])
+        scaled = [max(1.0, scale * side) for side in shape]
+        kept = [min(1.0, size / side) for side in scaled]
+        crop = _cut(crop, (kept[0] * crop.height, kept[1] * crop.width), draws[4], draws[5])
+        shape = (min(size, round(scaled[0])), min(size, round(scaled[1])))
+    return Geometry(crop, bool(draws[6] < augment.mirror), shape, size)
+
+
+def _fitted(source: tuple[int, int], size: int, fit: Fit) -> tuple[int, int]:
+    """The (height, width) of a fitted picture; rounded as SAM's `ResizeLongestSide` does."""
+    if fit != "pad":
+        return size, size
+    scale = size / max(source)
+    return max(1, int(source[0] * scale + 0.5)), max(1, int(source[1] * scale + 0.5))
+
+
+def _between(limits: tuple[float, float], draw: float) -> float:
+    return limits[0] + (limits[1] - limits[0]) * float(draw)
+
+
+def _cut(crop: Crop, sides: tuple[float, float], down: float, across: float) -> Crop:
+    """A part of (height, width) `sides` of a crop, at a place from 0 (top, left) to 1 (bottom, right)."""
+    height, width = (max(1, min(have, round(want))) for have, want in zip(crop[2:], sides, strict=True))
+    top = _place(crop.top, crop.height - height, down)
+    left = _place(crop.left, crop.width - width, across)
+    return Crop(top, left, height, width)
+
+
+def _place(first: int, room: int, draw: float) -> int:
+    """A multiple of the grid in `first` … `first + room`; `first` where there is none."""
+    place = first + int(draw * (room + 1))
+    place -= place % _GRID
+    return place if place >= first else first

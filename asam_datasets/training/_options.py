@@ -1,0 +1,147 @@
+"""What samples are made of, stated by the caller once and checked at once."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from asam_datasets.errors import RecordError, StreamError
+from asam_datasets.training._geometry import Augment, Fit
+
+Pixels = Literal["uint8", "float32"]
+"""Pictures as they are, 0 … 255 and 0 in the padding; or as SAM takes them: ImageNet's mean and deviation, then 0 in
+the padding."""
+
+Target = Literal["masks", "low_res_masks"]
+
+
+@dataclass(frozen=True)
+class Choose:
+    """Which masks of a picture a sample has.
+
+    Args:
+        count: how many; slots that are left over are not valid. None where `rule` is `all`.
+        rule: `random`, `largest` (by area), or `all`, in the order of the annotations.
+        min_predicted_iou: leaves out masks below it, and those without the number; 0 leaves out none.
+        min_stability_score: as `min_predicted_iou`.
+        min_area: leaves out masks of fewer pixels, counted in the picture as published.
+        max_area: leaves out masks of more.
+    """
+
+    count: int | None = 64
+    rule: Literal["random", "largest", "all"] = "random"
+    min_predicted_iou: float = 0.0
+    min_stability_score: float = 0.0
+    min_area: int = 0
+    max_area: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.rule not in ("random", "largest", "all"):
+            raise StreamError(f"expected random, largest or all, found {self.rule!r}", where="Choose.rule")
+        if (self.rule == "all") != (self.count is None) or (self.count is not None and self.count < 1):
+            raise StreamError(
+                f"expected a count from 1, or None with the rule `all`, found {self.count!r} with {self.rule!r}",
+                where="Choose.count",
+            )
+
+
+@dataclass(frozen=True)
+class SamOptions:
+    """How samples to tune SAM are made.
+
+    Args:
+        size: side of the sample in pixels.
+        fit: how a picture becomes a square.
+        choose: which masks.
+        augment: random changes of the geometry.
+        points: points inside of each mask.
+        targets: `masks` in the size of the sample, `low_res_masks` in that of SAM's logits, or both.
+        low_res: side of `low_res_masks`.
+        pixels: `uint8`, or `float32` as SAM takes it.
+        seed: of all random choices, with the epoch and the id of the picture; None draws anew each time.
+    """
+
+    size: int = 1024
+    fit: Fit = "pad"
+    choose: Choose = field(default_factory=Choose)
+    augment: Augment = field(default_factory=Augment)
+    points: int = 1
+    targets: tuple[Target, ...] = ("masks",)
+    low_res: int = 256
+    pixels: Pixels = "uint8"
+    seed: int | None = 0
+
+    def __post_init__(self) -> None:
+        _check_size("SamOptions.size", self.size)
+        _check_size("SamOptions.low_res", self.low_res)
+        _check_one_of("SamOptions.fit", self.fit, ("pad", "squeeze", "crop"))
+        _check_one_of("SamOptions.pixels", self.pixels, ("uint8", "float32"))
+        if self.points < 0:
+            raise StreamError(f"expected 0 points or more, found {self.points!r}", where="SamOptions.points")
+        if not set(self.targets) <= {"masks", "low_res_masks"}:
+            raise StreamError(
+                f"expected some of ('masks', 'low_res_masks'), found {self.targets!r}", where="SamOptions.targets"
+            )
+
+
+@dataclass(frozen=True)
+class ControlNetOptions:
+    """How samples to train a ControlNet are made.
+
+    Args:
+        size: side of the sample in pixels.
+        fit: `crop` as diffusers' script does, `squeeze` as ASAM's does.
+        augment: random changes of the geometry.
+        empty_captions: share of the samples whose caption is replaced with an empty one, 0 … 1.
+        seed: of all random choices, with the epoch and the picture; None draws anew each time.
+    """
+
+    size: int = 512
+    fit: Fit = "crop"
+    augment: Augment = field(default_factory=Augment)
+    empty_captions: float = 0.0
+    seed: int | None = 0
+
+    def __post_init__(self) -> None:
+        _check_size("ControlNetOptions.size", self.size)
+        _check_one_of("ControlNetOptions.fit", self.fit, ("pad", "squeeze", "crop"))
+        if not 0 <= self.empty_captions <= 1:
+            raise StreamError(
+                f"expected 0 to 1, found {self.empty_captions!r}", where="ControlNetOptions.empty_captions"
+            )
+
+
+def random_of(seed: int | None, record: Mapping[str, Any], encoded: bytes | None) -> np.random.Generator:
+    """The random numbers of one record in one epoch: the same wherever and whenever it is read.
+
+    A record is known by its `image_id`, and where it has none (config `controlnet`) by the bytes of its picture.
+
+    Raises:
+        RecordError: neither is there, and there is a seed.
+    """
+    if seed is None:
+        return np.random.default_rng()
+    name = record.get("image_id")
+    if name is None and encoded is None:
+        raise RecordError(
+            "expected `image_id` in the record, found none, nor encoded bytes of the picture",
+            where="record",
+            hint="Keep that column, decode pictures later (`Image(decode=False)`), or give seed=None.",
+        )
+    content = encoded if name is None else str(name).encode()
+    entropy = (seed, int(record.get("epoch", 0)), zlib.crc32(content or b""))
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
+
+
+def _check_size(where: str, size: int) -> None:
+    if not 1 <= size <= 8192:
+        raise StreamError(f"expected a side of 1 to 8192 pixels, found {size!r}", where=where)
+
+
+def _check_one_of(where: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise StreamError(f"expected {', '.join(known[:-1])} or {known[-1]}, found {value!r}", where=where)

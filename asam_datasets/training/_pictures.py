@@ -1,0 +1,121 @@
+"""Encoded pictures to arrays of about the size that is wanted.
+
+A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is still as large as wanted: the decoder then leaves out
+the frequencies that a smaller picture does not have. (Other fractions, which libjpeg-turbo has too, are slower than
+the full size.) `simplejpeg` decodes without the GIL, and so do Pillow and torch, which do the rest.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import simplejpeg
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from asam_datasets.errors import RecordError
+from asam_datasets.masks import MAX_PIXELS
+
+_JPEG = b"\xff\xd8\xff"
+REDUCTIONS = (8, 4, 2, 1)
+
+
+class Picture(NamedTuple):
+    """A picture of (height, width) pixels that is not decoded yet, or already: one of the two is given."""
+
+    shape: tuple[int, int]
+    encoded: bytes | None
+    decoded: Image.Image | None
+
+
+def open_picture(value: Any, where: str) -> Picture:
+    """Look at the picture of a record, as `datasets` gives it: encoded (`{"bytes": ...}`) or as a Pillow image.
+
+    EXIF orientation is not applied: masks refer to the pixels as they are stored.
+
+    Raises:
+        RecordError: there is none, it cannot be read, or it has more than `MAX_PIXELS`.
+    """
+    if isinstance(value, Image.Image):
+        return Picture((value.height, value.width), None, value)
+    if isinstance(value, Mapping):
+        if value.get("bytes") is None and value.get("path"):
+            with open(value["path"], "rb") as file:
+                value = file.read()
+        else:
+            value = value.get("bytes")
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        found = "none" if value is None else f"a {type(value).__name__}"
+        raise RecordError(
+            f"expected a picture ({{'bytes': ...}} or a Pillow image), found {found}",
+            where=where,
+            hint="Some datasets are published without their pictures; others need the column `image`.",
+        )
+    encoded = bytes(value)
+    try:
+        if encoded.startswith(_JPEG):
+            height, width, *_ = simplejpeg.decode_jpeg_header(encoded)
+        else:
+            with Image.open(io.BytesIO(encoded)) as image:
+                height, width = image.height, image.width
+    except (ValueError, OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise _unreadable(error, where) from None
+    if height * width > MAX_PIXELS:
+        raise RecordError(f"expected at most {MAX_PIXELS} pixels, found {height} × {width}", where=where)
+    return Picture((height, width), encoded, None)
+
+
+def decode_picture(picture: Picture, reduction: int, where: str) -> NDArray[np.uint8]:
+    """Decode a picture, reduced by 1, 2, 4 or 8: uint8 RGB (⌈height / reduction⌉, ⌈width / reduction⌉, 3).
+
+    Only a JPEG is reduced for less than the full work; others are decoded and then reduced.
+
+    Raises:
+        RecordError: it cannot be decoded.
+    """
+    height, width = (-(-side // reduction) for side in picture.shape)
+    if picture.encoded is not None and picture.encoded.startswith(_JPEG):
+        try:
+            decoded: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+                picture.encoded, "RGB", min_height=height, min_width=width
+            )
+        except ValueError:
+            pass  # what is damaged, and what is CMYK: Pillow decides
+        else:
+            if decoded.shape == (height, width, 3):
+                return decoded
+    try:
+        image = picture.decoded or Image.open(io.BytesIO(picture.encoded or b""))
+        image = image.convert("RGB")
+    except (ValueError, OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise _unreadable(error, where) from None
+    if reduction > 1:
+        image = image.reduce(reduction)
+    return np.array(image)
+
+
+def choose_reduction(region: tuple[int, int], shape: tuple[int, int], encoded: bool) -> int:
+    """The largest reduction after which a region (height, width) of a picture is at least of `shape`.
+
+    A picture that is decoded already is better resized in one go.
+    """
+    if not encoded:
+        return 1
+    return next(by for by in REDUCTIONS if by == 1 or all(r >= by * s for r, s in zip(region, shape, strict=True)))
+
+
+def resize_picture(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> torch.Tensor:
+    """Resize uint8 (height, width, 3) to uint8 (3, *shape): bilinear with antialiasing, as Pillow's BILINEAR."""
+    planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    if planes.shape[2:] != shape:
+        planes = torch.nn.functional.interpolate(planes, shape, mode="bilinear", antialias=True)
+    return planes[0]
+
+
+def _unreadable(error: Exception, where: str) -> RecordError:
+    said = str(error).partition("\n")[0]
+    return RecordError(f"expected a picture that can be decoded, found: {said}", where=where)

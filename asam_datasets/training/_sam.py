@@ -1,0 +1,238 @@
+"""Samples to tune SAM: the picture, masks of it, and prompts that fit them, as `transformers`' SAM models take them.
+
+Masks stay runs until they are written into the tensor that the sample (or the batch) has, at its size.
+
+Coordinates are pixels of the sample, x before y, as SAM takes them: a box is (x_min, y_min, x_max, y_max) of the
+outermost pixels of its mask (inclusive, as SA-1B's; SAM adds the half pixel itself), a point is a pixel of its mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.utils.data
+from numpy.typing import NDArray
+from rlemasklib import RLEMask
+
+from asam_datasets.errors import RecordError, SegmentationError
+from asam_datasets.masks import from_segmentation, resize
+from asam_datasets.training._geometry import draw_geometry
+from asam_datasets.training._options import Choose, SamOptions, random_of
+from asam_datasets.training._pictures import open_picture
+
+PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+"""ImageNet's, of 0 … 255, as SAM uses them (`pixel_mean` and `pixel_std` in segment_anything's `build_sam.py`)."""
+
+NO_POINT = -10
+"""The label of a point that is not there; `transformers` leaves it out of the prompt."""
+
+_DEFAULT = SamOptions()
+_NO_RUN = np.zeros(1, np.int64)
+
+
+class _Parts(NamedTuple):
+    """What a sample is made of before anything of it is a mask tensor."""
+
+    pixels: torch.Tensor
+    original: tuple[int, int]
+    shape: tuple[int, int]
+    masks: list[RLEMask]
+    points: NDArray[np.float32]
+    image_id: Any
+
+
+def sam_sample(record: Mapping[str, Any], options: SamOptions = _DEFAULT) -> dict[str, Any]:
+    """Make one sample of a record: for `map` on a streaming dataset, and `transform` of `open_stream`.
+
+    Args:
+        record: `image` (encoded or a Pillow image), `annotations`, `image_id`; with `epoch`, random choices differ from
+            epoch to epoch.
+        options: how it is made.
+
+    Returns:
+        S is the size, N the number of masks, P the number of points:
+        `pixel_values` uint8 or float32 (3, S, S); `masks` bool (N, S, S) and `low_res_masks` bool (N, L, L), those that
+        are wanted; `input_boxes` float32 (N, 4); `input_points` float32 (N, P, 2) and `input_labels` int64 (N, P), if
+        P > 0; `valid` bool (N,), False in slots without a mask, whose boxes are 0 and whose labels are `NO_POINT`;
+        `original_sizes` and `reshaped_input_sizes` int64 (2,), (height, width) of the picture and of what is not
+        padding; `image_id`.
+
+    Raises:
+        RecordError: the picture or an annotation cannot be used.
+    """
+    parts = _read(record, options)
+    slots = len(parts.masks) if options.choose.count is None else options.choose.count
+    batch = _fill([parts], slots, options)
+    return {name: values[0] for name, values in batch.items()}
+
+
+def sam_samples(batch: Mapping[str, Sequence[Any]], options: SamOptions = _DEFAULT) -> dict[str, list[Any]]:
+    """As `sam_sample` for columns: for `with_transform`, and `map(batched=True)`."""
+    samples = [sam_sample(record, options) for record in rows_of(batch)]
+    return {name: [sample[name] for sample in samples] for name in (samples[0] if samples else ())}
+
+
+def sam_batch(records: Sequence[Mapping[str, Any]], options: SamOptions = _DEFAULT) -> dict[str, Any]:
+    """Make one batch of records: for `collate_fn`. Masks are written straight into the batch's (shared) memory.
+
+    Returns:
+        As `sam_sample`, with a first axis for the records; `image_id` is a list. With the rule `all` every record has
+        as many slots as the one with the most masks.
+    """
+    parts = [_read(record, options) for record in records]
+    slots = options.choose.count or max((len(one.masks) for one in parts), default=0)
+    return _fill(parts, slots, options)
+
+
+def normalize(pixel_values: torch.Tensor, reshaped_input_sizes: torch.Tensor) -> torch.Tensor:
+    """Turn uint8 pictures into what SAM takes, on their device: the same as `pixels="float32"` gives.
+
+    Args:
+        pixel_values: uint8 (batch, 3, S, S).
+        reshaped_input_sizes: (batch, 2), (height, width) of what is not padding.
+
+    Returns:
+        float32 (batch, 3, S, S), 0 in the padding.
+    """
+    device, side = pixel_values.device, torch.arange(pixel_values.shape[-1], device=pixel_values.device)
+    mean, deviation = (torch.tensor(values, device=device).view(3, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
+    sizes = reshaped_input_sizes.to(device)
+    inside = (side[None, :, None] < sizes[:, 0, None, None]) & (side[None, None, :] < sizes[:, 1, None, None])
+    return (pixel_values.to(torch.float32) - mean) / deviation * inside[:, None]
+
+
+def rows_of(batch: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """The records of columns."""
+    for values in zip(*batch.values(), strict=True):
+        yield dict(zip(batch.keys(), values, strict=True))
+
+
+def _read(record: Mapping[str, Any], options: SamOptions) -> _Parts:
+    where = str(record.get("image_id", "record"))
+    picture = open_picture(record.get("image"), f"{where}: image")
+    random = random_of(options.seed, record, picture.encoded)
+    geometry = draw_geometry(picture.shape, options.size, options.fit, options.augment, random)
+    annotations = record.get("annotations")
+    if annotations is None:
+        raise RecordError("expected `annotations`, found none", where=where, hint="Use a config with that column.")
+    limit = options.choose.count
+    masks: list[RLEMask] = []
+    for position in _ranked(annotations, options.choose, random, where):
+        if limit is not None and len(masks) == limit:
+            break
+        try:
+            mask = geometry.mask(from_segmentation(annotations[position]["segmentation"], shape=picture.shape))
+        except SegmentationError as error:
+            raise RecordError(
+                error.problem, where=f"{where}: annotations[{position}].segmentation.{error.where}", hint=error.hint
+            ) from None
+        if mask.any():
+            masks.append(mask)
+    pixels = geometry.picture(picture, f"{where}: image")
+    points = _points(masks, options.points, random)
+    return _Parts(pixels, picture.shape, geometry.shape, masks, points, record.get("image_id"))
+
+
+def _ranked(
+    annotations: Sequence[Mapping[str, Any]], choose: Choose, random: np.random.Generator, where: str
+) -> list[int]:
+    """Positions of the annotations that pass the filters, best first."""
+    kept = np.arange(len(annotations))
+    for name, lowest in (
+        ("predicted_iou", choose.min_predicted_iou),
+        ("stability_score", choose.min_stability_score),
+        ("area", choose.min_area),
+    ):
+        if lowest > 0:
+            kept = kept[_numbers(annotations, name, where)[kept] >= lowest]
+    if choose.max_area is not None:
+        kept = kept[_numbers(annotations, "area", where)[kept] <= choose.max_area]
+    draws = random.random(len(annotations))
+    if choose.rule == "random":
+        kept = kept[np.argsort(draws[kept], kind="stable")]
+    elif choose.rule == "largest":
+        kept = kept[np.argsort(-_numbers(annotations, "area", where)[kept], kind="stable")]
+    return [int(position) for position in kept]
+
+
+def _numbers(annotations: Sequence[Mapping[str, Any]], name: str, where: str) -> NDArray[np.float64]:
+    """A number of each annotation, float64 (annotations,); what is null is NaN, and passes no filter.
+
+    Raises:
+        RecordError: the annotations of this dataset do not have it.
+    """
+    if annotations and name not in annotations[0]:
+        raise RecordError(
+            f"expected annotations with {name}, found {', '.join(annotations[0])}",
+            where=f"{where}: annotations",
+            hint="Leave that filter out for this config.",
+        )
+    return np.array([np.nan if one[name] is None else one[name] for one in annotations], np.float64)
+
+
+def _points(masks: Sequence[RLEMask], count: int, random: np.random.Generator) -> NDArray[np.float32]:
+    """Pixels of each mask, each with the same chance: float32 (masks, count, 2), x and y."""
+    draws = random.random((len(masks), count))
+    if not draws.size:
+        return np.zeros((len(masks), count, 2), np.float32)
+    # The runs of all masks end to end, column-major and background first: one search finds the pixels of all masks.
+    counts = [np.asarray(mask.counts, np.int64) for mask in masks]
+    runs = np.concatenate([run for one in counts for run in (one, one[:0] if len(one) % 2 == 0 else _NO_RUN)])
+    inside, ends = np.cumsum(runs[1::2]), np.cumsum(runs)[1::2]
+    areas = np.array([one[1::2].sum() for one in counts])[:, None]
+    wanted = np.cumsum(areas)[:, None] - areas + (draws * areas).astype(np.int64)
+    run = np.searchsorted(inside, wanted, side="right")
+    height, width = masks[0].shape
+    pixels = ends[run] - (inside[run] - wanted) - np.arange(len(masks))[:, None] * (height * width)
+    return np.stack(np.divmod(pixels, height), axis=-1).astype(np.float32)
+
+
+def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str, Any]:
+    """Lay samples into the tensors of a batch."""
+    size, count = options.size, len(parts)
+    batch: dict[str, Any] = {
+        "pixel_values": _shared((count, 3, size, size), torch.uint8 if options.pixels == "uint8" else torch.float32)
+    }
+    targets = [(name, size if name == "masks" else options.low_res) for name in options.targets]
+    batch.update((name, _shared((count, slots, side, side), torch.bool)) for name, side in targets)
+    boxes = np.zeros((count, slots, 4), np.float32)
+    points = np.zeros((count, slots, options.points, 2), np.float32)
+    labels = np.full((count, slots, options.points), NO_POINT, np.int64)
+    valid = np.zeros((count, slots), np.bool_)
+    for index, one in enumerate(parts):
+        number, (height, width) = len(one.masks), one.shape
+        pixels = batch["pixel_values"][index, :, :height, :width]
+        pixels.copy_(one.pixels)
+        if options.pixels == "float32":
+            mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
+            pixels.sub_(mean).div_(deviation)
+        for name, side in targets:
+            planes = batch[name][index].view(torch.uint8).numpy()
+            for plane, mask in zip(planes, one.masks, strict=False):
+                resize(mask, (side, side)).decode_into(plane, fg_value=1)
+        for slot, mask in enumerate(one.masks):
+            x, y, box_width, box_height = mask.bbox()
+            boxes[index, slot] = x, y, x + box_width - 1, y + box_height - 1
+        points[index, :number], labels[index, :number], valid[index, :number] = one.points, 1, True
+    batch["input_boxes"] = torch.from_numpy(boxes)
+    if options.points:
+        batch.update(input_points=torch.from_numpy(points), input_labels=torch.from_numpy(labels))
+    batch["valid"] = torch.from_numpy(valid)
+    batch["original_sizes"] = torch.tensor([one.original for one in parts], dtype=torch.int64).view(count, 2)
+    batch["reshaped_input_sizes"] = torch.tensor([one.shape for one in parts], dtype=torch.int64).view(count, 2)
+    batch["image_id"] = [one.image_id for one in parts]
+    return batch
+
+
+def _shared(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """Zeros; in a worker in the memory through which a batch goes to the main process, so that it is not copied."""
+    if torch.utils.data.get_worker_info() is None:
+        # NumPy asks the system for huge pages, and leaves it to give zeros: 64 masks of 1024 × 1024 in 2 ms, not 22.
+        zeros = np.zeros(shape, np.uint8 if dtype.itemsize == 1 else np.float32)
+        return torch.from_numpy(zeros).view(dtype)
+    count = int(np.prod(shape))
+    storage = torch.UntypedStorage._new_shared(count * dtype.itemsize)  # as torch's own `default_collate` does
+    return torch.empty(0, dtype=dtype).set_(storage, 0, shape)  # the system gives such memory as zeros
