@@ -1,8 +1,8 @@
 """Where the pixels of a sample come from: one crop, one mirroring, one resize, for the picture and its masks alike.
 
 In this order: the crop is cut out of the picture, mirrored left to right, resized, and laid into the upper left corner
-of the sample; what it does not cover is padding. Corners of crops lie on multiples of 8 pixels, so that they are whole
-pixels of a JPEG decoded at a reduced size as well.
+of the sample; what it does not cover is padding. Corners of random crops lie on multiples of 8 pixels, so that they are
+whole pixels of a JPEG decoded at a reduced size as well; in a centred crop the picture may be off by half of such one.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class Geometry:
         top, left, height, width = self.crop
         by = choose_reduction((height, width), self.shape, picture.encoded is not None)
         pixels = decode_picture(picture, by, where)
-        cut = pixels[top // by : -(-(top + height) // by), left // by : -(-(left + width) // by)]
+        first = round(top / by), round(left / by)
+        cut = pixels[first[0] : first[0] - (-height // by), first[1] : first[1] - (-width // by)]
         if self.mirrored:
             cut = cut[:, ::-1]
         return resize_picture(np.ascontiguousarray(cut), self.shape)
@@ -107,7 +108,9 @@ def draw_geometry(
         crop = _cut(crop, (share * source[0], share * source[1]), draws[1], draws[2])
     if fit == "crop":
         side = min(crop.height, crop.width)
-        crop = _cut(crop, (side, side), 0.5, 0.5)
+        crop = Crop(
+            crop.top + round((crop.height - side) / 2), crop.left + round((crop.width - side) / 2), side, side
+        )  # as torchvision's CenterCrop rounds
     shape = _fitted((crop.height, crop.width), size, fit)
     if augment.jitter is not None:
         scale = _between(augment.jitter, draws[3])
