@@ -163,16 +163,17 @@ def _block(record: Record, labels: list[str], grid: Grid, config: Config) -> Blo
         ground = np.full((*fitted, 3), NEUTRAL, np.uint8) if picture is None else picture
         panels[_MASKS] = overlay(ground, record.masks)
     height, width = record.shape
-    facts = [f"{height} x {width} (height x width)"]
-    if has_masks:
-        facts.append(f"{len(record.masks):,} {'mask' if len(record.masks) == 1 else 'masks'}")
+    facts = [f"{len(record.masks):,} {'mask' if len(record.masks) == 1 else 'masks'}"] if has_masks else []
+    facts.append(f"{height} x {width} (height x width)")
     if record.worst_iou is not None:
         facts.append(f"worst IoU {record.worst_iou:.3g}")
-    is_muted = record.caption is None
-    caption = "no caption" if is_muted else record.caption or ""
-    if "caption" not in config.columns:
-        counts = Counter(record.categories)
-        caption = ", ".join(name if count == 1 else f"{count} x {name}" for name, count in counts.items())
-    return Block(
-        f"{record.name} · {record.file_name}", " · ".join(facts), [panels[label] for label in labels], caption, is_muted
-    )
+    shown = [panels[label] for label in labels]
+    return Block(record.name, record.file_name, " · ".join(facts), shown, *_caption(record, config))
+
+
+def _caption(record: Record, config: Config) -> tuple[str, bool]:
+    """What stands below the panels, and whether it only says that there is nothing: the caption, or the categories."""
+    if "caption" in config.columns:
+        return (record.caption, False) if record.caption is not None else ("no caption", True)
+    counts = Counter(record.categories)
+    return ", ".join(name if count == 1 else f"{count} x {name}" for name, count in counts.items()), False

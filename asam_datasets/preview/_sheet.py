@@ -14,21 +14,23 @@ from asam_datasets.preview._text import clean, font, line_height, shorten, wrap
 # The sizes of text, and distances, in pixels.
 _HEADING, _LABEL, _NAME, _FACTS, _CAPTION = 26, 16, 18, 15, 17
 _MARGIN, _BETWEEN_PANELS, _BETWEEN_BLOCKS, _BETWEEN_LINES = 28, 8, 32, 30
-_NARROW = 560  # a block narrower than this has its facts below its name
+_NARROW = 640  # a block narrower than this has its facts below its name
 _CAPTION_LINES = 3
 
 _PAGE, _CELL, _INK, _MUTED, _RULE = (255, 255, 255), (240, 242, 245), (31, 35, 40), (101, 109, 118), (216, 222, 228)
 
-_PAGES = ((12, 1200, 1), (48, 1800, 2), (200, 2400, 4))
-"""Up to how many blocks, the width of a sheet in pixels, and how much closer its blocks are. The longest sheet has 50
+_PAGES = ((12, 1200, 1), (48, 1800, 2), (200, 2800, 5))
+"""Up to how many blocks, the width of a sheet in pixels, and how much closer its blocks are. The longest sheet has 40
 lines and stays below 16383 pixels, the most that WebP takes."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """What is shown of one row: panels are uint8 (height, width, 3), or the word that stands where there is none."""
+    """What is shown of one row: panels are uint8 (height, width, 3), or the words that stand where there is none.
+    `name` is that of the archive or set; a caption that is muted stands for one that is not there."""
 
     name: str
+    file_name: str
     facts: str
     panels: Sequence[NDArray[np.uint8] | str]
     caption: str
@@ -120,7 +122,9 @@ class _Line:
             room, place, anchor = width, (x, y + line_height(_NAME)), "la"
         else:
             room, place, anchor = width - int(font(_FACTS).getlength(facts)) - 24, (x + width - 1, y + 3), "ra"
-        pen.text((x, y), shorten(clean(block.name), _NAME, room, keep_end=True), _INK, font(_NAME))
+        name = shorten(f"{clean(block.name)} · ", _NAME, room)
+        rest = shorten(clean(block.file_name), _NAME, room - font(_NAME).getlength(name), keep_end=True)
+        pen.text((x, y), name + rest, _INK, font(_NAME))
         pen.text(place, facts, _MUTED, font(_FACTS), anchor=anchor)
 
     def _draw_panel(
