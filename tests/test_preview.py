@@ -157,7 +157,7 @@ def test_a_sheet_holds_picture_and_masks_in_their_places(publish: Run, tmp_path:
     catalogue = ("--catalog", tmp_path / "mine.toml", "--out", tmp_path / "out")
     assert publish("--evaluation", f"mine={tmp_path / 'mine'}", *catalogue).code == 0
     done = preview(tmp_path / "out", out=tmp_path / "sheet.png")
-    assert (done.config, done.start, done.stop, done.total, done.masks) == ("mine", 0, 1, 1, 1)
+    assert (done.config, done.start, done.stop, done.total, done.masks) == ("evaluation", 0, 1, 1, 1)
     sheet = pixels(tmp_path / "sheet.png").astype(int)
     assert sheet.shape == (done.height, done.width, 3)
 

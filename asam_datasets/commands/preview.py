@@ -27,7 +27,7 @@ def preview_command(
     dataset: Annotated[str, typer.Argument(help="A folder made by publish, or a repository on the Hub.")],
     out: Annotated[Path, typer.Option(help="The sheet: .png, .jpg, .jpeg or .webp; replaced if it is there.")],
     config: Annotated[
-        Optional[str], typer.Option(help="Config; train, or the first one of a dataset without archives, if not given.")
+        Optional[str], typer.Option(help="Config; train if not given, or evaluation without archives.")
     ] = None,
     rows: Annotated[str, typer.Option(help="Rows of the config, from 0: A:B, A: or one number; at most 200.")] = "0:12",
     revision: Annotated[Optional[str], typer.Option(help="Branch, tag or commit of the repository [main].")] = None,

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from asam_datasets._machine import write_errors
 from asam_datasets._progress import Listener, Silent
-from asam_datasets.builds import write_atomically
-from asam_datasets.errors import SourceError, TargetError
+from asam_datasets.builds import ADVERSARIAL_NAME, write_atomically
+from asam_datasets.errors import TargetError
+from asam_datasets.hub import ALL_SETS
 from asam_datasets.parts import Config, Dataset, open_dataset
 from asam_datasets.preview._panels import NEUTRAL, decode_picture, fit, overlay
 from asam_datasets.preview._rows import Record, find_rows, parse_rows, read_records
@@ -68,7 +69,7 @@ def preview(
         dataset: a folder made by `publish`, or a repository id on the Hub. Only the row groups that hold the rows
             are read, and of them only the columns that are shown.
         out: the sheet: `.png`, `.jpg`, `.jpeg` or `.webp`. A file of that name is replaced, at once and whole.
-        config: what `load_dataset` calls so; by default `train`, or the first one of a dataset without archives.
+        config: what `load_dataset` calls so; by default its default, `train`, or `evaluation` without archives.
         rows: `0:12`, `4:`, or one number, over all parts of the config; at most `MAX_ROWS`.
         revision: of the repository; `main` by default.
         listener: who follows the run.
@@ -84,7 +85,7 @@ def preview(
     parse_rows(rows)  # before anything is fetched
     listener.on_stage(f"Looking at {dataset}")
     opened = open_dataset(dataset, revision=revision, tell=listener.on_stage)
-    shown = opened.config(config or _first_config(opened))
+    shown = opened.config(config or _default_config(opened))
     chosen, total, spans = find_rows(opened, shown, rows)
     labels = _labels(shown, any(span.build.pictures for span in spans))
     grid = make_grid(len(chosen), len(labels))
@@ -126,14 +127,12 @@ def _check_target(out: Path) -> tuple[str, dict[str, Any]]:
     return _FORMATS[out.suffix.lower()]
 
 
-def _first_config(dataset: Dataset) -> str:
-    """The default config."""
-    if any(build.kind == "train" for build in dataset.builds):
+def _default_config(dataset: Dataset) -> str:
+    """The config that `load_dataset` takes when none is named."""
+    kinds = {build.kind for build in dataset.builds}
+    if "train" in kinds:
         return VIEWS[0].name
-    names = sorted(build.name for build in dataset.builds)
-    if not names:
-        raise SourceError("expected a dataset with rows, found an empty one", where=dataset.published.url)
-    return names[0]
+    return ALL_SETS if "evaluation" in kinds else ADVERSARIAL_NAME
 
 
 def _labels(config: Config, pictures: bool) -> list[str]:
