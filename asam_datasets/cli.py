@@ -18,7 +18,7 @@ import typer
 from asam_datasets import __version__
 from asam_datasets._machine import available_cores
 from asam_datasets._terminal import Terminal
-from asam_datasets.commands import caption, organize
+from asam_datasets.commands import caption, organize, preview
 from asam_datasets.commands._options import BadRecord, TakesMany
 from asam_datasets.demo import write_demo
 from asam_datasets.errors import AsamDatasetsError, HubError
@@ -213,6 +213,7 @@ def demo_command(
 
 caption.register(app)
 organize.register(app)
+preview.register(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,13 @@
+"""Contact sheets of published datasets: pictures with their masks and captions, good enough for a card.
+
+Rows are read in place, and of them only what is shown: the row groups that hold them, without the PNGs of the masks.
+"""
+
+from __future__ import annotations
+
+from asam_datasets.preview._panels import overlay as overlay
+from asam_datasets.preview._preview import Preview as Preview
+from asam_datasets.preview._preview import preview as preview
+from asam_datasets.preview._rows import MAX_ROWS as MAX_ROWS
+
+__all__ = ["MAX_ROWS", "Preview", "overlay", "preview"]
