@@ -23,12 +23,19 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from asam_datasets.training import Stream, open_stream
 
 
+def peak_mb() -> float:
+    """Largest resident memory that this process ever had, in MB; `getrusage` would count what its parent had."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:"))
+
+
 def columns_of(records: list[dict[str, Any]]) -> dict[str, list[Any]]:
     """What of a batch the test looks at."""
     return {
         "ids": [record["image_id"] for record in records],
         "padding": [record.get("padding", False) for record in records],
         "epochs": [record["epoch"] for record in records],
+        "peak_mb": [peak_mb()],
     }
 
 
@@ -41,7 +48,7 @@ def make_loader(job: dict[str, Any]) -> tuple[Stream, StatefulDataLoader]:
         seed=job.get("seed", 0),
         ends=job.get("ends", "exact"),
         window=job.get("window", 4),
-        columns=job.get("columns", ["image_id"]),
+        columns=job.get("columns"),
     )
     workers = job["workers"]
     loader = StatefulDataLoader(

@@ -335,7 +335,7 @@ def test_a_damaged_part_is_one_sentence(small: Path, tmp_path: Path) -> None:
 def run_ranks(world_size: int, out: Path, **job: Any) -> list[dict[str, Any]]:
     """Run a job by torchrun (gloo); what each rank saw."""
     out.mkdir(exist_ok=True)
-    (out / "job.json").write_text(json.dumps({"out": str(out), **job}))
+    (out / "job.json").write_text(json.dumps({"out": str(out), "columns": ["image_id"], **job}))
     command = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={world_size}"]
     run_python(*command, str(ROOT / "tests/stream_ranks.py"), str(out / "job.json"))
     if "resume" in job:
@@ -387,15 +387,20 @@ def test_stopped_anywhere_and_gone_on_with(workers: int, many: Path, tmp_path: P
     stops = [*sorted(random.Random(4).sample(range(1, batches), 9)), batches]
     whole = run_ranks(2, tmp_path, **job, stops=stops)
     for rank in range(2):
+        whole_epochs = whole[rank]["epochs"]
         states = [str(tmp_path / f"state-{rank}-{stop}.pt") for stop in stops]
         (tmp_path / "resume.json").write_text(
-            json.dumps({**job, "rank": rank, "world_size": 2, "resume": states, "out": str(tmp_path)})
+            json.dumps(
+                {**job, "columns": ["image_id"], "rank": rank, "world_size": 2, "resume": states, "out": str(tmp_path)}
+            )
         )
         run_python(str(ROOT / "tests/stream_ranks.py"), str(tmp_path / "resume.json"))
         for stop, state in zip(stops, states, strict=True):
             gone_on = json.loads(Path(state).with_suffix(".json").read_text())["epochs"]
-            assert gone_on[0] == whole[rank]["epochs"][0][stop:], (rank, stop)
-            assert gone_on[1] == whole[rank]["epochs"][1], (rank, stop)
+            expected = [whole_epochs[0][stop:], whole_epochs[1]]
+            for name in ("ids", "epochs"):
+                assert [flat(batches, name) for batches in gone_on] == [flat(batches, name) for batches in expected]
+            assert len(gone_on[0]) == len(expected[0])
 
 
 def test_another_number_of_workers_is_refused(many: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ from asam_datasets.builds import BUILD_FILE
 from asam_datasets.errors import AsamDatasetsError, SourceError
 from asam_datasets.hub import Location, Published, open_location
 
+_TAIL = 8  # the length of the footer, and PAR1
 _FOOTERS = 64
 """Footers that a reader keeps; each takes some 10 to 100 kB."""
 
@@ -100,10 +102,26 @@ class GroupReader:
 
     def _read(self, part: PartFile, group: int, columns: Sequence[str]) -> pa.Table:
         with self._published.open(part.path, part.size_bytes) as file:
-            parquet = pq.ParquetFile(file, pre_buffer=True, metadata=self._footers.get(part.path))
             if part.path not in self._footers:
-                part._check(parquet.metadata)
+                footer = _read_footer(file, part.size_bytes)
+                part._check(footer)
                 if len(self._footers) >= _FOOTERS:
                     self._footers.pop(next(iter(self._footers)))
-                self._footers[part.path] = parquet.metadata
+                self._footers[part.path] = footer
+            parquet = pq.ParquetFile(file, pre_buffer=True, metadata=self._footers[part.path])
             return parquet.read_row_group(group, columns=list(columns), use_threads=False)
+
+
+def _read_footer(file: IO[bytes], size_bytes: int) -> pq.FileMetaData:
+    """The footer and nothing else: Arrow guesses that it is in the last 64 KiB, which may be masks.
+
+    Raises:
+        pa.ArrowInvalid: there is none.
+    """
+    file.seek(max(0, size_bytes - _TAIL))
+    tail = file.read(_TAIL)
+    length = int.from_bytes(tail[:4], "little")
+    if len(tail) != _TAIL or not tail.endswith(b"PAR1") or length > size_bytes - _TAIL:
+        raise pa.ArrowInvalid(f"no footer of Parquet at byte {size_bytes}, where build.json says that the file ends")
+    file.seek(size_bytes - _TAIL - length)
+    return pq.read_metadata(pa.BufferReader(file.read(length) + tail))

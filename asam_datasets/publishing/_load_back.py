@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from asam_datasets.errors import HubError
 
 _WAITS_S = (2.0, 5.0, 10.0)
+_PROGRAM = Path(__file__).with_name("_read_back.py")
 
 
 def load_back(repo_id: str, revision: str, configs: Sequence[tuple[str, str]], tell: Callable[[str], None]) -> None:
-    """Stream one record of each config, as a reader would.
+    """Stream one record of each config, as a reader would, in a process of its own.
 
     Args:
         repo_id: the dataset.
@@ -23,28 +27,28 @@ def load_back(repo_id: str, revision: str, configs: Sequence[tuple[str, str]], t
     Raises:
         HubError: a config could not be loaded; the release is visible all the same.
     """
-    for config, split in configs:
-        for wait in (*_WAITS_S, None):
-            try:
-                _load_one(repo_id, revision, config, split)
-                break
-            # Whatever a reader may run into, in `datasets`, pyarrow or the network.
-            except Exception as error:
-                if wait is None:
-                    raise HubError(
-                        f"expected config {config} to load from the Hub, found {type(error).__name__}",
-                        where=repo_id,
-                        hint="It is published. Look at it with `asam-datasets verify`, or run the same command again.",
-                    ) from error
-                tell(f"loading {config} back: {type(error).__name__}; trying again in {wait:.0f} s")
-                time.sleep(wait)
+    left, attempt = list(configs), 0
+    while left:
+        read, failure = _read(repo_id, revision, left)
+        left, attempt = left[read:], 0 if read else attempt
+        if not left:
+            return
+        config = left[0][0]
+        if attempt == len(_WAITS_S):
+            raise HubError(
+                f"expected config {config} to load from the Hub, found {failure}",
+                where=repo_id,
+                hint="It is published. Look at it with `asam-datasets verify`, or run the same command again.",
+            )
+        tell(f"loading {config} back: {failure}; trying again in {_WAITS_S[attempt]:.0f} s")
+        time.sleep(_WAITS_S[attempt])
+        attempt += 1
 
 
-def _load_one(repo_id: str, revision: str, config: str, split: str) -> None:
-    import datasets
-
-    with tempfile.TemporaryDirectory(prefix="asam_datasets-") as cache:
-        stream = datasets.load_dataset(repo_id, config, split=split, revision=revision, streaming=True, cache_dir=cache)
-        row = next(iter(stream))
-        if not row:
-            raise ValueError("an empty record")
+def _read(repo_id: str, revision: str, configs: Sequence[tuple[str, str]]) -> tuple[int, str]:
+    """How many configs were read before one was not, and what kind of failure that was."""
+    job = json.dumps({"repo_id": repo_id, "revision": revision, "configs": configs})
+    done = subprocess.run([sys.executable, str(_PROGRAM), job], capture_output=True, text=True, check=False)
+    names = done.stdout.splitlines()
+    said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    return sum(name == config for name, (config, _) in zip(names, configs, strict=False)), said[-1].strip()

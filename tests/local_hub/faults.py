@@ -16,6 +16,7 @@ class Fault:
 
     - `drop`: the connection closes without an answer, and the request is not performed;
     - `lost_answer`: the request is performed, then the connection closes without an answer;
+    - `cut`: the connection closes in the middle of an answer that has a body;
     - `status`: the answer is `status`, with `Retry-After` when `retry_after` is given, and the request is
       not performed;
     - `slow`: everything is as usual, `delay_s` later. The other kinds also wait for `delay_s`.
@@ -26,7 +27,7 @@ class Fault:
 
     path: str = ""
     method: str = "*"
-    kind: Literal["drop", "status", "slow", "lost_answer"] = "drop"
+    kind: Literal["drop", "status", "slow", "lost_answer", "cut"] = "drop"
     times: int = 1
     status: int = 503
     retry_after: int | None = None

@@ -79,7 +79,9 @@ class App:
         if reply is None or (fault is not None and fault.kind == "lost_answer"):
             await self._drop(scope, receive)
         else:
-            await self._send(send, http, request, reply)
+            await self._send(send, http, request, reply, cut=fault is not None and fault.kind == "cut")
+            if fault is not None and fault.kind == "cut":
+                await self._drop(scope, receive)
 
     async def _connected(self, scope: Scope) -> bool:
         """Whether the client is still there; one that a hook has killed must not be served any more."""
@@ -142,7 +144,7 @@ class App:
             pieces.append(piece)
         return b"".join(pieces)
 
-    async def _send(self, send: Send, http: HttpRequest, request: Request, reply: Reply) -> None:
+    async def _send(self, send: Send, http: HttpRequest, request: Request, reply: Reply, cut: bool = False) -> None:
         length = reply.length if not reply.content else len(reply.content)
         headers = {**reply.headers, "Content-Length": str(length)}
         request.status = reply.status
@@ -154,14 +156,19 @@ class App:
         await send(start)
         if request.method != "HEAD":
             if reply.file is not None:
-                await self._send_file(send, http, request, reply, reply.file)
+                await self._send_file(send, http, request, reply, reply.file, cut)
             else:
-                request.bytes_out += len(reply.content)
-                await send({"type": "http.response.body", "body": reply.content, "more_body": True})
+                content = reply.content[: len(reply.content) // 2] if cut else reply.content
+                request.bytes_out += len(content)
+                await send({"type": "http.response.body", "body": content, "more_body": True})
+        if cut:
+            return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_file(self, send: Send, http: HttpRequest, request: Request, reply: Reply, path: Path) -> None:
-        left = reply.length
+    async def _send_file(
+        self, send: Send, http: HttpRequest, request: Request, reply: Reply, path: Path, cut: bool
+    ) -> None:
+        left = reply.length // 2 if cut else reply.length
         with path.open("rb") as file:
             file.seek(reply.start)
             while left and tuple(http.scope["client"]) in self.connections:
