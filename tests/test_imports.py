@@ -26,6 +26,8 @@ def loaded(code: str) -> str:
         "import asam_datasets.masks",
         "import asam_datasets.captions",
         "import asam_datasets.organized",
+        "import asam_datasets.parts",
+        "import asam_datasets.preview",
         "from asam_datasets.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n",
         "from asam_datasets.cli import main\ntry: main(['publish', '--help'])\nexcept SystemExit: pass\n",
         "from asam_datasets.cli import main\ntry: main(['caption', '--help'])\nexcept SystemExit: pass\n",
@@ -33,6 +35,16 @@ def loaded(code: str) -> str:
 )
 def test_nothing_heavy_is_loaded(code: str) -> None:
     assert loaded(f"exec({code!r})") == ""
+
+
+@pytest.mark.parametrize("missing", ["torch", "simplejpeg"])
+def test_training_without_its_packages_names_the_extra(missing: str) -> None:
+    command = f"import sys; sys.modules[{missing!r}] = None; import asam_datasets.training"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stderr.splitlines()[-1] == (
+        f"ModuleNotFoundError: expected the packages for training, found no {missing}: "
+        "pip install 'asam_datasets[train]'"
+    )
 
 
 def test_the_probe_can_fail() -> None:

@@ -21,14 +21,18 @@ import pytest
 import torch
 from archives import Members, tar_bytes, tiny_members
 from conftest import ROOT, Run
+from evaluation_trees import TREES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from asam_datasets.demo import DemoArchive
-from asam_datasets.errors import SourceError, StreamError
-from asam_datasets.training import Stream, open_stream
+from asam_datasets.errors import RecordError, SourceError, StreamError
+from asam_datasets.training import Choose, SamOptions, Stream, open_stream, sam_sample
 from asam_datasets.training._order import Consumer, Ends, Order, epoch_order, rank_records
+
+# pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 
 RECORDS, PARTS = 500, 16
 
@@ -327,6 +331,35 @@ def test_a_damaged_part_is_one_sentence(small: Path, tmp_path: Path) -> None:
     part.unlink()
     with pytest.raises(SourceError, match=rf"{part.name}: expected a part that the dataset names, found none"):
         list(open_stream(copy, "sam"))
+
+
+def test_evaluation_sets_are_streamed_too(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
+    folders = []
+    for name in ("hrsod_te", "coco2017_val"):
+        (tmp_path / name).mkdir()
+        TREES[name](tmp_path / name)
+        folders.append(f"{name}={tmp_path / name}")
+    out = tmp_path / "dataset"
+    assert publish("--train", demo.archive, "--evaluation", *folders, "--out", out).code == 0
+    counts = {}
+    options = SamOptions(size=64, choose=Choose(None, "all"))
+    for config in ("hrsod_te", "coco2017_val", "evaluation"):
+        records = list(open_stream(out, config))
+        counts[config] = len(records)
+        assert {record["dataset"] for record in records} <= {"hrsod_te", "coco2017_val"}
+        for record in records:
+            assert sam_sample(record, options)["valid"].all()
+    assert counts["evaluation"] == counts["hrsod_te"] + counts["coco2017_val"]
+    with pytest.raises(SourceError, match="train, controlnet, sam, coco2017_val, hrsod_te, evaluation, found 'lvis'"):
+        open_stream(out, "lvis")
+
+
+def test_rows_without_pictures_say_so(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
+    out = tmp_path / "dataset"
+    assert publish("--train", demo.archive, "--annotations-only", "sa_000000", "--out", out).code == 0
+    stream = open_stream(out, "sam", transform=sam_sample)
+    with pytest.raises(RecordError, match=r"image: expected a picture .* found none"):
+        next(iter(stream))
 
 
 # ------------------------------------------------------------------------------------------------ real processes
