@@ -90,14 +90,12 @@ def make_model(name: str) -> SamModel:
     if name:
         try:
             config = AutoConfig.from_pretrained(name)
-            if not isinstance(config, SamConfig):
-                raise ModelError(f"expected a SAM, found a model of type {config.model_type}", where=f"--model {name}")
-            model = SamModel.from_pretrained(name)
+            model = SamModel.from_pretrained(name) if isinstance(config, SamConfig) else None
         except (OSError, ValueError) as error:
-            if isinstance(error, ModelError):
-                raise
             said = str(error).partition("\n")[0]
             raise ModelError(f"expected a model on the Hub or a folder, found: {said}", where="--model") from None
+        if model is None:
+            raise ModelError(f"expected a SAM, found a model of type {config.model_type}", where=f"--model {name}")
     else:
         vision = {
             "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "output_channels": 32,

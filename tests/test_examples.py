@@ -75,13 +75,19 @@ def losses(lines: Sequence[str]) -> list[float]:
     return [float(line.split()[-1]) for line in lines]
 
 
+def options(dataset: Path, workers: int) -> list[object]:
+    # without workers prompts are drawn, so that the state of the generator counts
+    prompt = "box" if workers else "random"
+    return [TUNE, "--dataset", dataset, "--workers", workers, "--prompt", prompt]
+
+
 @pytest.fixture(scope="module", params=[0, 2], ids=["no workers", "two workers"])
 def unbroken(
     request: pytest.FixtureRequest, dataset: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[int, Path, list[str]]:
     """Number of workers, folder and lines of 20 steps in one go."""
     folder = tmp_path_factory.mktemp("unbroken")
-    ran = python(environment, folder, TUNE, "--dataset", dataset, "--workers", request.param)
+    ran = python(environment, folder, *options(dataset, request.param))
     assert ran.code == 0, ran.err
     return request.param, folder / "tuned-sam", ran.out.splitlines()
 
@@ -104,9 +110,9 @@ def test_stopped_and_taken_up_it_is_the_same_run(
     unbroken: tuple[int, Path, list[str]], dataset: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     workers, folder, lines = unbroken
-    options = (TUNE, "--dataset", dataset, "--workers", workers)
-    first = python(environment, tmp_path, *options, "--steps", 10)
-    rest = python(environment, tmp_path, *options, "--resume")
+    given = options(dataset, workers)
+    first = python(environment, tmp_path, *given, "--steps", 10)
+    rest = python(environment, tmp_path, *given, "--resume")
     assert (first.code, rest.code) == (0, 0), first.err + rest.err
     assert first.out.splitlines() == lines[:10]
     assert rest.out.splitlines() == lines[10:], "the losses of steps 11 to 20, to the last bit"
