@@ -18,6 +18,7 @@ that fits, so `except ValueError` written by somebody who never heard of this mo
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
 __all__ = [
@@ -50,6 +51,7 @@ class AsamDatasetsError(Exception):
     usual_hint = "Correct it and run the same command again."
 
     def __init__(self, problem: str, *, where: str = "", hint: str = "") -> None:
+        problem = _from_worker(problem)
         super().__init__(problem, where, hint)
         self.problem = problem
         self.where = where
@@ -71,6 +73,19 @@ class AsamDatasetsError(Exception):
 def printable(text: str) -> str:
     """Text that cannot move a terminal's cursor or hide in it: names come out of archives of anybody's making."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _from_worker(problem: str) -> str:
+    """The sentence, where torch makes an error again that a worker of a `DataLoader` raised: it passes the whole
+    traceback of the worker as the only argument."""
+    match = _WORKER.match(problem)
+    return f"{match['said']} ({match['place']})" if match else problem
+
+
+_WORKER = re.compile(
+    r"Caught \w+ in (?P<place>DataLoader worker process \d+)\.\nOriginal Traceback.*\n[\w.]+: (?P<said>[^\n]+)\n?\Z",
+    re.DOTALL,
+)
 
 
 def _rebuild(kind: type[AsamDatasetsError], problem: str, where: str, hint: str) -> AsamDatasetsError:

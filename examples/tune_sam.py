@@ -283,9 +283,7 @@ def main() -> None:
         with processes() as device:
             tune(args, device)
     except AsamDatasetsError as error:
-        # What a worker raised arrives with its traceback; the last line of that is the sentence.
-        said = error.problem.rstrip().rpartition("\n")[2] if "\n" in error.problem else str(error)
-        raise SystemExit(f"{said}\n  {error.hint}") from None
+        raise SystemExit(f"{error}\n  {error.hint}") from None
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Who may see what: private by default, the gate before the first byte, licences, branches, tags, pull requests."""
 
+import contextlib
 import json
 import re
 import resource
@@ -403,7 +404,11 @@ def test_stopped_by_hand(hub: LocalHub, env: dict[str, str], small: DemoArchive,
     def stop(request: Request) -> None:
         if "/preupload/" in request.path and any("LICENSE.md" in path for path in hub.files(REPO)):
             hub.on_request = None
-            run.send_signal(signal.SIGINT)
+            for _ in range(20):  # the answer waits until it has stopped; Python loses a signal inside a destructor
+                run.send_signal(signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    run.wait(timeout=3)
+                    break
 
     hub.on_request = stop
     _, err = run.communicate(timeout=100)

@@ -291,7 +291,16 @@ def test_float_pictures_are_normalized_as_sam_does() -> None:
 # ------------------------------------------------------------------------------------------------ pictures
 
 
-@pytest.mark.parametrize(("region", "shape", "by"), [((1500, 2250), (683, 1024), 2), ((1500, 2250), (1024, 1024), 1)])
+@pytest.mark.parametrize(
+    ("region", "shape", "by"),
+    [
+        ((1500, 2250), (683, 1024), 2),
+        ((1500, 2250), (1024, 1024), 1),
+        ((1500, 1500), (512, 512), 2),
+        ((1500, 2250), (171, 256), 4),
+        ((1500, 2250), (85, 128), 4),
+    ],
+)
 def test_a_jpeg_is_decoded_no_larger_than_needed(region: tuple[int, int], shape: tuple[int, int], by: int) -> None:
     assert choose_reduction(region, shape, encoded=True) == by
     assert choose_reduction(region, shape, encoded=False) == 1
@@ -306,7 +315,7 @@ def test_reduced_pictures_look_like_full_ones(side: int) -> None:
     mine = geometry.picture(picture, "test").permute(1, 2, 0).numpy().astype(int)
     with Image.open(io.BytesIO(jpeg)) as full:
         expected = np.asarray(full.resize((side, side), Image.Resampling.BILINEAR)).astype(int)
-    assert np.abs(mine - expected).mean() < 3
+    assert np.abs(mine - expected).mean() < 2  # drawings have sharper lines than photographs
 
 
 def test_pictures_of_all_kinds() -> None:
@@ -341,6 +350,17 @@ def test_bad_pictures_are_one_sentence(value: Any, message: str) -> None:
     with pytest.raises(RecordError, match=message) as caught:
         sam_sample({**record_of(66, 80, 1), "image": value})
     assert caught.value.where.startswith("7: image")
+
+
+def test_the_error_of_a_worker_is_one_sentence_too() -> None:
+    record = {**record_of(66, 80, 1), "image": {"bytes": b"something else"}}
+    loader = torch.utils.data.DataLoader([record], num_workers=1, collate_fn=sam_batch)
+    with pytest.raises(RecordError) as caught:
+        list(loader)
+    assert str(caught.value) == (
+        "7: image: expected a picture that can be decoded, found: no picture that Pillow knows "
+        "(DataLoader worker process 0)"
+    )
 
 
 def test_a_picture_that_is_cut_off_is_refused() -> None:

@@ -100,9 +100,10 @@ def open_dataset(
         published = open_published(str(location), revision, tell)
         builds = visible_builds(published)
     except TargetError as error:  # these functions speak to publishers
-        found = error.problem.partition("found")[2] or f" {error.problem}"
+        found = error.problem.partition("found")[2].strip() or error.problem
+        found = f"no such folder: {location}" if found == repr(str(location)) else found
         raise SourceError(
-            f"expected a dataset made by asam_datasets, found{found}", where=error.where, hint=_HINT
+            f"expected a dataset made by asam_datasets, found {found}", where=error.where, hint=_HINT
         ) from None
     if builds is None:
         raise SourceError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ class GroupReader:
     def _read(self, part: PartFile, group: int, columns: Sequence[str]) -> pa.Table:
         with self._published.open(part.path, part.size_bytes) as file:
             if part.path not in self._footers:
-                footer = _read_footer(file, part.size_bytes)
+                footer = _read_footer(file)
                 part._check(footer)
                 if len(self._footers) >= _FOOTERS:
                     self._footers.pop(next(iter(self._footers)))
@@ -112,16 +113,17 @@ class GroupReader:
             return parquet.read_row_group(group, columns=list(columns), use_threads=False)
 
 
-def _read_footer(file: IO[bytes], size_bytes: int) -> pq.FileMetaData:
+def _read_footer(file: IO[bytes]) -> pq.FileMetaData:
     """The footer and nothing else: Arrow guesses that it is in the last 64 KiB, which may be masks.
 
     Raises:
         pa.ArrowInvalid: there is none.
     """
+    size_bytes = file.seek(0, os.SEEK_END)
     file.seek(max(0, size_bytes - _TAIL))
     tail = file.read(_TAIL)
     length = int.from_bytes(tail[:4], "little")
     if len(tail) != _TAIL or not tail.endswith(b"PAR1") or length > size_bytes - _TAIL:
-        raise pa.ArrowInvalid(f"no footer of Parquet at byte {size_bytes}, where build.json says that the file ends")
+        raise pa.ArrowInvalid(f"no footer of Parquet at the end of its {size_bytes} bytes")
     file.seek(size_bytes - _TAIL - length)
     return pq.read_metadata(pa.BufferReader(file.read(length) + tail))

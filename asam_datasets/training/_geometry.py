@@ -1,7 +1,7 @@
 """Where the pixels of a sample come from: one crop, one mirroring, one resize, for the picture and its masks alike.
 
 In this order: the crop is cut out of the picture, mirrored left to right, resized, and laid into the upper left corner
-of the sample; what it does not cover is padding. Corners of random crops lie on multiples of 8 pixels, so that they are
+of the sample; what it does not cover is padding. Corners of random crops lie on multiples of 4 pixels, so that they are
 whole pixels of a JPEG decoded at a reduced size as well; in a centred crop the picture may be off by half of such one.
 """
 
@@ -22,7 +22,7 @@ Fit = Literal["pad", "squeeze", "crop"]
 """How a picture becomes a square. `pad`: its longer side is resized to it and the rest is padding, as SAM does;
 `squeeze`: both sides are, as ASAM does; `crop`: the shorter side is, and the middle is kept, as diffusers' do."""
 
-_GRID = 8
+_GRID = 4
 
 
 class Crop(NamedTuple):
