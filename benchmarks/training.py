@@ -25,6 +25,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ from PIL import Image
 
 from asam_datasets.organized import organize
 from asam_datasets.publish import PublishOptions, publish
-from asam_datasets.training import Choose, SamOptions, open_stream, sam_batch, sam_sample
+from asam_datasets.training import Choose, SamOptions, open_stream, sam_batch, sam_sample, unpack_masks
 from asam_datasets.training._pictures import choose_reduction, decode_picture, open_picture
 
 SIZE, MASKS, JPEG_BYTES = 1024, 64, 900_000
@@ -174,11 +175,12 @@ def one_process(folder: Path, published: Path, rounds: int) -> None:
 
 def one_worker(folder: Path, published: Path, rounds: int) -> None:
     """Samples of all three in turn through a loader with one worker, and ours with targets in the size of logits."""
-    low_res = SamOptions(size=SIZE, fit="squeeze", choose=Choose(MASKS, "largest"), targets=("low_res_masks",))
+    packed, low_res = (replace(OPTIONS, targets=(target,)) for target in ("packed_masks", "low_res_masks"))
     loaders = {
         "ASAM's folder": (OrganisedFolder(folder), None),
         "stock masks": (Stock(published), None),
         "ours": (open_stream(published, "sam"), partial(sam_batch, options=OPTIONS)),
+        "ours, packed": (open_stream(published, "sam"), partial(sam_batch, options=packed)),
         "ours, 256 × 256 targets": (open_stream(published, "sam"), partial(sam_batch, options=low_res)),
     }
     times: dict[str, list[float]] = {name: [] for name in loaders}
@@ -188,8 +190,10 @@ def one_worker(folder: Path, published: Path, rounds: int) -> None:
             batches, seen = iter(loader), 0
             next(batches)  # the worker's start is not counted
             start = time.perf_counter()
-            for _batch in batches:
+            for batch in batches:
                 seen += 1
+                if "packed_masks" in batch:
+                    unpack_masks(batch["packed_masks"])
             times[name].append((time.perf_counter() - start) / seen)
     lines = [["a loader with one worker", "ms a sample", "samples/s", "ours is faster by"]]
     for name, values in times.items():

@@ -36,6 +36,7 @@ from asam_datasets.training import (
     sam_batch,
     sam_sample,
     sam_samples,
+    unpack_masks,
 )
 from asam_datasets.training._geometry import Crop, Geometry
 from asam_datasets.training._pictures import choose_reduction, decode_picture, open_picture, resize_picture
@@ -274,6 +275,19 @@ def test_a_batch_is_its_samples() -> None:
     columns = {name: [record[name] for record in records] for name in records[0]}
     listed = sam_samples(columns, options)
     assert torch.equal(torch.stack(listed["masks"]), batch["masks"])
+
+
+@pytest.mark.parametrize("size", [64, 100, 129])
+def test_packed_masks_are_the_masks(size: int) -> None:
+    records = [record_of(300, 420, 9, 1), record_of(64, 64, 0, 3), record_of(420, 300, 4, 2)]
+    for choose in (Choose(6), ALL):
+        batch = sam_batch(records, SamOptions(size=size, choose=choose, targets=("masks", "packed_masks")))
+        assert batch["packed_masks"].shape == (*batch["masks"].shape[:3], -(-size // 8))
+        assert torch.equal(unpack_masks(batch["packed_masks"]), batch["masks"])
+        # The other way of unpacking, that of devices.
+        places = torch.arange(7, -1, -1, dtype=torch.uint8)
+        bits = ((batch["packed_masks"][..., None] >> places) & 1).flatten(-2)[..., :size].bool()
+        assert torch.equal(bits, batch["masks"])
 
 
 def test_float_pictures_are_normalized_as_sam_does() -> None:

@@ -36,6 +36,7 @@ from asam_datasets.training._sam import normalize as normalize
 from asam_datasets.training._sam import sam_batch as sam_batch
 from asam_datasets.training._sam import sam_sample as sam_sample
 from asam_datasets.training._sam import sam_samples as sam_samples
+from asam_datasets.training._sam import unpack_masks as unpack_masks
 from asam_datasets.training._stream import Stream as Stream
 from asam_datasets.training._stream import open_stream as open_stream
 
@@ -54,4 +55,5 @@ __all__ = [
     "sam_batch",
     "sam_sample",
     "sam_samples",
+    "unpack_masks",
 ]

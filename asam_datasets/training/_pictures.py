@@ -10,6 +10,7 @@ be 1 to 4, for a millisecond; and the fractions between, which libjpeg-turbo has
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -77,7 +78,8 @@ def open_picture(value: Any, where: str) -> Picture:
 def decode_picture(picture: Picture, reduction: int, where: str) -> NDArray[np.uint8]:
     """Decode a picture, reduced by 1, 2 or 4: uint8 RGB (⌈height / reduction⌉, ⌈width / reduction⌉, 3).
 
-    Only a JPEG is reduced for less than the full work; others are decoded and then reduced.
+    Only a JPEG is reduced for less than the full work; others are decoded and then reduced. A JPEG lies in memory that
+    the next one of the same thread is decoded into.
 
     Raises:
         RecordError: it cannot be decoded.
@@ -86,7 +88,7 @@ def decode_picture(picture: Picture, reduction: int, where: str) -> NDArray[np.u
     if picture.encoded is not None and picture.encoded.startswith(_JPEG):
         try:
             decoded: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-                picture.encoded, "RGB", min_height=height, min_width=width
+                picture.encoded, "RGB", min_height=height, min_width=width, buffer=_KEPT.memory(height * width * 3)
             )
         except ValueError:
             pass  # what is damaged, and what is CMYK: Pillow decides
@@ -115,11 +117,30 @@ def choose_reduction(region: tuple[int, int], shape: tuple[int, int], encoded: b
 
 
 def resize_picture(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> torch.Tensor:
-    """Resize uint8 (height, width, 3) to uint8 (3, *shape): bilinear with antialiasing, as Pillow's BILINEAR."""
+    """A copy of uint8 (height, width, 3) as uint8 (3, *shape): bilinear with antialiasing, as Pillow's BILINEAR."""
     planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    if planes.shape[2:] != shape:
-        planes = torch.nn.functional.interpolate(planes, shape, mode="bilinear", antialias=True)
-    return planes[0]
+    if planes.shape[2:] == shape:
+        return planes[0].clone()
+    return torch.nn.functional.interpolate(planes, shape, mode="bilinear", antialias=True)[0]
+
+
+class _Kept(threading.local):
+    """Memory that a thread decodes into again and again: new memory for each picture takes half as long as decoding."""
+
+    def __init__(self) -> None:
+        self._memory = np.empty(0, np.uint8)
+
+    def memory(self, size: int) -> NDArray[np.uint8]:
+        """uint8 (size,)."""
+        if size > _LARGEST_KEPT:
+            return np.empty(size, np.uint8)
+        if size > len(self._memory):
+            self._memory = np.empty(size, np.uint8)
+        return self._memory[:size]
+
+
+_KEPT = _Kept()
+_LARGEST_KEPT = 2**26
 
 
 def _unreadable(error: Exception, where: str) -> RecordError:

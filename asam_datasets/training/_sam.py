@@ -20,7 +20,7 @@ from rlemasklib import RLEMask
 from asam_datasets.errors import RecordError, SegmentationError
 from asam_datasets.masks import from_segmentation, resize
 from asam_datasets.training._geometry import draw_geometry
-from asam_datasets.training._options import Choose, SamOptions, random_of
+from asam_datasets.training._options import Choose, SamOptions, Target, random_of
 from asam_datasets.training._pictures import open_picture
 
 PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -53,12 +53,14 @@ def sam_sample(record: Mapping[str, Any], options: SamOptions = _DEFAULT) -> dic
         options: how it is made.
 
     Returns:
-        S is the size, N the number of masks, P the number of points:
-        `pixel_values` uint8 or float32 (3, S, S); `masks` bool (N, S, S) and `low_res_masks` bool (N, L, L), those that
-        are wanted; `input_boxes` float32 (N, 4); `input_points` float32 (N, P, 2) and `input_labels` int64 (N, P), if
-        P > 0; `valid` bool (N,), False in slots without a mask, whose boxes are 0 and whose labels are `NO_POINT`;
-        `original_sizes` and `reshaped_input_sizes` int64 (2,), (height, width) of the picture and of what is not
-        padding; `image_id`.
+        S is the size, N the number of masks, P the number of points, L the side of SAM's logits:
+        `pixel_values` uint8 or float32 (3, S, S);
+        `masks` bool (N, S, S), `packed_masks` uint8 (N, S, ⌈S / 8⌉), `low_res_masks` bool (N, L, L): those wanted;
+        `input_boxes` float32 (N, 4);
+        `input_points` float32 (N, P, 2) and `input_labels` int64 (N, P), if P > 0;
+        `valid` bool (N,), False in slots without a mask, whose boxes are 0 and whose labels are `NO_POINT`;
+        `original_sizes`, `reshaped_input_sizes` int64 (2,), (height, width) of the picture and of what is not padding;
+        `image_id`.
 
     Raises:
         RecordError: the picture or an annotation cannot be used.
@@ -102,6 +104,15 @@ def normalize(pixel_values: torch.Tensor, reshaped_input_sizes: torch.Tensor) ->
     sizes = reshaped_input_sizes.to(device)
     inside = (side[None, :, None] < sizes[:, 0, None, None]) & (side[None, None, :] < sizes[:, 1, None, None])
     return (pixel_values.to(torch.float32) - mean) / deviation * inside[:, None]
+
+
+def unpack_masks(packed_masks: torch.Tensor) -> torch.Tensor:
+    """Turn `packed_masks` into `masks`, on their device: uint8 (..., S, ⌈S / 8⌉) to bool (..., S, S)."""
+    size = packed_masks.shape[-2]
+    if packed_masks.device.type == "cpu":
+        return torch.from_numpy(np.unpackbits(packed_masks.numpy(), axis=-1, count=size)).view(torch.bool)
+    places = torch.arange(7, -1, -1, dtype=torch.uint8, device=packed_masks.device)
+    return ((packed_masks[..., None] >> places) & 1).flatten(-2)[..., :size].bool()
 
 
 def rows_of(batch: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
@@ -196,8 +207,14 @@ def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str,
     batch: dict[str, Any] = {
         "pixel_values": _shared((count, 3, size, size), torch.uint8 if options.pixels == "uint8" else torch.float32)
     }
-    targets = [(name, size if name == "masks" else options.low_res) for name in options.targets]
-    batch.update((name, _shared((count, slots, side, side), torch.bool)) for name, side in targets)
+    shapes = {
+        "masks": ((size, size), torch.bool),
+        "packed_masks": ((size, -(-size // 8)), torch.uint8),
+        "low_res_masks": ((options.low_res, options.low_res), torch.bool),
+    }
+    for name in options.targets:
+        shape, dtype = shapes[name]
+        batch[name] = _shared((count, slots, *shape), dtype)
     boxes = np.zeros((count, slots, 4), np.float32)
     points = np.zeros((count, slots, options.points, 2), np.float32)
     labels = np.full((count, slots, options.points), NO_POINT, np.int64)
@@ -209,10 +226,8 @@ def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str,
         if options.pixels == "float32":
             mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
             pixels.sub_(mean).div_(deviation)
-        for name, side in targets:
-            planes = batch[name][index].view(torch.uint8).numpy()
-            for plane, mask in zip(planes, one.masks, strict=False):
-                resize(mask, (side, side)).decode_into(plane, fg_value=1)
+        for name in options.targets:
+            _write_masks(name, one.masks, batch[name][index].view(torch.uint8).numpy())
         for slot, mask in enumerate(one.masks):
             x, y, box_width, box_height = mask.bbox()
             boxes[index, slot] = x, y, x + box_width - 1, y + box_height - 1
@@ -225,6 +240,19 @@ def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str,
     batch["reshaped_input_sizes"] = torch.tensor([one.shape for one in parts], dtype=torch.int64).view(count, 2)
     batch["image_id"] = [one.image_id for one in parts]
     return batch
+
+
+def _write_masks(target: Target, masks: Sequence[RLEMask], planes: NDArray[np.uint8]) -> None:
+    """Write masks into zeros (slots, height, width): of the size of the planes, or as bits, eight to a byte."""
+    if target != "packed_masks":
+        for plane, mask in zip(planes, masks, strict=False):
+            resize(mask, plane.shape).decode_into(plane, fg_value=1)
+        return
+    canvas = np.zeros(masks[0].shape if masks else (0, 0), np.uint8)  # one for all: it stays in the cache
+    for plane, mask in zip(planes, masks, strict=False):
+        mask.decode_into(canvas, fg_value=1)
+        plane[...] = np.packbits(canvas, axis=1)
+        mask.decode_into(canvas, fg_value=0)
 
 
 def _shared(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
