@@ -336,6 +336,24 @@ def test_pictures_of_all_kinds() -> None:
     assert torch.equal(resize_picture(pixels, (40, 60)), torch.from_numpy(pixels).permute(2, 0, 1))
 
 
+def test_16_bits_become_8() -> None:
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    content = io.BytesIO()
+    Image.fromarray(grey.astype(np.uint16) * 257).save(content, "PNG")
+    found = decode_picture(open_picture({"bytes": content.getvalue()}, "test"), 1, "test")
+    assert np.array_equal(found, np.repeat(grey[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_a_mirrored_picture_may_be_one_pixel_wide(form: str) -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (1, 40), (200, 200, 200)).save(content, form)
+    record = {"image": {"bytes": content.getvalue()}, "annotations": [], "image_id": 7}
+    for fit in ("pad", "squeeze", "crop"):
+        sample = sam_sample(record, SamOptions(size=32, fit=fit, augment=Augment(mirror=1.0)))  # type: ignore[arg-type]
+        assert sample["pixel_values"].max() == 200
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -343,6 +361,7 @@ def test_pictures_of_all_kinds() -> None:
         ({"bytes": None, "path": None}, "found none"),
         ({"bytes": b"\xff\xd8\xff\xe0 no more"}, "expected a picture that can be decoded"),
         ({"bytes": b"something else"}, "expected a picture that can be decoded"),
+        ({"bytes": None, "path": "/nowhere/sa_1.jpg"}, "No such file"),
         (3, "found a int"),
     ],
 )
