@@ -404,9 +404,40 @@ def test_bad_annotations_are_one_sentence() -> None:
 
 
 @pytest.mark.parametrize(
+    "annotation",
+    [
+        None,
+        {},
+        {"segmentation": None},
+        {"segmentation": [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]},
+        {"segmentation": {"size": [66, 80], "counts": [66 * 80]}},
+        {"segmentation": {"counts": "PP1"}},
+    ],
+    ids=str,
+)
+def test_what_is_no_rle_is_one_sentence(annotation: Any) -> None:
+    record = record_of(66, 80, 2)
+    record["annotations"] = [record["annotations"][0], annotation]
+    for make in (sam_sample, controlnet_sample):
+        with pytest.raises(RecordError, match=r"7: annotations\[1\].segmentation: expected COCO RLE"):
+            make(record)
+
+
+def test_a_number_that_one_annotation_lacks_is_one_sentence() -> None:
+    record = record_of(66, 80, 2)
+    del record["annotations"][1]["area"]
+    with pytest.raises(RecordError, match=r"7: annotations\[1\]: expected annotations with area"):
+        sam_sample(record, SamOptions(choose=Choose(2, "largest")))
+
+
+@pytest.mark.parametrize(
     ("make", "where"),
     [
         (lambda: SamOptions(size=0), "SamOptions.size"),
+        (lambda: SamOptions(size=64.5), "SamOptions.size"),  # type: ignore[arg-type]
+        (lambda: SamOptions(seed=-1), "SamOptions.seed"),
+        (lambda: ControlNetOptions(seed=0.5), "ControlNetOptions.seed"),  # type: ignore[arg-type]
+        (lambda: Choose(1.5), "Choose.count"),  # type: ignore[arg-type]
         (lambda: SamOptions(fit="stretch"), "SamOptions.fit"),  # type: ignore[arg-type]
         (lambda: SamOptions(targets=("mask",)), "SamOptions.targets"),  # type: ignore[arg-type]
         (lambda: SamOptions(pixels="float16"), "SamOptions.pixels"),  # type: ignore[arg-type]
