@@ -350,6 +350,24 @@ def test_pictures_of_all_kinds() -> None:
     assert torch.equal(resize_picture(pixels, (40, 60)), torch.from_numpy(pixels).permute(2, 0, 1))
 
 
+def test_16_bits_become_8() -> None:
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    content = io.BytesIO()
+    Image.fromarray(grey.astype(np.uint16) * 257).save(content, "PNG")
+    found = decode_picture(open_picture({"bytes": content.getvalue()}, "test"), 1, "test")
+    assert np.array_equal(found, np.repeat(grey[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_a_mirrored_picture_may_be_one_pixel_wide(form: str) -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (1, 40), (200, 200, 200)).save(content, form)
+    record = {"image": {"bytes": content.getvalue()}, "annotations": [], "image_id": 7}
+    for fit in ("pad", "squeeze", "crop"):
+        sample = sam_sample(record, SamOptions(size=32, fit=fit, augment=Augment(mirror=1.0)))  # type: ignore[arg-type]
+        assert sample["pixel_values"].max() == 200
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -357,6 +375,7 @@ def test_pictures_of_all_kinds() -> None:
         ({"bytes": None, "path": None}, "found none"),
         ({"bytes": b"\xff\xd8\xff\xe0 no more"}, "expected a picture that can be decoded"),
         ({"bytes": b"something else"}, "expected a picture that can be decoded"),
+        ({"bytes": None, "path": "/nowhere/sa_1.jpg"}, "No such file"),
         (3, "found a int"),
     ],
 )
@@ -399,9 +418,40 @@ def test_bad_annotations_are_one_sentence() -> None:
 
 
 @pytest.mark.parametrize(
+    "annotation",
+    [
+        None,
+        {},
+        {"segmentation": None},
+        {"segmentation": [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]},
+        {"segmentation": {"size": [66, 80], "counts": [66 * 80]}},
+        {"segmentation": {"counts": "PP1"}},
+    ],
+    ids=str,
+)
+def test_what_is_no_rle_is_one_sentence(annotation: Any) -> None:
+    record = record_of(66, 80, 2)
+    record["annotations"] = [record["annotations"][0], annotation]
+    for make in (sam_sample, controlnet_sample):
+        with pytest.raises(RecordError, match=r"7: annotations\[1\].segmentation: expected COCO RLE"):
+            make(record)
+
+
+def test_a_number_that_one_annotation_lacks_is_one_sentence() -> None:
+    record = record_of(66, 80, 2)
+    del record["annotations"][1]["area"]
+    with pytest.raises(RecordError, match=r"7: annotations\[1\]: expected annotations with area"):
+        sam_sample(record, SamOptions(choose=Choose(2, "largest")))
+
+
+@pytest.mark.parametrize(
     ("make", "where"),
     [
         (lambda: SamOptions(size=0), "SamOptions.size"),
+        (lambda: SamOptions(size=64.5), "SamOptions.size"),  # type: ignore[arg-type]
+        (lambda: SamOptions(seed=-1), "SamOptions.seed"),
+        (lambda: ControlNetOptions(seed=0.5), "ControlNetOptions.seed"),  # type: ignore[arg-type]
+        (lambda: Choose(1.5), "Choose.count"),  # type: ignore[arg-type]
         (lambda: SamOptions(fit="stretch"), "SamOptions.fit"),  # type: ignore[arg-type]
         (lambda: SamOptions(targets=("mask",)), "SamOptions.targets"),  # type: ignore[arg-type]
         (lambda: SamOptions(pixels="float16"), "SamOptions.pixels"),  # type: ignore[arg-type]

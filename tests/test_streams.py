@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from evaluation_trees import TREES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 from asam_datasets.demo import DemoArchive
 from asam_datasets.errors import RecordError, SourceError, StreamError
@@ -32,7 +34,10 @@ from asam_datasets.training import Choose, SamOptions, Stream, open_stream, sam_
 from asam_datasets.training._order import Consumer, Ends, Order, epoch_order, rank_records
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy"),
+    pytest.mark.filterwarnings("ignore:'set_vital' is deprecated"),  # torchdata 0.11 calls it
+]
 
 RECORDS, PARTS = 500, 16
 
@@ -64,7 +69,7 @@ def small(demo: DemoArchive, publish: Run, tmp_path_factory: pytest.TempPathFact
     return out
 
 
-def ids_of(stream: Stream) -> list[int]:
+def ids_of(stream: Iterable[dict[str, Any]]) -> list[int]:
     return [record["image_id"] for record in stream]
 
 
@@ -229,6 +234,72 @@ def test_a_state_is_taken_before_and_between_iterations(many: Path) -> None:
     assert other.state_dict() == stream.state_dict()
 
 
+def test_the_state_before_the_first_record_has_the_epoch(many: Path) -> None:
+    stream = open_stream(many, "sam", columns=["image_id"])
+    stream.set_epoch(3)
+    assert stream.state_dict()["epoch"] == 3
+    list(stream)
+    stream.set_epoch(4)
+    assert (stream.state_dict()["epoch"], stream.state_dict()["position"]) == (4, 0)
+
+
+@pytest.mark.parametrize("epoch", [-1, 1.5, "1", None])
+def test_an_epoch_is_a_number(many: Path, epoch: Any) -> None:
+    with pytest.raises(StreamError, match="set_epoch: expected an epoch of 0 or more, found"):
+        open_stream(many, "sam").set_epoch(epoch)
+
+
+@pytest.mark.parametrize(
+    ("workers", "options"),
+    [(0, {}), (2, {}), (2, {"persistent_workers": True, "snapshot_every_n_steps": 4}), (2, {"drop_last": True})],
+    ids=str,
+)
+def test_the_end_of_an_epoch_is_gone_on_from_with_the_next(many: Path, workers: int, options: dict[str, Any]) -> None:
+    """A loader goes over an epoch that has ended, and begins another before anybody can say which."""
+
+    def epoch_of(stream: Stream, loader: StatefulDataLoader, epoch: int) -> list[list[int]]:
+        stream.set_epoch(epoch)
+        return list(loader)
+
+    def opened() -> tuple[Stream, StatefulDataLoader]:
+        stream = open_stream(many, "sam", columns=["image_id"])
+        return stream, StatefulDataLoader(stream, 7, num_workers=workers, collate_fn=ids_of, **options)
+
+    stream, loader = opened()
+    epoch_of(stream, loader, 0)
+    state = loader.state_dict()
+    following = [epoch_of(stream, loader, epoch) for epoch in (1, 2)]
+    stream, loader = opened()
+    loader.load_state_dict(state)
+    assert [epoch_of(stream, loader, epoch) for epoch in (1, 2)] == following
+
+
+def test_a_state_from_outside_of_the_workers_is_refused(many: Path) -> None:
+    stream = open_stream(many, "sam", columns=["image_id"])
+    rows = iter(stream)
+    next(rows)
+    other = open_stream(many, "sam", columns=["image_id"])
+    other.load_state_dict(stream.state_dict())
+    with pytest.raises(StreamError, match="expected a state that each worker loads for itself"):
+        next(iter(StatefulDataLoader(other, 7, num_workers=2, collate_fn=ids_of)))
+
+
+def test_a_program_may_end_with_an_iterator_under_way(many: Path) -> None:
+    program = f"""from asam_datasets.training import open_stream
+rows = iter(open_stream({str(many)!r}, "sam", window=2))
+next(rows)"""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_folder_of_the_process_may_change(many: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(many.parent)
+    stream = open_stream(many.name, "sam", columns=["image_id"])
+    monkeypatch.chdir(tmp_path)
+    assert len(ids_of(stream)) == RECORDS
+
+
 def test_a_record_that_failed_is_not_counted(many: Path) -> None:
     def fail_once(record: dict[str, Any]) -> int:
         if record["image_id"] not in failed and len(failed) < 1 and len(seen) == 5:
@@ -301,6 +372,7 @@ def test_uneven_ranks_are_told(many: Path, ends: Ends, caplog: pytest.LogCapture
         ({"world_size": 0}, "world_size: expected at least 1 rank, found 0"),
         ({"seed": -1}, "seed: expected a seed of 0 or more, found -1"),
         ({"window": -1}, "window: expected 0 row groups or more"),
+        ({"seed": 1.5}, "seed: expected a whole number, found 1.5"),
         ({"ends": "wrap"}, "ends: expected exact, drop or pad, found 'wrap'"),
     ],
 )

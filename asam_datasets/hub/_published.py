@@ -109,7 +109,7 @@ class PublishedFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.url = str(path.resolve())
-        self.location = Location(str(path), None)
+        self.location = Location(str(path.absolute()), None)  # workers may start in another folder
 
     def files(self) -> dict[str, FileInfo]:
         """Sizes by path; hidden files and folders are left out."""

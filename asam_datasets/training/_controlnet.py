@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from rlemasklib import RLEMask
 
-from asam_datasets.errors import RecordError, SegmentationError
-from asam_datasets.masks import colours, from_segmentation
+from asam_datasets.errors import RecordError
+from asam_datasets.masks import colours
 from asam_datasets.training._geometry import Geometry, draw_geometry
 from asam_datasets.training._options import ControlNetOptions, random_of
 from asam_datasets.training._pictures import Picture, open_picture
-from asam_datasets.training._sam import rows_of
+from asam_datasets.training._sam import mask_of, rows_of
 
 _DEFAULT = ControlNetOptions()
 Tokenizer = Callable[..., Any]
@@ -94,12 +94,10 @@ def _conditioning(record: Mapping[str, Any], geometry: Geometry, picture: Pictur
             where=where,
             hint="Use the config `controlnet` or `sam`.",
         )
-    masks = []
-    for position, annotation in enumerate(record["annotations"]):
-        try:
-            masks.append(from_segmentation(annotation["segmentation"], shape=picture.shape))
-        except SegmentationError as error:
-            raise RecordError(error.problem, where=f"{where}: annotations[{position}].{error.where}") from None
+    masks = [
+        mask_of(annotation, picture.shape, f"{where}: annotations[{position}]")
+        for position, annotation in enumerate(record["annotations"])
+    ]
     return torch.from_numpy(_paint(masks, geometry)).permute(2, 0, 1)
 
 

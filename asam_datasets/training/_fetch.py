@@ -74,7 +74,9 @@ def fetch_rows(
                 del held[number]
             yield record
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        if ahead is not None:
+            ahead[1].cancel()  # by hand: `cancel_futures` fails where the interpreter ends with an iterator under way
+        pool.shutdown(wait=False)
 
 
 def _in_order_of_use(numbers: np.ndarray[Any, np.dtype[np.int64]]) -> list[int]:

@@ -67,7 +67,7 @@ class Geometry:
         cut = pixels[first[0] : first[0] - (-height // by), first[1] : first[1] - (-width // by)]
         if self.mirrored:
             cut = cut[:, ::-1]
-        return resize_picture(np.ascontiguousarray(cut), self.shape)
+        return resize_picture(cut.copy(), self.shape)  # one column mirrored is contiguous to NumPy, but not to torch
 
 
 @dataclass(frozen=True)

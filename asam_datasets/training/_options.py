@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -43,7 +44,9 @@ class Choose:
     def __post_init__(self) -> None:
         if self.rule not in ("random", "largest", "all"):
             raise StreamError(f"expected random, largest or all, found {self.rule!r}", where="Choose.rule")
-        if (self.rule == "all") != (self.count is None) or (self.count is not None and self.count < 1):
+        if (self.rule == "all") != (self.count is None) or not (
+            self.count is None or (is_whole(self.count) and self.count >= 1)
+        ):
             raise StreamError(
                 f"expected a count from 1, or None with the rule `all`, found {self.count!r} with {self.rule!r}",
                 where="Choose.count",
@@ -81,9 +84,10 @@ class SamOptions:
     def __post_init__(self) -> None:
         _check_size("SamOptions.size", self.size)
         _check_size("SamOptions.low_res", self.low_res)
+        _check_seed("SamOptions.seed", self.seed)
         _check_one_of("SamOptions.fit", self.fit, ("pad", "squeeze", "crop"))
         _check_one_of("SamOptions.pixels", self.pixels, ("uint8", "float32"))
-        if self.points < 0:
+        if not is_whole(self.points) or self.points < 0:
             raise StreamError(f"expected 0 points or more, found {self.points!r}", where="SamOptions.points")
         if not set(self.targets) <= set(_TARGETS):
             raise StreamError(f"expected some of {_TARGETS}, found {self.targets!r}", where="SamOptions.targets")
@@ -109,6 +113,7 @@ class ControlNetOptions:
 
     def __post_init__(self) -> None:
         _check_size("ControlNetOptions.size", self.size)
+        _check_seed("ControlNetOptions.seed", self.seed)
         _check_one_of("ControlNetOptions.fit", self.fit, ("pad", "squeeze", "crop"))
         if not 0 <= self.empty_captions <= 1:
             raise StreamError(
@@ -138,8 +143,18 @@ def random_of(seed: int | None, record: Mapping[str, Any], encoded: bytes | None
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
 
 
+def is_whole(number: object) -> bool:
+    """Whether it is a whole number, NumPy's included."""
+    return isinstance(number, Integral)
+
+
+def _check_seed(where: str, seed: int | None) -> None:
+    if seed is not None and not (is_whole(seed) and seed >= 0):
+        raise StreamError(f"expected a seed of 0 or more, or None, found {seed!r}", where=where)
+
+
 def _check_size(where: str, size: int) -> None:
-    if not 1 <= size <= 8192:
+    if not is_whole(size) or not 1 <= size <= 8192:
         raise StreamError(f"expected a side of 1 to 8192 pixels, found {size!r}", where=where)
 
 

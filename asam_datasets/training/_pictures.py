@@ -50,8 +50,11 @@ def open_picture(value: Any, where: str) -> Picture:
         return Picture((value.height, value.width), None, value)
     if isinstance(value, Mapping):
         if value.get("bytes") is None and value.get("path"):
-            with open(value["path"], "rb") as file:
-                value = file.read()
+            try:
+                with open(value["path"], "rb") as file:
+                    value = file.read()
+            except OSError as error:
+                raise _unreadable(error, where) from None
         else:
             value = value.get("bytes")
     if not isinstance(value, (bytes, bytearray, memoryview)):
@@ -97,6 +100,8 @@ def decode_picture(picture: Picture, reduction: int, where: str) -> NDArray[np.u
                 return decoded
     try:
         image = picture.decoded or Image.open(io.BytesIO(picture.encoded or b""))
+        if image.mode.startswith("I;16"):  # of which Pillow would cut off what is above 255
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         image = image.convert("RGB")
     except (ValueError, OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise _unreadable(error, where) from None

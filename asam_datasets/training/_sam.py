@@ -134,17 +134,33 @@ def _read(record: Mapping[str, Any], options: SamOptions) -> _Parts:
     for position in _ranked(annotations, options.choose, random, where):
         if limit is not None and len(masks) == limit:
             break
-        try:
-            mask = geometry.mask(from_segmentation(annotations[position]["segmentation"], shape=picture.shape))
-        except SegmentationError as error:
-            raise RecordError(
-                error.problem, where=f"{where}: annotations[{position}].segmentation.{error.where}", hint=error.hint
-            ) from None
+        mask = geometry.mask(mask_of(annotations[position], picture.shape, f"{where}: annotations[{position}]"))
         if mask.any():
             masks.append(mask)
     pixels = geometry.picture(picture, f"{where}: image")
     points = _points(masks, options.points, random)
     return _Parts(pixels, picture.shape, geometry.shape, masks, points, record.get("image_id"))
+
+
+def mask_of(annotation: Any, shape: tuple[int, int], where: str) -> RLEMask:
+    """The mask of an annotation of a picture of (height, width) `shape`.
+
+    Raises:
+        RecordError: it is no COCO RLE as we publish it, or does not fit.
+    """
+    segmentation = annotation.get("segmentation") if isinstance(annotation, Mapping) else None
+    size, counts = (
+        segmentation.get(name) if isinstance(segmentation, Mapping) else None for name in ("size", "counts")
+    )
+    if not isinstance(size, Sequence) or not isinstance(counts, (str, bytes)):
+        found = "no annotation" if not isinstance(annotation, Mapping) else f"{segmentation!r:.80}"
+        raise RecordError(
+            f"expected COCO RLE, a `size` and compressed `counts`, found {found}", where=f"{where}.segmentation"
+        )
+    try:
+        return from_segmentation({"size": list(size), "counts": counts}, shape=shape)
+    except SegmentationError as error:
+        raise RecordError(error.problem, where=f"{where}.segmentation.{error.where}", hint=error.hint) from None
 
 
 def _ranked(
@@ -175,12 +191,13 @@ def _numbers(annotations: Sequence[Mapping[str, Any]], name: str, where: str) ->
     Raises:
         RecordError: the annotations of this dataset do not have it.
     """
-    if annotations and name not in annotations[0]:
-        raise RecordError(
-            f"expected annotations with {name}, found {', '.join(annotations[0])}",
-            where=f"{where}: annotations",
-            hint="Leave that filter out for this config.",
-        )
+    for position, one in enumerate(annotations):
+        if name not in one:
+            raise RecordError(
+                f"expected annotations with {name}, found {', '.join(one)}",
+                where=f"{where}: annotations[{position}]",
+                hint="Leave that filter out for this config.",
+            )
     return np.array([np.nan if one[name] is None else one[name] for one in annotations], np.float64)
 
 

@@ -23,6 +23,7 @@ from asam_datasets.errors import SourceError, StreamError
 from asam_datasets.hub import Location
 from asam_datasets.parts import open_dataset
 from asam_datasets.training._fetch import Group, fetch_rows
+from asam_datasets.training._options import is_whole
 from asam_datasets.training._order import Consumer, Ends, epoch_order, rank_records
 
 _LOG = logging.getLogger("asam_datasets.training")
@@ -73,8 +74,10 @@ class Stream(torch.utils.data.IterableDataset):  # type: ignore[misc]
         self._transform = transform
         # Shared, because workers that stay alive over epochs would not see a plain number change.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._epoch_chosen = False
         self._resume: tuple[int, int] | None = None
-        self._place = (0, 0)
+        self._resume_in: Consumer | None = None
+        self._place: tuple[int, int] | None = None
 
     @property
     def num_records(self) -> int:
@@ -85,17 +88,32 @@ class Stream(torch.utils.data.IterableDataset):  # type: ignore[misc]
     @property
     def epoch(self) -> int:
         """The epoch that the next iteration gives, or the one that is under way."""
-        return self._resume[0] if self._resume else int(self._epoch)
+        place = self._resume or self._place
+        return place[0] if place else int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the iterations to come: another order. Call it before each epoch, as for a
         `DistributedSampler`; a state that was loaded for this epoch stays.
+
+        Raises:
+            StreamError: it is no number from 0.
         """
-        self._epoch.fill_(epoch)
+        if not is_whole(epoch) or epoch < 0:
+            raise StreamError(f"expected an epoch of 0 or more, found {epoch!r}", where="set_epoch")
+        self._epoch.fill_(int(epoch))
+        self._epoch_chosen = True
         if self._resume is not None and self._resume[0] != epoch:
             self._resume = None
+        if self._place is not None and self._place[0] != epoch:
+            self._place = None
 
     def __iter__(self) -> Generator[Any, None, None]:
+        if self._resume is not None and self._resume_in != self._consumer():
+            raise StreamError(
+                "expected a state that each worker loads for itself, found one that was loaded outside of them",
+                where="load_state_dict",
+                hint="Load the state of the loader, a StatefulDataLoader; or iterate without workers.",
+            )
         epoch, position = self._resume or (int(self._epoch), 0)
         self._resume = None
         self._place = (epoch, position)
@@ -103,7 +121,7 @@ class Stream(torch.utils.data.IterableDataset):  # type: ignore[misc]
 
     def state_dict(self) -> dict[str, Any]:
         """Where this process is: a stream that was opened in the same way goes on from it with the next record."""
-        epoch, position = self._resume or self._place
+        epoch, position = self._resume or self._place or (int(self._epoch), 0)
         consumer = self._consumer()
         return {
             "version": _STATE,
@@ -137,8 +155,12 @@ class Stream(torch.utils.data.IterableDataset):  # type: ignore[misc]
                     hint="Open the stream with the same dataset, revision, rank, world size, seed, window and ends, "
                     "and load it with the same number of workers.",
                 )
-        self._resume = (int(state["epoch"]), int(state["position"]))
-        self._epoch.fill_(self._resume[0])
+        epoch, position = int(state["epoch"]), int(state["position"])
+        self._resume, self._resume_in = (epoch, position), consumer
+        # A loader loads when its iteration starts, after `set_epoch`, and from the end of an epoch it goes on with the
+        # next one at once: that has to be the one that was chosen.
+        if not self._epoch_chosen:
+            self._epoch.fill_(epoch)
 
     def _consumer(self) -> Consumer:
         info = torch.utils.data.get_worker_info()
@@ -238,6 +260,9 @@ def _place_of_process(rank: int | None, world_size: int | None) -> tuple[int, in
 
 
 def _check(rank: int, world_size: int, seed: int, window: int, ends: str) -> None:
+    for where, number in (("world_size", world_size), ("rank", rank), ("seed", seed), ("window", window)):
+        if not is_whole(number):
+            raise StreamError(f"expected a whole number, found {number!r}", where=where, hint="Correct the argument.")
     for where, good, expected, given in (
         ("world_size", world_size >= 1, "at least 1 rank", world_size),
         ("rank", 0 <= rank < world_size, f"a rank of 0 to {world_size - 1}", rank),
