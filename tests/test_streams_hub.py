@@ -165,6 +165,20 @@ def test_a_hub_that_does_not_come_back_is_one_sentence(served: Served) -> None:
         refusing.times = 0
 
 
+LEFT = """
+from asam_datasets.training import open_stream
+for _ in range(3):
+    rows = iter(open_stream("xhk/ASAM-Datasets", "sam", window=2))
+    print(next(rows)["image_id"])
+"""
+
+
+def test_a_stream_that_is_left_ends_in_order(served: Served) -> None:
+    """Arrow's own threads would abort a Python that ends while one of them reads: one run in two, with 8 parts."""
+    for attempt in range(6):
+        assert len(served.run(["-c", LEFT], f"left-{attempt}").splitlines()) == 3
+
+
 GO_ON = """
 import json, sys
 from asam_datasets.training import open_stream
