@@ -100,7 +100,7 @@ def test_twenty_steps_and_the_loss_falls(unbroken: tuple[int, Path, list[str]]) 
         ["step", str(step + 1), "epoch", str(step // epoch)] for step in range(20)
     ]
     values = losses(lines)
-    assert np.mean(values[-5:]) < 0.95 * np.mean(values[:5])
+    assert np.mean(values[-5:]) < 0.97 * np.mean(values[:5])
     checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True)
     assert checkpoint["step"] == 20
     assert sorted(checkpoint["tokens"]) == ["mask_decoder.iou_token.weight", "mask_decoder.mask_tokens.weight"]

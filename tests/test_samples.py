@@ -132,10 +132,10 @@ def test_padded_masks_equal_pycocotools_and_pillow(shape: tuple[int, int]) -> No
     pillow = np.stack([nearest(mask, (height, width)) for mask in full_size(record)])
     assert (pillow != expected).mean() < 0.002
     expected = np.pad(expected, ((0, 0), (0, 512 - height), (0, 512 - width)))
-    expected = expected[expected.any(axis=(1, 2))]
-    assert np.array_equal(sample["masks"].numpy(), expected.astype(bool))
     low = np.stack([nearest(mask, (256, 256)) for mask in expected])
-    assert np.array_equal(sample["low_res_masks"].numpy(), low.astype(bool))
+    seen = low.any(axis=(1, 2))  # what vanishes in a target takes no slot
+    assert np.array_equal(sample["masks"].numpy(), expected[seen].astype(bool))
+    assert np.array_equal(sample["low_res_masks"].numpy(), low[seen].astype(bool))
     assert not sample["pixel_values"][:, height:].any()
     assert not sample["pixel_values"][:, :, width:].any()
     check_prompts(sample)
@@ -288,6 +288,23 @@ def test_packed_masks_are_the_masks(size: int) -> None:
         places = torch.arange(7, -1, -1, dtype=torch.uint8)
         bits = ((batch["packed_masks"][..., None] >> places) & 1).flatten(-2)[..., :size].bool()
         assert torch.equal(bits, batch["masks"])
+
+
+def test_no_valid_target_is_empty() -> None:
+    record = record_of(300, 420, masks=200)
+    options = SamOptions(size=512, choose=Choose(150), targets=("masks", "low_res_masks"), low_res=32)
+    sample = sam_sample(record, options)
+    assert sample["valid"].sum() < 150  # some are smaller than a pixel of the target
+    assert sample["low_res_masks"][sample["valid"]].flatten(1).any(1).all()
+    assert sample["masks"][sample["valid"]].flatten(1).any(1).all()
+
+
+def test_padding_stays_marked() -> None:
+    records = [{**record_of(66, 80, 2, number), "padding": number == 2} for number in (1, 2)]
+    assert sam_batch(records, SamOptions(size=32))["padding"].tolist() == [False, True]
+    painted = controlnet_batch(records, ControlNetOptions(size=32))
+    assert painted["padding"].tolist() == [False, True]
+    assert sorted(painted) == ["caption", "conditioning_pixel_values", "padding", "pixel_values"]
 
 
 def test_float_pictures_are_normalized_as_sam_does() -> None:

@@ -180,6 +180,7 @@ def test_a_stream_gives_the_rows_of_the_dataset(small: Path) -> None:
     assert list(next(iter(open_stream(small, "controlnet")))) == ["image", "caption", "conditioning_image", "epoch"]
     chosen = next(iter(open_stream(small, "sam", columns=["image_id", "caption"])))
     assert sorted(chosen) == ["caption", "epoch", "image_id"]
+    assert sorted(next(iter(open_stream(small, "sam", columns="caption")))) == ["caption", "epoch"]
 
 
 def test_seed_and_epoch_decide_the_order(many: Path) -> None:

@@ -36,7 +36,8 @@ def controlnet_sample(
 
     Returns:
         `pixel_values` float32 (3, S, S) in -1 … 1; `conditioning_pixel_values` float32 (3, S, S) in 0 … 1; `input_ids`
-        int64 (length,) with a tokenizer, else `caption`. Without a caption it is the empty one.
+        int64 (length,) with a tokenizer, else `caption`. Without a caption it is the empty one. `padding` bool (), if
+        the record has it (`ends="pad"`).
 
     Raises:
         RecordError: a picture or an annotation cannot be used.
@@ -52,6 +53,8 @@ def controlnet_sample(
         "pixel_values": _on_canvas(geometry.picture(picture, f"{where}: image"), geometry).div_(127.5).sub_(1.0),
         "conditioning_pixel_values": _on_canvas(_conditioning(record, geometry, picture, where), geometry).div_(255.0),
     }
+    if "padding" in record:
+        sample["padding"] = torch.tensor(bool(record["padding"]))
     if tokenizer is None:
         return {**sample, "caption": caption}
     return {**sample, "input_ids": _tokens([caption], tokenizer)[0]}

@@ -20,7 +20,7 @@ from rlemasklib import RLEMask
 from asam_datasets.errors import RecordError, SegmentationError
 from asam_datasets.masks import from_segmentation, resize
 from asam_datasets.training._geometry import draw_geometry
-from asam_datasets.training._options import Choose, SamOptions, Target, random_of
+from asam_datasets.training._options import Choose, SamOptions, random_of
 from asam_datasets.training._pictures import open_picture
 
 PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -40,8 +40,9 @@ class _Parts(NamedTuple):
     original: tuple[int, int]
     shape: tuple[int, int]
     masks: list[RLEMask]
+    low_res: list[RLEMask]
     points: NDArray[np.float32]
-    image_id: Any
+    record: Mapping[str, Any]
 
 
 def sam_sample(record: Mapping[str, Any], options: SamOptions = _DEFAULT) -> dict[str, Any]:
@@ -60,7 +61,9 @@ def sam_sample(record: Mapping[str, Any], options: SamOptions = _DEFAULT) -> dic
         `input_points` float32 (N, P, 2) and `input_labels` int64 (N, P), if P > 0;
         `valid` bool (N,), False in slots without a mask, whose boxes are 0 and whose labels are `NO_POINT`;
         `original_sizes`, `reshaped_input_sizes` int64 (2,), (height, width) of the picture and of what is not padding;
-        `image_id`.
+        `image_id`; `padding`, if the record has it (`ends="pad"`): True for one that is repeated.
+
+        A mask that is empty in the sample, cut off or too small for a target, takes no slot.
 
     Raises:
         RecordError: the picture or an annotation cannot be used.
@@ -130,16 +133,20 @@ def _read(record: Mapping[str, Any], options: SamOptions) -> _Parts:
     if annotations is None:
         raise RecordError("expected `annotations`, found none", where=where, hint="Use a config with that column.")
     limit = options.choose.count
+    low_shape = (options.low_res, options.low_res) if "low_res_masks" in options.targets else None
     masks: list[RLEMask] = []
+    low_res: list[RLEMask] = []
     for position in _ranked(annotations, options.choose, random, where):
         if limit is not None and len(masks) == limit:
             break
         mask = geometry.mask(mask_of(annotations[position], picture.shape, f"{where}: annotations[{position}]"))
-        if mask.any():
+        small = resize(mask, low_shape)
+        if small.any():  # a mask that vanishes in a target is none to learn from
             masks.append(mask)
+            low_res.append(small)
     pixels = geometry.picture(picture, f"{where}: image")
     points = _points(masks, options.points, random)
-    return _Parts(pixels, picture.shape, geometry.shape, masks, points, record.get("image_id"))
+    return _Parts(pixels, picture.shape, geometry.shape, masks, low_res, points, record)
 
 
 def mask_of(annotation: Any, shape: tuple[int, int], where: str) -> RLEMask:
@@ -244,7 +251,8 @@ def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str,
             mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
             pixels.sub_(mean).div_(deviation)
         for name in options.targets:
-            _write_masks(name, one.masks, batch[name][index].view(torch.uint8).numpy())
+            masks = one.low_res if name == "low_res_masks" else one.masks
+            _write_masks(masks, batch[name][index].view(torch.uint8).numpy(), packed=name == "packed_masks")
         for slot, mask in enumerate(one.masks):
             x, y, box_width, box_height = mask.bbox()
             boxes[index, slot] = x, y, x + box_width - 1, y + box_height - 1
@@ -255,15 +263,17 @@ def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str,
     batch["valid"] = torch.from_numpy(valid)
     batch["original_sizes"] = torch.tensor([one.original for one in parts], dtype=torch.int64).view(count, 2)
     batch["reshaped_input_sizes"] = torch.tensor([one.shape for one in parts], dtype=torch.int64).view(count, 2)
-    batch["image_id"] = [one.image_id for one in parts]
+    batch["image_id"] = [one.record.get("image_id") for one in parts]
+    if parts and all("padding" in one.record for one in parts):
+        batch["padding"] = torch.tensor([bool(one.record["padding"]) for one in parts])
     return batch
 
 
-def _write_masks(target: Target, masks: Sequence[RLEMask], planes: NDArray[np.uint8]) -> None:
-    """Write masks into zeros (slots, height, width): of the size of the planes, or as bits, eight to a byte."""
-    if target != "packed_masks":
+def _write_masks(masks: Sequence[RLEMask], planes: NDArray[np.uint8], *, packed: bool) -> None:
+    """Write masks into zeros (slots, height, width), or as bits, eight to a byte."""
+    if not packed:
         for plane, mask in zip(planes, masks, strict=False):
-            resize(mask, plane.shape).decode_into(plane, fg_value=1)
+            mask.decode_into(plane, fg_value=1)
         return
     canvas = np.zeros(masks[0].shape if masks else (0, 0), np.uint8)  # one for all: it stays in the cache
     for plane, mask in zip(planes, masks, strict=False):

@@ -120,7 +120,11 @@ class Stream(torch.utils.data.IterableDataset):  # type: ignore[misc]
         return self._records(epoch, position)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where this process is: a stream that was opened in the same way goes on from it with the next record."""
+        """Where this process is: a stream that was opened in the same way goes on from it with the next record.
+
+        With workers each of them has its own: ask the `StatefulDataLoader`. Of two iterations at once, it is the place
+        of the one that gave a record last.
+        """
         epoch, position = self._resume or self._place or (int(self._epoch), 0)
         consumer = self._consumer()
         return {
@@ -226,6 +230,7 @@ def open_stream(
     _check(rank, world_size, seed, window, ends)
     opened = open_dataset(dataset, revision=revision, tell=_LOG.warning)
     found = opened.config(config)
+    columns = (columns,) if isinstance(columns, str) else columns
     unknown = [name for name in columns or () if name not in found.columns]
     if unknown or (columns is not None and not columns):
         raise SourceError(
