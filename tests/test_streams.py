@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -30,6 +31,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from asam_datasets.demo import DemoArchive
 from asam_datasets.errors import RecordError, SourceError, StreamError
+from asam_datasets.parts._part import _fetch
 from asam_datasets.training import Choose, SamOptions, Stream, open_stream, sam_sample
 from asam_datasets.training._order import Consumer, Ends, Order, epoch_order, rank_records
 
@@ -433,6 +435,12 @@ def test_rows_without_pictures_say_so(demo: DemoArchive, publish: Run, tmp_path:
     stream = open_stream(out, "sam", transform=sam_sample)
     with pytest.raises(RecordError, match=r"image: expected a picture .* found none"):
         next(iter(stream))
+
+
+@pytest.mark.parametrize("ranges", [[(-1, 4)], [(8, 4)], [(0, 10**12)], [(90, 101)]], ids=str)
+def test_a_footer_that_points_anywhere_is_refused(ranges: list[tuple[int, int]]) -> None:
+    with pytest.raises(pa.ArrowInvalid, match="a column at bytes .* of a file of 100"):
+        _fetch(io.BytesIO(bytes(100)), ranges)
 
 
 # ------------------------------------------------------------------------------------------------ real processes

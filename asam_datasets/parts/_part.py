@@ -128,11 +128,13 @@ def _fetch(file: IO[bytes], ranges: Sequence[tuple[int, int]]) -> pa.BufferReade
     size_bytes = file.seek(0, os.SEEK_END)
     memory = np.empty(size_bytes, np.uint8)
     for start, stop in ranges:
+        if not 0 <= start <= stop <= size_bytes:  # a footer may say anything
+            raise pa.ArrowInvalid(f"a column at bytes {start} to {stop} of a file of {size_bytes}")
         file.seek(start)
         content = file.read(stop - start)
-        memory[start : start + len(content)] = np.frombuffer(content, np.uint8)
         if len(content) != stop - start:
             raise pa.ArrowInvalid(f"{len(content)} bytes at byte {start}, where {stop - start} should be")
+        memory[start:stop] = np.frombuffer(content, np.uint8)
     return pa.BufferReader(pa.py_buffer(memory))
 
 
