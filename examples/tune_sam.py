@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -276,6 +277,7 @@ def processes() -> Iterator[torch.device]:
 
 def main() -> None:
     args = parse()
+    warnings.filterwarnings("ignore", "'set_vital' is deprecated")  # torchdata 0.11 calls it for every loader
     try:
         if not args.resume and (args.out / "checkpoint.pt").exists():
             hint = "Add --resume to go on from it, or give another --out."

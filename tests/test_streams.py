@@ -385,8 +385,9 @@ def test_bad_arguments(small: Path, options: dict[str, Any], message: str) -> No
 
 
 def test_bad_places(small: Path, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="expected one of the configs train, controlnet, sam, found 'sma'"):
+    with pytest.raises(SourceError, match="expected one of the configs train, controlnet, sam, found 'sma'") as caught:
         open_stream(small, "sma")
+    assert caught.value.hint == "Did you mean sam?"
     with pytest.raises(SourceError, match=r"expected some of the columns image, caption.* found picture"):
         open_stream(small, "sam", columns=["picture"])
     with pytest.raises(SourceError, match="found none"):
@@ -402,6 +403,10 @@ def test_a_damaged_part_is_one_sentence(small: Path, tmp_path: Path) -> None:
     content = part.read_bytes()
     part.write_bytes(content[: len(content) // 2])
     with pytest.raises(SourceError, match=rf"{part.name}: expected a part"):
+        list(open_stream(copy, "sam"))
+    table = pq.read_table(io.BytesIO(content))
+    pq.write_table(table.drop_columns(["caption"]), part)
+    with pytest.raises(SourceError, match=rf"{part.name}: expected a column caption, found none"):
         list(open_stream(copy, "sam"))
     part.unlink()
     with pytest.raises(SourceError, match=rf"{part.name}: expected a part that the dataset names, found none"):
@@ -529,4 +534,3 @@ def test_a_plain_loader_works_as_well(many: Path) -> None:
     loader = torch.utils.data.DataLoader(stream, batch_size=7, num_workers=2)
     ids = [int(image_id) for batch in loader for image_id in batch["image_id"]]
     assert sorted(ids) == list(range(1, RECORDS + 1))
-    assert torch.utils.data.get_worker_info() is None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import random
 import subprocess
 import sys
@@ -204,4 +203,3 @@ def test_going_on_at_90_percent_costs_two_row_groups(served: Served, chunks: Any
     assert 1 <= len(groups) <= 2
     largest = max(end - first for _, first, end in served.fetched())
     assert sum(end - first for _, first, end in served.fetched()) < 2.2 * largest
-    assert os.environ.get("HF_ENDPOINT") is None

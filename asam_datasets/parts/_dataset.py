@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from asam_datasets.builds import BUILD_FILE, TABLES, Build
@@ -74,10 +75,11 @@ class Dataset:
         chosen = sets if name == ALL_SETS else tuple(build for build in others if build.name == name)
         if not chosen:
             names = config_names(bool(archives), [build.name for build in others])
+            near = get_close_matches(name, names, n=1)
             raise SourceError(
                 f"expected one of the configs {', '.join(names)}, found {name!r}",
                 where=self.published.url,
-                hint="Name one of those.",
+                hint=f"Did you mean {near[0]}?" if near else "Name one of those.",
             )
         return Config(name, tuple(TABLES[chosen[0].kind].columns), chosen)
 

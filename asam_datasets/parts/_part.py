@@ -115,7 +115,12 @@ class GroupReader:
                 self._footers[part.path] = footer
             footer = self._footers[part.path]
             parquet = pq.ParquetFile(_fetch(file, _column_ranges(footer.row_group(group), columns)), metadata=footer)
-            return parquet.read_row_group(group, columns=list(columns), use_threads=False)
+            table = parquet.read_row_group(group, columns=list(columns), use_threads=False)
+            for name in (name.split(".")[0] for name in columns):
+                if name not in table.column_names:  # Arrow leaves it out without a word
+                    hint = "Get the dataset again; `asam-datasets verify DATASET --deep` looks at every record."
+                    raise SourceError(f"expected a column {name}, found none", where=part.label, hint=hint)
+            return table
 
 
 def _fetch(file: IO[bytes], ranges: Sequence[tuple[int, int]]) -> pa.BufferReader:

@@ -161,9 +161,6 @@ def read_records(
         names = [*(name for name in _ALWAYS if name in TABLES[span.build.kind].columns), *shown]
         columns = [path for name in names for path in _SHOWN.get(name, (name,))]
         table = reader.read(span.part, span.group, columns)
-        missing = [name for name in names if name not in table.column_names]
-        if missing:
-            raise SourceError(f"expected a column {missing[0]}, found none", where=span.part.label, hint=HINT)
         for index in range(span.start, span.stop):
             row = table.slice(index, 1).to_pylist()[0]
             number = span.first + index - span.start
