@@ -18,7 +18,7 @@ $(BIN)/.core: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
-# The main job on drawn pictures: an archive becomes a dataset, and stock `datasets` reads it.
+# The main job on drawn images: an archive becomes a dataset, and stock `datasets` reads it.
 demo: $(BIN)/.core
 	$(BIN)/asam-datasets demo $(DEMO)
 	$(BIN)/python -m asam_datasets.publish --train $(DEMO)/sa_000000.tar \

@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Listener(Protocol):
-    """Who follows a run: `on_stage` gets a sentence, `on_total` the number of pictures to do (None when that is not
+    """Who follows a run: `on_stage` gets a sentence, `on_total` the number of images to do (None when that is not
     known), `on_records` how many were finished since the last call."""
 
     @property

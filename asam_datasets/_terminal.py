@@ -30,7 +30,7 @@ class Terminal:
         self._bar: tqdm[Any] | None = None
 
     def listener(self) -> Listener:
-        """A listener that shows stages, the plan, and a progress bar with pictures/s and time left."""
+        """A listener that shows stages, the plan, and a progress bar with images/s and time left."""
         return Listener(self.talk, self._confirm, self._total, self._records)
 
     def close(self) -> None:
@@ -62,9 +62,9 @@ class Terminal:
             for folder in folders:
                 print(f"  {verb:<9}  {folder}")
         if summary.without_caption:
-            print(f"  no caption {summary.without_caption:,} pictures")
+            print(f"  no caption {summary.without_caption:,} images")
         if summary.dropped:
-            print(f"  dropped    {summary.dropped:,} pictures of evaluation sets, which have no object")
+            print(f"  dropped    {summary.dropped:,} images of evaluation sets, which have no object")
         if summary.rejects:
             print(f"  rejected   {summary.rejected:,}, see {summary.rejects}")
         if summary.missing_ids:
@@ -98,7 +98,7 @@ class Terminal:
             print(f"  WRONG {printable(finding.where)}: {printable(finding.problem)}")
         print(f"{len(report.findings):,} findings" if report.findings else "Everything is as it should be.")
 
-    def catalogue(self, entries: Mapping[str, Entry]) -> None:
+    def catalog(self, entries: Mapping[str, Entry]) -> None:
         """Print the list of evaluation sets."""
         if self._as_json:
             self._json(list(entries.values()))
@@ -117,7 +117,7 @@ class Terminal:
             return
         expected = [
             f"{count:,} {what}"
-            for count, what in ((entry.expected_pictures, "pictures"), (entry.expected_masks, "masks"))
+            for count, what in ((entry.expected_images, "images"), (entry.expected_masks, "masks"))
             if count is not None
         ]
         lines = [
@@ -126,7 +126,7 @@ class Terminal:
             ("split", f"{entry.split} (its {entry.source_split})"),
             ("masks are", entry.kind),
             ("expected", ", ".join(expected) or "unknown"),
-            ("licence", entry.licence or "unknown"),
+            ("license", entry.license or "unknown"),
             ("may be given on", entry.redistributable),
             ("cite", " ".join(entry.citation.split()) or "unknown"),
             ("ASAM reads it", " ".join(entry.protocol_asam.split()) or "the same way"),
@@ -142,7 +142,7 @@ class Terminal:
         if self._as_json:
             self._json({name: str(value) if isinstance(value, Path) else value for name, value in vars(demo).items()})
             return
-        print(f"Drew {demo.pictures} pictures with {demo.annotations:,} masks:")
+        print(f"Drew {demo.images} images with {demo.annotations:,} masks:")
         print(f"  {demo.archive}\n  {demo.captions}")
         print("Publish them into a folder:")
         print(f"  python -m asam_datasets.publish --train {demo.archive} --captions {demo.captions} --out demo-dataset")
@@ -192,7 +192,7 @@ class Terminal:
 
     def _total(self, rows: int | None) -> None:
         people = sys.stderr.isatty()
-        self._bar = tqdm(total=rows, unit=" pictures", file=sys.stderr, mininterval=0.2 if people else 10, leave=True)
+        self._bar = tqdm(total=rows, unit=" images", file=sys.stderr, mininterval=0.2 if people else 10, leave=True)
 
     def _records(self, count: int) -> None:
         if self._bar is not None:

@@ -1,4 +1,4 @@
-"""Adversarial samples as a table: pictures that ASAM's generator made, with the masks of their originals resized."""
+"""Adversarial samples as a table: images that ASAM's generator made, with the masks of their originals resized."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rlemasklib import RLEMask
 from asam_datasets.masks import PngEncoder, resize, to_segmentation
 from asam_datasets.schema import ADVERSARIAL, ADVERSARIAL_ANNOTATION, arrow_schema
 from asam_datasets.sources import AdversarialRecord, Record
-from asam_datasets.tables import NUMBERS_BYTES, list_array, picture_array, struct_array
+from asam_datasets.tables import NUMBERS_BYTES, image_array, list_array, struct_array
 
 __all__ = ["AdversarialAnnotation", "AdversarialRow", "adversarial_table", "render_adversarial"]
 
@@ -35,7 +35,7 @@ class AdversarialAnnotation(msgspec.Struct, frozen=True):
 class AdversarialRow(msgspec.Struct, frozen=True):
     """One rendered row. It can be written to disk by msgspec and read back equal.
 
-    `picture` is None where only the annotations are published.
+    `image` is None where only the annotations are published.
     """
 
     archive: str
@@ -44,7 +44,7 @@ class AdversarialRow(msgspec.Struct, frozen=True):
     width: int
     height: int
     worst_iou: float
-    picture: bytes | None
+    image: bytes | None
     caption: str | None
     masks: list[bytes]
     annotations: list[AdversarialAnnotation]
@@ -52,11 +52,11 @@ class AdversarialRow(msgspec.Struct, frozen=True):
     def size_bytes(self) -> int:
         """About how many bytes the row takes in Arrow: what row groups are bounded by."""
         text = sum(len(annotation.segmentation.counts) for annotation in self.annotations)
-        return len(self.picture or b"") + sum(map(len, self.masks)) + text + NUMBERS_BYTES * len(self.annotations) + 64
+        return len(self.image or b"") + sum(map(len, self.masks)) + text + NUMBERS_BYTES * len(self.annotations) + 64
 
 
 def render_adversarial(
-    sample: AdversarialRecord, original: Record, encoder: PngEncoder, *, pictures: bool = True
+    sample: AdversarialRecord, original: Record, encoder: PngEncoder, *, images: bool = True
 ) -> AdversarialRow:
     """Render a sample: the masks of its original, resized to its size (nearest neighbour as PIL's NEAREST).
 
@@ -64,7 +64,7 @@ def render_adversarial(
         sample: the checked sample.
         original: the checked record of the same image id; its caption is the sample's.
         encoder: writes the masks.
-        pictures: without them the sample's picture is left out.
+        images: without them the sample's image is left out.
     """
     shape = (sample.height, sample.width)
     masks = [resize(mask, shape) for mask in original.masks]
@@ -76,7 +76,7 @@ def render_adversarial(
         sample.width,
         sample.height,
         sample.worst_iou,
-        sample.content if pictures else None,
+        sample.content if images else None,
         original.caption,
         [encoder.mask(mask) for mask in masks],
         [_annotation(mask, number) for mask, number in zip(masks, ids, strict=True)],
@@ -88,9 +88,9 @@ def adversarial_table(rows: Sequence[AdversarialRow]) -> pa.Table:
     annotations = [annotation for row in rows for annotation in row.annotations]
     masks = [mask for row in rows for mask in row.masks]
     columns = {
-        "image": picture_array([row.picture for row in rows], [row.file_name for row in rows]),
+        "image": image_array([row.image for row in rows], [row.file_name for row in rows]),
         "caption": pa.array([row.caption for row in rows], pa.string()),
-        "masks": list_array([len(row.masks) for row in rows], picture_array(masks)),
+        "masks": list_array([len(row.masks) for row in rows], image_array(masks)),
         "annotations": list_array(
             [len(row.annotations) for row in rows], struct_array(ADVERSARIAL_ANNOTATION, annotations)
         ),

@@ -22,8 +22,8 @@ from asam_datasets.commands import caption, organize, preview
 from asam_datasets.commands._options import BadRecord, TakesMany
 from asam_datasets.demo import write_demo
 from asam_datasets.errors import AsamDatasetsError, HubError
-from asam_datasets.evaluation import find_entry, load_catalogue
-from asam_datasets.hub import Route
+from asam_datasets.evaluation import find_entry, load_catalog
+from asam_datasets.hub import Destination
 from asam_datasets.publish import PublishOptions
 from asam_datasets.publish import plan as make_plan
 from asam_datasets.publish import publish as run_publish
@@ -86,7 +86,7 @@ def publish_command(
         Optional[list[Path]], typer.Option(help='Caption files, JSON Lines of {"img", "prompt"}; several at once.')
     ] = None,
     require_captions: Annotated[
-        bool, typer.Option("--require-captions", help="Refuse pictures without a caption.")
+        bool, typer.Option("--require-captions", help="Refuse images without a caption.")
     ] = False,
     out: Annotated[Optional[Path], typer.Option(help="Folder that becomes (or is) the dataset.")] = None,
     repo_id: Annotated[
@@ -96,7 +96,7 @@ def publish_command(
         Optional[list[str]], typer.Option(help="Take these archives out of the dataset, such as sa_000000.")
     ] = None,
     annotations_only: Annotated[
-        Optional[list[str]], typer.Option(help="Publish these archives without their pictures.")
+        Optional[list[str]], typer.Option(help="Publish these archives without their images.")
     ] = None,
     ids: Annotated[Optional[Path], typer.Option(help="Take only these image ids (a file, one id a line).")] = None,
     parts: Annotated[Optional[int], typer.Option(help="Parquet files per archive; by its size if not given.")] = None,
@@ -145,7 +145,7 @@ def publish_command(
             private=private,
             gated=gated.value if gated else None,
             accept_sa1b_terms=accept_sa1b_terms,
-            route=Route(revision, create_pr, tag),
+            destination=Destination(revision, create_pr, tag),
         )
         if dry_run:
             terminal.plan(make_plan(options, terminal.listener()))
@@ -158,7 +158,7 @@ def publish_command(
 @app.command("verify", epilog="Example: asam-datasets verify xhk/ASAM-Datasets --deep")
 def verify_command(
     dataset: Annotated[str, typer.Argument(help="A folder, or a repository on the Hub.")],
-    deep: Annotated[bool, typer.Option("--deep", help="Look at every record: pictures, masks, numbers.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Look at every record: images, masks, numbers.")] = False,
     revision: Annotated[Optional[str], typer.Option(help="Branch, tag, commit or refs/pr/N on the Hub.")] = None,
     workers: Annotated[Optional[int], typer.Option(help="Processes; as many as cores if not given.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -174,7 +174,7 @@ def verify_command(
             workers=workers or available_cores(),
             on_total=listener.on_total,
             on_records=listener.on_records,
-            tell=listener.on_stage,
+            log=listener.on_stage,
         )
     finally:
         terminal.close()
@@ -192,9 +192,9 @@ def catalog_command(
 ) -> None:
     """List the evaluation sets, or show one with the folder that is expected of it."""
     terminal = Terminal(as_json=as_json)
-    entries = load_catalogue(catalog or ())
+    entries = load_catalog(catalog or ())
     if what == "list" and identity is None:
-        terminal.catalogue(entries)
+        terminal.catalog(entries)
         return
     if what != "show" or identity is None:
         raise typer.BadParameter("expected `list` or `show ID`")
@@ -204,11 +204,11 @@ def catalog_command(
 @app.command("demo", epilog="Example: asam-datasets demo demo-data")
 def demo_command(
     directory: Annotated[Path, typer.Argument(help="Folder for sa_000000.tar and its caption file.")],
-    pictures: Annotated[int, typer.Option(help="How many pictures to draw.")] = 12,
+    images: Annotated[int, typer.Option(help="How many images to draw.")] = 12,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Draw a small archive in the form of SA-1B, with captions, to try everything on."""
-    Terminal(as_json=as_json).demo(write_demo(directory, pictures=pictures))
+    Terminal(as_json=as_json).demo(write_demo(directory, images=images))
 
 
 caption.register(app)

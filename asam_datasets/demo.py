@@ -7,8 +7,8 @@ It keeps the conventions of the real thing, so that a test which passes here mea
 - boxes, crops and points are floats, the point lies inside its mask, the crop box holds its mask;
 - `id` is unique over the archive, `counts` is compressed COCO RLE.
 
-The first five pictures have the hard cases: masks with holes, masks in pieces, 300 masks, none, masks of one
-pixel, one that touches all borders, one that is the whole picture. Same arguments and versions, same bytes.
+The first five images have the hard cases: masks with holes, masks in pieces, 300 masks, none, masks of one
+pixel, one that touches all borders, one that is the whole image. Same arguments and versions, same bytes.
 """
 
 import io
@@ -31,12 +31,12 @@ __all__ = ["DemoArchive", "draw_record", "write_demo"]
 
 Field = npt.NDArray[np.floating[Any]]
 Window = tuple[slice, slice]
-Shape = tuple[Window, Field]  # a box of the picture, and in it the distance to an outline: pixels, inside < 0
-Colour = Sequence[float]
+Shape = tuple[Window, Field]  # a box of the image, and in it the distance to an outline: pixels, inside < 0
+Color = Sequence[float]
 
 _MTIME_S = 1_680_086_400  # a constant: the time of writing would make each archive differ
-_IDS_PER_PICTURE = 10_000  # annotation ids are then unique without a memory of earlier pictures
-_COLOURS: dict[str, Colour] = {
+_IDS_PER_IMAGE = 10_000  # annotation ids are then unique without a memory of earlier images
+_COLORS: dict[str, Color] = {
     "red": (196, 44, 40), "orange": (228, 128, 38), "yellow": (232, 196, 62), "green": (72, 148, 70),
     "blue": (50, 96, 184), "purple": (122, 70, 156), "pink": (224, 132, 160), "white": (226, 222, 212),
     "teal": (40, 140, 142), "brown": (128, 84, 54),
@@ -44,7 +44,7 @@ _COLOURS: dict[str, Colour] = {
 
 
 class _Canvas:
-    """The picture and the masks of what can be seen in it, both drawn from the same distances to outlines."""
+    """The image and the masks of what can be seen in it, both drawn from the same distances to outlines."""
 
     def __init__(self, height: int, width: int, rng: np.random.Generator) -> None:
         self.height, self.width, self.rng = height, width, rng
@@ -58,7 +58,7 @@ class _Canvas:
         self.wholes: list[frozenset[int]] = []
 
     def noise(self, cell_y: float, cell_x: float) -> Field:
-        """Smooth noise over the picture, (height, width), about -1 to 1, one bump in each cell of pixels."""
+        """Smooth noise over the image, (height, width), about -1 to 1, one bump in each cell of pixels."""
         shape = int(self.height / cell_y) + 2, int(self.width / cell_x) + 2
         grid = Image.fromarray(self.rng.random(shape, np.float32) * 2 - 1)
         return np.asarray(grid.resize((self.width, self.height), Image.Resampling.BICUBIC), np.float32)
@@ -67,7 +67,7 @@ class _Canvas:
         return [str(name) for name in self.rng.permutation(names.split())[:count]]
 
     def window(self, left: float, top: float, right: float, bottom: float) -> Window:
-        """The part of the box that lies in the picture, with room for soft edges."""
+        """The part of the box that lies in the image, with room for soft edges."""
         rows = slice(max(0, int(top) - 2), min(self.height, int(bottom) + 3))
         return rows, slice(max(0, int(left) - 2), min(self.width, int(right) + 3))
 
@@ -98,14 +98,14 @@ class _Canvas:
         lit: Field = np.clip(0.65 * np.sqrt(np.maximum(0, 1 - u * u - v * v)) - 0.5 * u - 0.55 * v, 0, 1)
         return 0.42 + 0.66 * lit + 0.5 * (((lit**2) ** 2) ** 2) ** 2
 
-    def fill(self, top: Colour, bottom: Colour) -> None:
+    def fill(self, top: Color, bottom: Color) -> None:
         """A background, not an object."""
         down = np.linspace(0, 1, self.height, dtype=np.float32)[:, None, None]
         gradient = np.asarray(top, np.float32) * (1 - down) + np.asarray(bottom, np.float32) * down
         self.pixels = gradient * (1 + 0.06 * self.texture)[..., None]
 
     def paint(
-        self, window: Window, distance: Field, colour: Colour, shade: Field | float = 1.0, *,
+        self, window: Window, distance: Field, color: Color, shade: Field | float = 1.0, *,
         grain: float = 0.12, opacity: float = 1.0, soft: float = 1.0, part_of: int | None = None,
     ) -> int:  # fmt: skip
         """Draw an object, a part cut to its whole; if opaque, hide all but its wholes. Returns its number."""
@@ -116,7 +116,7 @@ class _Canvas:
             whole = self.masks[part_of].crop(crop).to_array(order="C") > 0
             inside, alpha = inside & whole, alpha * whole
         light, target = shade * (1 + grain * self.texture[window]), self.pixels[window]
-        for channel, value in enumerate(colour):
+        for channel, value in enumerate(color):
             target[..., channel] += alpha * (light * float(value) - target[..., channel])
         below, right = self.height - rows.stop, self.width - columns.stop
         new = RLEMask.from_array(inside).pad(rows.start, below, columns.start, right)
@@ -131,7 +131,7 @@ class _Canvas:
         return len(self.masks) - 1
 
     def jpeg(self) -> bytes:
-        """The picture as a camera would give it: a little blurred, a little noisy, quality 90."""
+        """The image as a camera would give it: a little blurred, a little noisy, quality 90."""
         sharp = Image.fromarray(np.clip(self.pixels + 0.5, 0, 255).astype(np.uint8))
         smooth = np.asarray(sharp.filter(ImageFilter.GaussianBlur(0.6)), np.int16)
         speckle = self.rng.integers(-2, 3, (self.height, self.width, 1), np.int16)
@@ -143,14 +143,14 @@ class _Canvas:
 def _balls(c: _Canvas) -> str:
     """Balls with stripes, and rings with holes, on a table."""
     u, rng = c.unit, c.rng
-    colours, (wall,) = c.pick("red orange yellow green purple teal", 6), c.pick("white pink blue brown", 1)
-    c.fill([0.8 * v + 40 for v in _COLOURS[wall]], [0.6 * v + 20 for v in _COLOURS[wall]])
+    colors, (wall,) = c.pick("red orange yellow green purple teal", 6), c.pick("white pink blue brown", 1)
+    c.fill([0.8 * v + 40 for v in _COLORS[wall]], [0.6 * v + 20 for v in _COLORS[wall]])
     table, edge = c.box(-9, 0.42 * c.height, c.width + 9, c.height + 9)
     planks = 1 + 0.12 * c.noise(3 * u, 40 * u) + 0.08 * c.noise(0.8 * u, 30 * u)
     c.paint(table, edge, (164, 112, 66), planks[table])
     count = int(rng.integers(5, 7))
     for i, column in enumerate(rng.permutation(count).tolist()):
-        r, colour = u * rng.uniform(9, 14), _COLOURS[colours[i]]
+        r, color = u * rng.uniform(9, 14), _COLORS[colors[i]]
         x, y = c.width * (column + rng.uniform(0.3, 0.7)) / count, c.height * (0.44 + 0.4 * i / count)
         flat = 0.5 if i % 3 == 1 else 1.0
         shadow = c.disc(x + 0.35 * r, y + 0.8 * r * flat, 1.15 * r, 0.4 * r, spare=1.4)
@@ -160,14 +160,14 @@ def _balls(c: _Canvas) -> str:
             across, down = c.axes(window, x, y)
             bulge = (np.sqrt(across**2 + (down / flat) ** 2) / r - 0.75) / 0.25
             shade = 0.5 + 0.6 * np.sqrt(np.maximum(0, 1 - bulge**2)) - 0.15 * bulge * np.sign(down)
-            c.paint(window, np.maximum(outline, (np.abs(bulge) - 1) * 0.12 * r), colour, shade, grain=0.05)
+            c.paint(window, np.maximum(outline, (np.abs(bulge) - 1) * 0.12 * r), color, shade, grain=0.05)
             continue
         lit = c.ball(window, x, y, r, r)
-        whole = c.paint(window, outline, colour, lit, grain=0.05)
+        whole = c.paint(window, outline, color, lit, grain=0.05)
         across, down = c.axes(window, x, y, rng.uniform(-60, 60))
         stripe = np.abs(down - 0.3 * across**2 / r + 0.1 * r) - 0.16 * r
         c.paint(window, stripe, (238, 234, 226), lit, grain=0.05, part_of=whole)
-    balls, rings = ([colours[i] for i in range(count) if (i % 3 == 1) is ring] for ring in (False, True))
+    balls, rings = ([colors[i] for i in range(count) if (i % 3 == 1) is ring] for ring in (False, True))
     return f"{', '.join(balls)} balls and {', '.join(rings)} rings on a wooden table by a {wall} wall"
 
 
@@ -179,12 +179,12 @@ def _houses(c: _Canvas) -> str:
     drift = (c.noise(8 * u, 24 * u) + 0.4 * c.noise(2.5 * u, 5 * u))[sky]
     clouds = 5 * u * np.maximum(0.25 - drift, edge / (9 * u) + 0.4)
     c.paint(sky, clouds, (246, 246, 244), 0.9 + 0.1 * drift, soft=3)
-    for i, colour in enumerate([(140, 160, 178), (104, 134, 112), (92, 128, 62)]):
+    for i, color in enumerate([(140, 160, 178), (104, 134, 112), (92, 128, 62)]):
         line = ground - 2 * u * (2 - i) * (5 + 3 * c.noise(c.height, 22 * u)) - u * c.noise(c.height, 3 * u)
-        c.paint(c.everything, line - c.axes(c.everything)[1], colour, grain=0.2 + 0.2 * i)
+        c.paint(c.everything, line - c.axes(c.everything)[1], color, grain=0.2 + 0.2 * i)
     count = 3 if wide > c.height else 2
-    colours, (wood,) = c.pick("yellow white pink teal orange", count), c.pick("white brown teal", 1)
-    for i, name in enumerate(colours):
+    colors, (wood,) = c.pick("yellow white pink teal orange", count), c.pick("white brown teal", 1)
+    for i, name in enumerate(colors):
         x, base = wide * (i + 0.5 + rng.uniform(-0.08, 0.08)) / count, ground + u * rng.uniform(2, 9)
         size = 0.85 * min(wide / count, 0.6 * c.height) * rng.uniform(0.9, 1.1)
         window = c.window(x - 0.56 * size, base - 1.15 * size, x + 0.56 * size, base)
@@ -192,10 +192,10 @@ def _houses(c: _Canvas) -> str:
         roof = np.maximum(0.815 * np.abs(across) - down - 1.15 * size, down + 0.7 * size)
         walls = np.maximum(np.abs(across) - 0.46 * size, np.maximum(down, -1 - down - 0.7 * size))
         bricks = 1 + 0.08 * ((down / (0.03 * size)) % 1 > 0.25) - 0.12 * (across > 0)
-        whole = c.paint(window, np.minimum(roof, walls), [0.7 * v + 55 for v in _COLOURS[name]], bricks)
+        whole = c.paint(window, np.minimum(roof, walls), [0.7 * v + 55 for v in _COLORS[name]], bricks)
         c.paint(window, roof, (150, 66, 48), 0.85 + 0.25 * ((down / (0.05 * size)) % 1), part_of=whole)
         door = c.box(x - 0.1 * size, base - 0.34 * size, x + 0.1 * size, base)
-        c.paint(*door, _COLOURS[c.pick("green blue brown red", 1)[0]], part_of=whole)
+        c.paint(*door, _COLORS[c.pick("green blue brown red", 1)[0]], part_of=whole)
         y, w = base - 0.44 * size, 0.105 * size
         for cx in (x - 2.7 * w, x + 2.7 * w):
             opening, outline = c.box(cx - w, y - w, cx + w, y + w)
@@ -206,12 +206,12 @@ def _houses(c: _Canvas) -> str:
     far_x, far_y = (np.abs(axis) for axis in c.axes(c.everything, (wide - 1) / 2, (c.height - 1) / 2))
     frame = np.minimum(wide / 2 - far_x, c.height / 2 - far_y) - 4 * u
     frame = np.minimum(frame, np.minimum(far_x, far_y) - 1.4 * u)
-    c.paint(c.everything, frame, [0.6 * v + 50 for v in _COLOURS[wood]], 0.9 + 0.15 * c.noise(u, 9 * u))
-    return f"{', '.join(colours)} houses before hills, seen through a {wood} window"
+    c.paint(c.everything, frame, [0.6 * v + 50 for v in _COLORS[wood]], 0.9 + 0.15 * c.noise(u, 9 * u))
+    return f"{', '.join(colors)} houses before hills, seen through a {wood} window"
 
 
 def _fish(c: _Canvas) -> str:
-    """Fish in water, which is the whole picture; bubbles overlap what is behind; specks have one pixel."""
+    """Fish in water, which is the whole image; bubbles overlap what is behind; specks have one pixel."""
     u, rng, wide, tall = c.unit, c.rng, c.width, c.height
     across, down = c.axes(c.everything)
     depth = 1.25 - 0.7 * down / tall + 0.18 * c.noise(tall, 7 * u) * (1 - down / tall)
@@ -226,14 +226,14 @@ def _fish(c: _Canvas) -> str:
     names = c.pick("red orange yellow purple pink green", int(rng.integers(4, 7)))
     for i, name in enumerate(names):
         x, y = wide * rng.uniform(0.14, 0.86), tall * (0.1 + 0.72 * (i + 0.5) / len(names))
-        r, colour, way = u * rng.uniform(8, 14), _COLOURS[name], 1 if rng.random() < 0.5 else -1
+        r, color, way = u * rng.uniform(8, 14), _COLORS[name], 1 if rng.random() < 0.5 else -1
         window, body = c.disc(x, y, r, 0.5 * r, spare=1.6)
         ahead, low = way * c.axes(window, x, y)[0], c.axes(window, x, y)[1]
         tail = np.maximum(np.abs(low) + 0.55 * ahead + 0.33 * r, np.abs(ahead + 1.1 * r) - 0.4 * r)
         fin = np.sqrt((ahead + 0.15 * r) ** 2 + 3 * (low + 0.42 * r) ** 2) - 0.42 * r
         outline, lit = np.minimum(np.minimum(body, tail), fin), c.ball(window, x, y, 1.7 * r, 0.9 * r)
-        whole = c.paint(window, outline, [0.75 * v for v in colour], lit, part_of=water)
-        trunk = c.paint(window, body, colour, lit, grain=0.3, part_of=whole)
+        whole = c.paint(window, outline, [0.75 * v for v in color], lit, part_of=water)
+        trunk = c.paint(window, body, color, lit, grain=0.3, part_of=whole)
         for place in (-0.4, 0.1):
             stripe = np.abs(ahead - place * r + 0.5 * low**2 / r) - 0.09 * r
             c.paint(window, stripe, (240, 236, 226), lit, part_of=trunk)
@@ -311,13 +311,13 @@ def _annotation(mask: RLEMask, number: int, rng: np.random.Generator) -> dict[st
 
 
 def _record(scene: Scene, image_id: int, size: Sequence[int], seed: int) -> tuple[bytes, bytes, str, int]:
-    """The JPEG, the JSON, the caption and the number of annotations of one picture."""
+    """The JPEG, the JSON, the caption and the number of annotations of one image."""
     rng = np.random.Generator(np.random.PCG64([seed, image_id]))
     height, width = size
     canvas = _Canvas(height, width, rng)
     caption = f"a photo of {scene(canvas)}"
     seen = [mask for mask in canvas.masks if mask.any()]
-    order = enumerate(rng.permutation(len(seen)), image_id * _IDS_PER_PICTURE)
+    order = enumerate(rng.permutation(len(seen)), image_id * _IDS_PER_IMAGE)
     table = {
         "image": {"image_id": image_id, "width": width, "height": height, "file_name": f"sa_{image_id}.jpg"},
         "annotations": [_annotation(seen[i], number, rng) for number, i in order],
@@ -331,7 +331,7 @@ def _require(name: str, value: int, least: int, most: float = math.inf) -> None:
 
 
 def draw_record(image_id: int, *, height: int, width: int, masks: int, seed: int) -> tuple[bytes, bytes]:
-    """Draw one picture of stones in the form, and about the weight, of an SA-1B record.
+    """Draw one image of stones in the form, and about the weight, of an SA-1B record.
 
     `height` and `width` are pixels, 64 or more. `masks` is the exact count of annotations, at most one for 64
     pixels and below 10 000. `image_id` and `seed` are not negative, both decide what is drawn.
@@ -339,7 +339,7 @@ def draw_record(image_id: int, *, height: int, width: int, masks: int, seed: int
     """
     _require("the smaller of height and width", min(height, width), 64)
     _require("the smaller of image_id and seed", min(image_id, seed), 0)
-    _require("masks", masks, 0, min(height * width // 64, _IDS_PER_PICTURE - 1))
+    _require("masks", masks, 0, min(height * width // 64, _IDS_PER_IMAGE - 1))
     return _record(partial(_stones, count=masks), image_id, (height, width), seed)[:2]
 
 
@@ -349,22 +349,22 @@ class DemoArchive:
 
     archive: Path
     captions: Path
-    pictures: int
+    images: int
     annotations: int
 
 
 def write_demo(
-    directory: Path, *, archive: str = "sa_000000", pictures: int = 12, height: int = 480, width: int = 720,
+    directory: Path, *, archive: str = "sa_000000", images: int = 12, height: int = 480, width: int = 720,
     first_id: int = 1, seed: int = 0,
 ) -> DemoArchive:  # fmt: skip
     """Write `<archive>.tar` and `<archive>-blip2-caption.json` into a directory, which is made if absent.
 
-    `archive` is a plain name; `pictures` is 1 or more. `height` and `width` are those of the largest pictures
+    `archive` is a plain name; `images` is 1 or more. `height` and `width` are those of the largest images
     in pixels, 192 or more: some are smaller, some turned. `first_id` is the first `image_id`; it and `seed`
     are not negative. A file of either name is replaced, when the new one is complete. Raises ValueError for
     an argument out of its range, OSError if the directory cannot be written.
     """
-    _require("pictures", pictures, 1)
+    _require("images", images, 1)
     _require("the smaller of height and width", min(height, width), 192)
     _require("the smaller of first_id and seed", min(first_id, seed), 0)
     if not archive or Path(archive).name != archive:
@@ -372,10 +372,10 @@ def write_demo(
     directory.mkdir(parents=True, exist_ok=True)
     result = directory / f"{archive}.tar", directory / f"{archive}-blip2-caption.json"
     unfinished = [path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in result]
-    annotations, captions = 0, dict[str, str]()  # from caption to picture, each only once
+    annotations, captions = 0, dict[str, str]()  # from caption to image, each only once
     try:
         with tarfile.open(unfinished[0], "w", format=tarfile.USTAR_FORMAT) as tar:
-            for i in range(pictures):
+            for i in range(images):
                 image_id, (down, across, turned) = first_id + i, _SIZES[i % len(_SIZES)]
                 scene, size = _SCENES[i % len(_SCENES)], (int(down * height), int(across * width))[::turned]
                 jpeg, table, caption, seen = _record(scene, image_id, size, seed)
@@ -393,4 +393,4 @@ def write_demo(
     finally:
         for temporary in unfinished:
             temporary.unlink(missing_ok=True)
-    return DemoArchive(*result, pictures, annotations)
+    return DemoArchive(*result, images, annotations)

@@ -3,9 +3,9 @@
     AsamDatasetsError
     ├── SegmentationError (ValueError)    an RLE that does not describe a mask
     ├── SourceError (ValueError)          an archive that cannot be read, or not as a whole
-    ├── RecordError (ValueError)          one picture or its annotations; `--on-bad-record skip` goes on
+    ├── RecordError (ValueError)          one image or its annotations; `--on-bad-record skip` goes on
     ├── CaptionsError (ValueError)        a caption file, or captions that do not fit the archives
-    ├── CatalogueError (ValueError)       the catalogue of evaluation sets, or a user's own
+    ├── CatalogError (ValueError)       the catalog of evaluation sets, or a user's own
     ├── ModelError (ValueError)           a captioning model that cannot be loaded, or needs more than there is
     ├── TargetError (ValueError)          the folder or repository that is to be written
     ├── RightsError (ValueError)          a set that may not be shown to those who would see it
@@ -24,7 +24,7 @@ from typing import TypeVar
 __all__ = [
     "AsamDatasetsError",
     "CaptionsError",
-    "CatalogueError",
+    "CatalogError",
     "HubError",
     "ModelError",
     "RecordError",
@@ -105,15 +105,15 @@ class SourceError(AsamDatasetsError, ValueError):
 class RecordError(AsamDatasetsError, ValueError):
     """One record that cannot be used."""
 
-    usual_hint = "Get the archive again, or go on without this picture: --on-bad-record skip."
+    usual_hint = "Get the archive again, or go on without this image: --on-bad-record skip."
 
 
 class CaptionsError(AsamDatasetsError, ValueError):
-    """A caption file that cannot be read, or captions of pictures that are in no archive."""
+    """A caption file that cannot be read, or captions of images that are in no archive."""
 
 
-class CatalogueError(AsamDatasetsError, ValueError):
-    """An entry of a catalogue of evaluation sets that does not describe a set, or a set that no catalogue has."""
+class CatalogError(AsamDatasetsError, ValueError):
+    """An entry of a catalog of evaluation sets that does not describe a set, or a set that no catalog has."""
 
 
 class ModelError(AsamDatasetsError, ValueError):
@@ -125,7 +125,7 @@ class TargetError(AsamDatasetsError, ValueError):
 
 
 class RightsError(AsamDatasetsError, ValueError):
-    """A licence does not allow what was asked for."""
+    """A license does not allow what was asked for."""
 
 
 class StreamError(AsamDatasetsError, ValueError):

@@ -76,14 +76,14 @@ def slice_tables(
 
 @dataclass(frozen=True)
 class EvaluationSlice:
-    """Some pictures of an evaluation set, for one process to read."""
+    """Some images of an evaluation set, for one process to read."""
 
     source: EvaluationSource
     refs: tuple[EvaluationRef, ...]
 
 
 def evaluation_slices(source: EvaluationSource) -> list[EvaluationSlice]:
-    """Cut an evaluation set into slices that processes can share, by its pictures with and without objects.
+    """Cut an evaluation set into slices that processes can share, by its images with and without objects.
 
     Raises:
         SourceError, RecordError: as `asam_datasets.evaluation`.
@@ -94,7 +94,7 @@ def evaluation_slices(source: EvaluationSource) -> list[EvaluationSlice]:
 
 
 def evaluation_slice_tables(part: EvaluationSlice) -> Iterator[pa.Table]:
-    """Read a slice as tables of at most 32 MiB; pictures without any object are left out.
+    """Read a slice as tables of at most 32 MiB; images without any object are left out.
 
     Raises:
         SourceError, RecordError: as `asam_datasets.evaluation`.

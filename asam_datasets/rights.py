@@ -1,8 +1,8 @@
-"""Who may be shown what: the licence of each archive and evaluation set, and the rule for public datasets.
+"""Who may be shown what: the license of each archive and evaluation set, and the rule for public datasets.
 
 Everything is private unless somebody says otherwise. To show a dataset to everyone, each of its sets must be allowed
 to be given on: `yes` is, `no` and `unknown` are not, and `gated` (SA-1B) is when its terms are acknowledged and the
-Hub asks every reader to accept them. A set that is published without its pictures is allowed.
+Hub asks every reader to accept them. A set that is published without its images is allowed.
 """
 
 from __future__ import annotations
@@ -19,29 +19,32 @@ __all__ = ["SA1B", "Holding", "Redistributable", "Rights", "check_history", "che
 Redistributable = Literal["yes", "no", "unknown", "gated"]
 
 
-class Rights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The licence of a set and whether its pictures may be given on; `link` may be empty."""
+class Rights(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"license": "licence"}):
+    """The license of a set and whether its images may be given on; `link` may be empty.
 
-    licence: str
+    In a manifest the first field is spelled `licence`, as datasets that are published already have it.
+    """
+
+    license: str
     link: str
     redistributable: Redistributable
 
 
 SA1B = Rights("SA-1B Dataset Research License", "https://ai.meta.com/datasets/segment-anything-downloads/", "gated")
-"""Meta's terms: research only, no identification of people, and who gets the pictures has to accept the same."""
+"""Meta's terms: research only, no identification of people, and who gets the images has to accept the same."""
 
 
 class Holding(NamedTuple):
-    """One set of a dataset, as far as rights go; `pictures` tells whether its pictures are in it."""
+    """One set of a dataset, as far as rights go; `images` tells whether its images are in it."""
 
     name: str
     rights: Rights
-    pictures: bool
+    images: bool
 
 
 def needs_gate(holdings: Iterable[Holding]) -> bool:
     """Whether one of the sets may be shown only to readers who accept its terms."""
-    return any(holding.pictures and holding.rights.redistributable == "gated" for holding in holdings)
+    return any(holding.images and holding.rights.redistributable == "gated" for holding in holdings)
 
 
 def check_public(holdings: Iterable[Holding], *, terms_accepted: bool) -> None:
@@ -57,7 +60,7 @@ def check_public(holdings: Iterable[Holding], *, terms_accepted: bool) -> None:
     refused = [
         holding
         for holding in holdings
-        if holding.pictures
+        if holding.images
         and holding.rights.redistributable != "yes"
         and not (holding.rights.redistributable == "gated" and terms_accepted)
     ]
@@ -67,7 +70,7 @@ def check_public(holdings: Iterable[Holding], *, terms_accepted: bool) -> None:
     ways = [
         "publish privately (--private)",
         "leave them out (--remove NAME where they are published already)",
-        f"or publish their masks without the pictures (--annotations-only {' '.join(one.name for one in refused)})",
+        f"or publish their masks without the images (--annotations-only {' '.join(one.name for one in refused)})",
     ]
     if any(one.rights.redistributable == "gated" for one in refused):
         ways.insert(0, "acknowledge SA-1B's terms (--accept-sa1b-terms), which puts the dataset behind a gate")
@@ -96,7 +99,7 @@ def check_history(holdings: Iterable[Holding], *, terms_accepted: bool) -> None:
 
 def _why(rights: Rights) -> str:
     return {
-        "gated": f"{rights.licence}: only to readers who accept its terms",
-        "no": f"{rights.licence}: its pictures may not be given on",
-        "unknown": f"{rights.licence}: nobody knows whether its pictures may be given on, which counts as no",
+        "gated": f"{rights.license}: only to readers who accept its terms",
+        "no": f"{rights.license}: its images may not be given on",
+        "unknown": f"{rights.license}: nobody knows whether its images may be given on, which counts as no",
     }[rights.redistributable]

@@ -31,8 +31,8 @@ class Scalar:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An encoded picture: its bytes, and its file name where it has one."""
+class Image:
+    """An encoded image: its bytes, and its file name where it has one."""
 
     def arrow(self) -> pa.DataType:
         """The Arrow type: what `datasets.Image` stores."""
@@ -47,7 +47,7 @@ class Picture:
 class Many:
     """A list; `length` where every list has the same."""
 
-    item: Scalar | Picture | Many
+    item: Scalar | Image | Many
     length: int = -1
 
     def arrow(self) -> pa.DataType:
@@ -94,7 +94,7 @@ class Struct:
 class Column:
     """One column of a table; `meaning` goes into the card, with units and conventions."""
 
-    type: Scalar | Picture | Many | Structs
+    type: Scalar | Image | Many | Structs
     label: str
     meaning: str
 
@@ -118,17 +118,17 @@ Boxes are lists without a stated length: a null among fixed-size lists is what `
 
 # Order matters: ControlNet scripts take the first three by position.
 TRAIN: Mapping[str, Column] = {
-    "image": Column(Picture(), "Image", "the original JPEG, byte for byte"),
+    "image": Column(Image(), "Image", "the original JPEG, byte for byte"),
     "caption": Column(STRING, "string or null", "one sentence, by BLIP-2 T5 where ASAM made it"),
     "conditioning_image": Column(
-        Picture(),
+        Image(),
         "Image",
-        "PNG, RGB: every mask in a colour of its own, larger masks under smaller ones, black background",
+        "PNG, RGB: every mask in a color of its own, larger masks under smaller ones, black background",
     ),
     "masks": Column(
-        Many(Picture()),
+        Many(Image()),
         "list of Image",
-        "1-bit PNG per annotation, in their order, at the picture's full size",
+        "1-bit PNG per annotation, in their order, at the image's full size",
     ),
     "annotations": Column(
         Structs(ANNOTATION),
@@ -138,7 +138,7 @@ TRAIN: Mapping[str, Column] = {
         "width and height are one less than COCO's; `area` in pixels; `predicted_iou` and `stability_score` in "
         "0 … 1; `crop_box` = [x, y, width, height] in pixels; `point_coords` = [[x, y]] in pixels",
     ),
-    "image_id": Column(INT64, "int64", "SA-1B's id of the picture"),
+    "image_id": Column(INT64, "int64", "SA-1B's id of the image"),
     "file_name": Column(STRING, "string", "`sa_<image_id>.jpg`"),
     "width": Column(INT32, "int32", "pixels"),
     "height": Column(INT32, "int32", "pixels"),
@@ -157,11 +157,11 @@ EVALUATION_ANNOTATION: Mapping[str, Scalar | Many | Struct] = {
 """One mask of an evaluation set; `category_id` and `category` are null where the set has none."""
 
 EVALUATION: Mapping[str, Column] = {
-    "image": Column(Picture(), "Image", "the original file, byte for byte (Hypersim: its preview)"),
+    "image": Column(Image(), "Image", "the original file, byte for byte (Hypersim: its preview)"),
     "masks": Column(
-        Many(Picture()),
+        Many(Image()),
         "list of Image",
-        "1-bit PNG per annotation, in their order, at the picture's full size",
+        "1-bit PNG per annotation, in their order, at the image's full size",
     ),
     "annotations": Column(
         Structs(EVALUATION_ANNOTATION),
@@ -170,11 +170,11 @@ EVALUATION: Mapping[str, Column] = {
         "**exclusive** as in COCO; `area` in pixels; `segmentation` as COCO RLE, column-major, `size` = [height, "
         "width]; `category_id` and `category` or null; `iscrowd`: 1 for a group of objects",
     ),
-    "image_id": Column(STRING, "string", "the source's own id of the picture, or its path without the ending"),
+    "image_id": Column(STRING, "string", "the source's own id of the image, or its path without the ending"),
     "file_name": Column(STRING, "string", "path below the folder of the set, as its source lays it out"),
     "width": Column(INT32, "int32", "pixels"),
     "height": Column(INT32, "int32", "pixels"),
-    "dataset": Column(STRING, "string", "the set's id in the catalogue"),
+    "dataset": Column(STRING, "string", "the set's id in the catalog"),
 }
 
 
@@ -187,9 +187,9 @@ ADVERSARIAL_ANNOTATION: Mapping[str, Scalar | Many | Struct] = {
 """One mask of an original in the size of an adversarial sample; `id` is the original annotation's."""
 
 ADVERSARIAL: Mapping[str, Column] = {
-    "image": Column(Picture(), "Image", "the adversarial picture, byte for byte (PNG or JPEG)"),
+    "image": Column(Image(), "Image", "the adversarial image, byte for byte (PNG or JPEG)"),
     "caption": Column(STRING, "string or null", "that of the original"),
-    "masks": Column(Many(Picture()), "list of Image", "1-bit PNG per annotation of the original, in this size"),
+    "masks": Column(Many(Image()), "list of Image", "1-bit PNG per annotation of the original, in this size"),
     "annotations": Column(
         Structs(ADVERSARIAL_ANNOTATION),
         "list of struct",
@@ -220,7 +220,7 @@ VIEWS: tuple[View, ...] = (
     View(
         "sam",
         ("image", "caption", "annotations", "image_id", "width", "height"),
-        "picture and annotations; masks are decoded from the RLE, so their PNGs are not transferred",
+        "image and annotations; masks are decoded from the RLE, so their PNGs are not transferred",
     ),
 )
 """The configs over the train files; the first is the default."""
@@ -240,10 +240,10 @@ def features_json(table: Mapping[str, Column] = TRAIN) -> dict[str, Any]:
     return {name: column.type.features() for name, column in table.items()}
 
 
-def picture_columns(table: Mapping[str, Column] = TRAIN) -> list[str]:
+def image_columns(table: Mapping[str, Column] = TRAIN) -> list[str]:
     """Parquet paths of the columns that hold bytes compressed already."""
     return [
-        f"{name}.bytes" if isinstance(column.type, Picture) else f"{name}.list.element.bytes"
+        f"{name}.bytes" if isinstance(column.type, Image) else f"{name}.list.element.bytes"
         for name, column in table.items()
-        if isinstance(column.type, Picture) or (isinstance(column.type, Many) and isinstance(column.type.item, Picture))
+        if isinstance(column.type, Image) or (isinstance(column.type, Many) and isinstance(column.type.item, Image))
     ]

@@ -42,23 +42,21 @@ class Row(msgspec.Struct, frozen=True):
     def size_bytes(self) -> int:
         """About how many bytes the row takes in Arrow: what row groups are bounded by."""
         text = sum(len(annotation.segmentation.counts) for annotation in self.annotations)
-        pictures = len(self.jpeg or b"") + len(self.conditioning) + sum(map(len, self.masks))
-        return pictures + text + NUMBERS_BYTES * len(self.annotations) + 64
+        images = len(self.jpeg or b"") + len(self.conditioning) + sum(map(len, self.masks))
+        return images + text + NUMBERS_BYTES * len(self.annotations) + 64
 
 
-def render(
-    record: Record, encoder: PngEncoder, *, columns: Collection[str] | None = None, pictures: bool = True
-) -> Row:
+def render(record: Record, encoder: PngEncoder, *, columns: Collection[str] | None = None, images: bool = True) -> Row:
     """Render a checked record: its masks as 1-bit PNG and as one conditioning image.
 
-    With `columns`, what is not among them is left empty instead; without `pictures`, the photograph is left out.
+    With `columns`, what is not among them is left empty instead; without `images`, the photograph is left out.
     """
     shape = (record.image.height, record.image.width)
     wanted = TRAIN.keys() if columns is None else columns
     return Row(
         record.archive,
         record.image,
-        record.jpeg if pictures else None,
+        record.jpeg if images else None,
         record.caption,
         encoder.conditioning(record.masks, shape) if "conditioning_image" in wanted else b"",
         [encoder.mask(mask) for mask in record.masks] if "masks" in wanted else [],
@@ -97,10 +95,10 @@ def to_table(rows: Sequence[Row]) -> pa.Table:
     masks = [mask for row in rows for mask in row.masks]
     annotations = [annotation for row in rows for annotation in row.annotations]
     columns = {
-        "image": picture_array([row.jpeg for row in rows], [image.file_name for image in images]),
+        "image": image_array([row.jpeg for row in rows], [image.file_name for image in images]),
         "caption": pa.array([row.caption for row in rows], pa.string()),
-        "conditioning_image": picture_array([row.conditioning for row in rows]),
-        "masks": list_array([len(row.masks) for row in rows], picture_array(masks)),
+        "conditioning_image": image_array([row.conditioning for row in rows]),
+        "masks": list_array([len(row.masks) for row in rows], image_array(masks)),
         "annotations": list_array([len(row.annotations) for row in rows], struct_array(ANNOTATION, annotations)),
         "image_id": pa.array([image.image_id for image in images], pa.int64()),
         "file_name": pa.array([image.file_name for image in images], pa.string()),
@@ -112,8 +110,8 @@ def to_table(rows: Sequence[Row]) -> pa.Table:
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def picture_array(contents: Sequence[bytes | None], names: Sequence[str] | None = None) -> pa.StructArray:
-    """Encoded pictures as `datasets.Image` stores them, with their file names where they have some; None is null."""
+def image_array(contents: Sequence[bytes | None], names: Sequence[str] | None = None) -> pa.StructArray:
+    """Encoded images as `datasets.Image` stores them, with their file names where they have some; None is null."""
     paths = pa.nulls(len(contents), pa.string()) if names is None else pa.array(names, pa.string())
     missing = pa.array([content is None for content in contents], pa.bool_()) if None in contents else None
     return pa.StructArray.from_arrays([pa.array(contents, pa.binary()), paths], ["bytes", "path"], mask=missing)

@@ -3,9 +3,9 @@
     python benchmarks/build.py [--quick] [--archive TAR]
 
 The obvious way reads the tar, decodes each mask with pycocotools, hands PIL images to `datasets.Image()` and calls
-`to_parquet`; "careful" is the same, but paints the conditioning image by a label map, which is faster than colour by
-colour (up to 255 masks). Ours is `build_archive` with one worker. Each run is a fresh process on one core; the clock
-starts when everything is imported and stops when the Parquet is on disk. The other ways get fewer pictures, or one
+`to_parquet`; "careful" is the same, but paints the conditioning image by a label map, which is faster than color by
+color (up to 255 masks). Ours is `build_archive` with one worker. Each run is a fresh process on one core; the clock
+starts when everything is imported and stops when the Parquet is on disk. The other ways get fewer images, or one
 would wait for minutes; their memory still grows with them.
 """
 
@@ -44,7 +44,7 @@ WAYS = ("obvious", "careful", "ours")
 Array = np.ndarray[Any, Any]
 
 
-def paint_colours(masks: Sequence[Array], order: Sequence[int], palette: Array) -> Array:
+def paint_colors(masks: Sequence[Array], order: Sequence[int], palette: Array) -> Array:
     canvas = np.zeros((*masks[0].shape, 3), np.uint8)
     for index in order:
         canvas[masks[index] == 1] = palette[index]
@@ -64,7 +64,7 @@ def build_obvious(archive: Path, out: Path, paint: Callable[..., Array]) -> tupl
     from datasets import Dataset, Features
     from pycocotools import mask as coco
 
-    from asam_datasets.masks import colours
+    from asam_datasets.masks import colors
     from asam_datasets.schema import features_json
 
     features = Features.from_dict(features_json())  # ours, so that all write the same columns
@@ -76,7 +76,7 @@ def build_obvious(archive: Path, out: Path, paint: Callable[..., Array]) -> tupl
                 image, annotations = table["image"], table["annotations"]
                 masks = [coco.decode(one["segmentation"]) for one in annotations]
                 order = sorted(range(len(masks)), key=lambda i: -annotations[i]["area"])
-                canvas = paint(masks, order, colours(len(masks)))
+                canvas = paint(masks, order, colors(len(masks)))
                 jpeg = tar.extractfile(name.replace(".json", ".jpg")).read()
                 yield {
                     "image": {"bytes": jpeg, "path": image["file_name"]},
@@ -108,7 +108,7 @@ def build_ours(archive: Path, out: Path) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - busy
 
 
-PAINT = {"obvious": paint_colours, "careful": paint_labels}
+PAINT = {"obvious": paint_colors, "careful": paint_labels}
 
 
 def child(way: str, archive: Path, out: Path) -> None:
@@ -129,14 +129,14 @@ def run_child(way: str, archive: Path, out: Path) -> dict[str, float]:
 
 
 def check_equal(obvious: Path, ours: Path) -> int:
-    """Assert that the pictures which both wrote are the same, mask by mask, pixel by pixel; how many masks."""
+    """Assert that the images which both wrote are the same, mask by mask, pixel by pixel; how many masks."""
     expected = {row["image_id"]: row for path in obvious.rglob("*.parquet") for row in pq.read_table(path).to_pylist()}
     compared = 0
     for path in sorted(ours.rglob("*.parquet")):
         for found in pq.read_table(path, filters=[("image_id", "in", list(expected))]).to_pylist():
             row = expected.pop(found["image_id"])
-            pictures = ("conditioning_image", "masks")
-            assert all(found[name] == row[name] for name in row if name not in pictures), "a column differs"
+            images = ("conditioning_image", "masks")
+            assert all(found[name] == row[name] for name in row if name not in images), "a column differs"
             pairs = zip(found["masks"], row["masks"], strict=True)
             for one, other in [(found["conditioning_image"], row["conditioning_image"]), *pairs]:
                 assert np.array_equal(pixels(one["bytes"]), pixels(other["bytes"])), "the pixels differ"
@@ -178,19 +178,19 @@ def main() -> None:
                 runs[way].append(run_child(way, archives[way], folder / f"{way}-{number}"))
         require_unchanged(before)
         masks = [check_equal(folder / f"{way}-0", folder / "ours-0") for way in PAINT]
-    print(f"  all wrote the same pictures: {masks[0]} masks equal pixel by pixel, all other columns equal\n")
+    print(f"  all wrote the same images: {masks[0]} masks equal pixel by pixel, all other columns equal\n")
     lines = [["median (best)", *WAYS, "obvious / ours", "careful / ours"]]
-    for name, key in (("ms per picture", "wall_s"), ("ms of processor per picture", "cpu_s")):
+    for name, key in (("ms per image", "wall_s"), ("ms of processor per image", "cpu_s")):
         each = {way: [run[key] / counts[way] for run in runs[way]] for way in WAYS}
         ratios = [ratio(each[way], each["ours"]) for way in PAINT]
         lines.append([name, *(median_and_best(each[way], 1e3) for way in WAYS), *ratios])
         rates = [f"{1 / statistics.median(each[way]):.2f} ({1 / min(each[way]):.2f})" for way in WAYS]
-        lines.append(["  pictures per second", *rates, "", ""])
-    for name, key, unit in (("peak memory, MB", "peak_mb", 1.0), ("Parquet, MB per picture", "bytes", 1e-6)):
+        lines.append(["  images per second", *rates, "", ""])
+    for name, key, unit in (("peak memory, MB", "peak_mb", 1.0), ("Parquet, MB per image", "bytes", 1e-6)):
         most = {way: unit * max(run[key] for run in runs[way]) / (counts[way] if key == "bytes" else 1) for way in WAYS}
         ratios = [f"{most[way] / most['ours']:.2f} ×" for way in PAINT]
         lines.append([name, *(f"{most[way]:.4g}" for way in WAYS), *ratios])
-    print_table([*lines, ["pictures", *(str(counts[way]) for way in WAYS), "", ""]])
+    print_table([*lines, ["images", *(str(counts[way]) for way in WAYS), "", ""]])
 
 
 if __name__ == "__main__":

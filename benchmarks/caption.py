@@ -1,10 +1,10 @@
-"""How many pictures a second does `caption` caption, and is the GPU kept busy?
+"""How many images a second does `caption` caption, and is the GPU kept busy?
 
     python benchmarks/caption.py [--quick] [--archive TAR] [--tiny] [--batches 16 64 128] [--tokens 20]
 
 BLIP-2 in the size of `Salesforce/blip2-flan-t5-xl` (ViT-g, Q-Former, Flan-T5 XL: 3.9 billion weights) with random
 weights, made in memory: nothing is downloaded, and the work is that of the real one. Random weights never end a
-sentence, so every caption takes all of `--tokens`. Pictures are read from a tar, decoded and scaled by the threads, so
+sentence, so every caption takes all of `--tokens`. Images are read from a tar, decoded and scaled by the threads, so
 the figures are those of the whole verb after loading. GPU busy is the share of samples' utilisation by `nvidia-smi`,
 every 0.2 s. `--tiny` takes a model of a few thousand weights instead: what is left is the cost of everything else.
 """
@@ -93,7 +93,7 @@ class Busy:
                 return
 
 
-def measure(archive: Path, out: Path, options: CaptionOptions, checkpoint: Checkpoint, pictures: int) -> list[str]:
+def measure(archive: Path, out: Path, options: CaptionOptions, checkpoint: Checkpoint, images: int) -> list[str]:
     """One line of the table."""
     captioner = TransformersCaptioner(options, checkpoint=checkpoint)
 
@@ -108,7 +108,7 @@ def measure(archive: Path, out: Path, options: CaptionOptions, checkpoint: Check
     (out / "warm.json").unlink()
     (out / "warm.header.json").unlink()
     share = "no GPU" if busy.share is None else f"{busy.share:.0f} %"
-    return [f"{options.batch_size}", f"{pictures / seconds:.1f}", share, f"{done.batch_size}", done.device]
+    return [f"{options.batch_size}", f"{images / seconds:.1f}", share, f"{done.batch_size}", done.device]
 
 
 def main() -> None:
@@ -116,27 +116,27 @@ def main() -> None:
     add_arguments(parser)
     parser.add_argument("--tiny", action="store_true", help="a model that costs nothing: the price of the rest")
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 64, 128], help="batch sizes")
-    parser.add_argument("--pictures", type=int, help="how many pictures [8 × the largest batch; 64 with --tiny]")
+    parser.add_argument("--images", type=int, help="how many images [8 × the largest batch; 64 with --tiny]")
     parser.add_argument("--tokens", type=int, default=20, help="length of a caption")
     arguments = parser.parse_args()
     print_header(
-        "How many pictures a second does `caption` caption, and is the GPU kept busy?",
+        "How many images a second does `caption` caption, and is the GPU kept busy?",
         "torch", "transformers", "pillow", "numpy",
     )  # fmt: skip
     before = package_files()
     members = get_members(arguments.archive, 2 if arguments.quick or arguments.tiny else 4)
-    pictures = arguments.pictures or (64 if arguments.tiny else 8 * max(arguments.batches))
-    print(f"  {describe(members)}, used in turn for {pictures}; {arguments.tokens} tokens a caption\n", flush=True)
-    lines = [["batch", "pictures/s", "GPU busy", "batch at the end", "device"]]
+    images = arguments.images or (64 if arguments.tiny else 8 * max(arguments.batches))
+    print(f"  {describe(members)}, used in turn for {images}; {arguments.tokens} tokens a caption\n", flush=True)
+    lines = [["batch", "images/s", "GPU busy", "batch at the end", "device"]]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        archive = write_tar(folder / "sa_000000.tar", members, pictures)
+        archive = write_tar(folder / "sa_000000.tar", members, images)
         checkpoint = make_checkpoint(folder / "model", tiny=arguments.tiny)
         options = partial(
             CaptionOptions, model="random", generation=Generation(max_new_tokens=arguments.tokens), threads=_THREADS
         )
         for size in arguments.batches:
-            lines.append(measure(archive, folder, options(batch_size=size), checkpoint, pictures))
+            lines.append(measure(archive, folder, options(batch_size=size), checkpoint, images))
     require_unchanged(before)
     print_table(lines)
 

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco
 
-from asam_datasets.masks import PngEncoder, colours, decode, from_segmentation
+from asam_datasets.masks import PngEncoder, colors, decode, from_segmentation
 
 Array = NDArray[np.uint8]
 TARGET = (1024, 1024)
@@ -40,9 +40,9 @@ ENCODER = PngEncoder()  # one for many masks, as the build has it
 BUFFER = np.empty(TARGET, np.uint8)
 
 
-def pil_png(picture: Image.Image) -> bytes:
+def pil_png(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    image.save(file, "PNG")
     return file.getvalue()
 
 
@@ -63,31 +63,31 @@ def cv2_png(segmentation: Any) -> bytes:
     return cv2.imencode(".png", coco.decode(segmentation) * 255)[1].tobytes()
 
 
-def painted(picture: Sequence[Any]) -> bytes:
-    """Larger masks first, a colour each, black below."""
-    canvas = np.zeros((*picture[0]["size"], 3), np.uint8)
-    masks = [coco.decode(segmentation) for segmentation in picture]
+def painted(image: Sequence[Any]) -> bytes:
+    """Larger masks first, a color each, black below."""
+    canvas = np.zeros((*image[0]["size"], 3), np.uint8)
+    masks = [coco.decode(segmentation) for segmentation in image]
     areas = [int(mask.sum()) for mask in masks]
-    palette = colours(len(masks))
+    palette = colors(len(masks))
     for index in sorted(range(len(masks)), key=lambda i: -areas[i]):
         canvas[masks[index] == 1] = palette[index]
     return pil_png(Image.fromarray(canvas))
 
 
-def painted_by_label(picture: Sequence[Any]) -> bytes:
-    """As `painted`, but numbers first and colours last, in the order in memory that pycocotools decodes to."""
-    labels = np.zeros(picture[0]["size"], np.uint8, order="F")
-    masks = [coco.decode(segmentation) for segmentation in picture]
+def painted_by_label(image: Sequence[Any]) -> bytes:
+    """As `painted`, but numbers first and colors last, in the order in memory that pycocotools decodes to."""
+    labels = np.zeros(image[0]["size"], np.uint8, order="F")
+    masks = [coco.decode(segmentation) for segmentation in image]
     areas = [int(mask.sum()) for mask in masks]
     order = sorted(range(len(masks)), key=lambda i: -areas[i])
     for number, index in enumerate(order, 1):
         labels[masks[index] == 1] = number
-    palette = np.concatenate([np.zeros((1, 3), np.uint8), colours(len(masks))[order]])
+    palette = np.concatenate([np.zeros((1, 3), np.uint8), colors(len(masks))[order]])
     return pil_png(Image.fromarray(palette[labels]))
 
 
-def painted_from_runs(picture: Sequence[Any]) -> bytes:
-    return ENCODER.conditioning([from_segmentation(one) for one in picture], picture[0]["size"])
+def painted_from_runs(image: Sequence[Any]) -> bytes:
+    return ENCODER.conditioning([from_segmentation(one) for one in image], image[0]["size"])
 
 
 def pixels(result: bytes | Array) -> Array:
@@ -117,9 +117,9 @@ MASKS: list[Line] = [
     ),
     ("PNG of 8 bits, cv2", cv2_png, lambda one: ENCODER.mask(from_segmentation(one), bit_depth=8), True),
 ]
-# Colour by colour is how it is mostly written; the label map is faster and just as plain, so it counts as well.
-PICTURES: list[Line] = [
-    ("conditioning image, colour by colour", painted, painted_from_runs, True),
+# Color by color is how it is mostly written; the label map is faster and just as plain, so it counts as well.
+IMAGES: list[Line] = [
+    ("conditioning image, color by color", painted, painted_from_runs, True),
     ("conditioning image, label map", painted_by_label, painted_from_runs, True),
 ]
 
@@ -137,11 +137,11 @@ def main() -> None:
     members = get_members(arguments.archive, 2)
     use_one_core()
     cv2.setNumThreads(1)
-    pictures = segmentations(members)
-    masks = list(chain.from_iterable(pictures))
+    images = segmentations(members)
+    masks = list(chain.from_iterable(images))
     print(f"  {describe(members)}; one core; {rounds} rounds, the ways in turn; median (best)\n", flush=True)
     print_table([*compare("ms per mask", MASKS, masks, rounds)])
-    print_table([*compare("ms per picture", PICTURES, pictures, rounds)])
+    print_table([*compare("ms per image", IMAGES, images, rounds)])
     require_unchanged(before)
     print("  * samples other pixels than PIL and torch's nearest-exact; the other lines give equal pixels (checked)")
 

@@ -28,7 +28,7 @@ from pycocotools import mask as coco
 
 from asam_datasets.masks import PngEncoder
 from asam_datasets.organized import organize
-from asam_datasets.organized._picture import _place_folder
+from asam_datasets.organized._image import _place_folder
 from asam_datasets.sources import BadRecords, open_source, read_record
 
 Write = Callable[[Path, Path], object]
@@ -85,7 +85,7 @@ def main() -> None:
     add_arguments(parser)
     parser.add_argument("--folder", type=Path, help="where to write [the system's temporary folder]")
     arguments = parser.parse_args()
-    rounds, drawn, pictures = (1, 2, 4) if arguments.quick else (3, 4, 6)
+    rounds, drawn, images = (1, 2, 4) if arguments.quick else (3, 4, 6)
     print_header(
         "How much faster are masks written to disk by `organize` than by pycocotools and OpenCV?",
         "numpy", "pycocotools", "opencv-python-headless", "rlemasklib", "zlib-ng",
@@ -93,16 +93,16 @@ def main() -> None:
     before = package_files()
     members = get_members(arguments.archive, drawn)
     each = [len(one) for one in segmentations(members)]
-    masks = sum(each[number % len(each)] for number in range(pictures))
+    masks = sum(each[number % len(each)] for number in range(images))
     use_one_core()
     cv2.setNumThreads(1)
-    print(f"  {describe(members)}, used in turn for {pictures}", flush=True)
+    print(f"  {describe(members)}, used in turn for {images}", flush=True)
     print(f"  one core; {rounds} rounds, the ways in turn; median (best)\n", flush=True)
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     sizes: dict[str, float] = {}
     with tempfile.TemporaryDirectory(dir=arguments.folder) as temporary:
         folder = Path(temporary)
-        archive = write_tar(folder / "sa_000000.tar", members, pictures)
+        archive = write_tar(folder / "sa_000000.tar", members, images)
         for number in range(rounds + 1):
             for way, write in WAYS.items():
                 start = time.perf_counter()

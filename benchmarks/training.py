@@ -1,10 +1,10 @@
-"""How many samples a second does one worker make to tune SAM: 1024 × 1024, 64 masks a picture?
+"""How many samples a second does one worker make to tune SAM: 1024 × 1024, 64 masks an image?
 
     python benchmarks/training.py [--quick] [--archive TAR]
 
-Three ways from the same pictures to the same sample, picture and masks squeezed to 1024 × 1024 as ASAM does:
+Three ways from the same images to the same sample, image and masks squeezed to 1024 × 1024 as ASAM does:
 
-- ASAM's: an organised folder; picture and each of the 64 mask PNGs read with an image reader, stacked, made float
+- ASAM's: an organised folder; image and each of the 64 mask PNGs read with an image reader, stacked, made float
   tensors, all resized bilinearly (ASAM's `dataloader_sam.py`, which adds the masks one by one to an array that is
   copied each time; stacked at once here, which is kinder).
 - stock: `load_dataset` on the published folder, columns `image` and `masks`, as a reader writes it: each PNG to an
@@ -50,7 +50,7 @@ from PIL import Image
 from asam_datasets.organized import organize
 from asam_datasets.publish import PublishOptions, publish
 from asam_datasets.training import Choose, SamOptions, open_stream, sam_batch, sam_sample, unpack_masks
-from asam_datasets.training._pictures import choose_reduction, decode_picture, open_picture
+from asam_datasets.training._images import choose_reduction, decode_image, open_image
 
 SIZE, MASKS, JPEG_BYTES = 1024, 64, 900_000
 OPTIONS = SamOptions(size=SIZE, fit="squeeze", choose=Choose(MASKS, "largest"))
@@ -61,13 +61,13 @@ class OrganisedFolder(torch.utils.data.Dataset):  # type: ignore[misc]
     """As ASAM reads it."""
 
     def __init__(self, folder: Path) -> None:
-        self.pictures = sorted(folder.glob("*.jpg"))
+        self.images = sorted(folder.glob("*.jpg"))
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:
-        path = self.pictures[index]
+        path = self.images[index]
         masks = path.with_suffix("")
         count = len(os.listdir(masks))
         image = np.asarray(Image.open(path))
@@ -97,7 +97,7 @@ class Stock(torch.utils.data.IterableDataset):  # type: ignore[misc]
 
 
 def with_grain(members: Members) -> Members:
-    """The pictures with noise, of at least `JPEG_BYTES`."""
+    """The images with noise, of at least `JPEG_BYTES`."""
     noise = np.random.default_rng(0)
     grained = []
     for jpeg, table in members:
@@ -125,7 +125,7 @@ def check(asam: Sample, stock: Sample, ours: Sample, record: dict[str, Any]) -> 
             sure = (grey == 0) | (grey == 1)
             assert ((grey > 0.5) == mask)[sure].float().mean() > 0.99
     difference = (ours["pixel_values"].float() - stock["pixel_values"].float()).abs().mean()
-    assert difference < 2, f"pictures differ by {difference:.1f} of 255"
+    assert difference < 2, f"images differ by {difference:.1f} of 255"
 
 
 def one_process(folder: Path, published: Path, rounds: int) -> None:
@@ -151,8 +151,8 @@ def one_process(folder: Path, published: Path, rounds: int) -> None:
 
     def floor() -> None:
         for record in records:
-            picture = open_picture(record["image"], "")
-            decode_picture(picture, choose_reduction(picture.shape, (SIZE, SIZE), encoded=True), "")
+            image = open_image(record["image"], "")
+            decode_image(image, choose_reduction(image.shape, (SIZE, SIZE), encoded=True), "")
 
     def pillow() -> None:
         for record in records:
@@ -207,11 +207,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     arguments = parser.parse_args()
-    pictures, rounds = (4, 2) if arguments.quick else (8, 5)
+    images, rounds = (4, 2) if arguments.quick else (8, 5)
     question = "How many samples a second does one worker make to tune SAM?"
     print_header(question, "torch", "simplejpeg", "pillow", "datasets", "pyarrow", "rlemasklib")
     before = package_files()
-    members = get_members(arguments.archive, pictures)
+    members = get_members(arguments.archive, images)
     members = members if arguments.archive else with_grain(members)
     print(f"  {describe(members)}; {MASKS} masks at {SIZE} × {SIZE}\n", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
@@ -224,7 +224,7 @@ def main() -> None:
         os.sched_setaffinity(0, cores)
         one_worker(*place, min(rounds, 3))
     require_unchanged(before)
-    print(json.dumps({"pictures": 2 * len(members), "masks": MASKS, "size": SIZE}))
+    print(json.dumps({"images": 2 * len(members), "masks": MASKS, "size": SIZE}))
 
 
 if __name__ == "__main__":

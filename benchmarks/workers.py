@@ -24,7 +24,7 @@ from _archive import add_arguments, describe, get_members, write_tar
 from _report import median_and_best, package_files, print_header, print_table, ratio, require_unchanged
 
 from asam_datasets.builds import Options, Workers, build_archive, open_workers
-from asam_datasets.masks import colours
+from asam_datasets.masks import colors
 from asam_datasets.sources import BadRecords, open_source
 
 COUNTS = (1, 2, 4)
@@ -32,9 +32,9 @@ _SETTLE_S = 0.5  # keeps the first worker busy until the last one is there
 
 
 def load_lazy() -> None:
-    """What the first record of a process loads: pandas, by pyarrow's first array, and the table of colours."""
+    """What the first record of a process loads: pandas, by pyarrow's first array, and the table of colors."""
     pa.array([0])
-    colours(1)
+    colors(1)
 
 
 def arrive(_: int) -> tuple[int, float]:
@@ -115,7 +115,7 @@ def main() -> None:
     everything = [run for each in runs.values() for run in each]
     digests = {run.digest for run in everything}
     assert len(digests) == 1, f"the number of workers changed the bytes: {digests}"
-    lines = [["workers", "s", "pictures/s", "ratio to 1", "s to start", "ratio with start", "busy s", "others' busy s"]]
+    lines = [["workers", "s", "images/s", "ratio to 1", "s to start", "ratio with start", "busy s", "others' busy s"]]
     for count in COUNTS:
         seconds = {each: [run.build for run in runs[each]] for each in (1, count)}
         whole = {each: [run.start + run.build for run in runs[each]] for each in (1, count)}

@@ -18,7 +18,7 @@ from typing import Any
 import datasets
 import pyarrow as pa
 
-from asam_datasets.evaluation import load_catalogue, open_evaluation
+from asam_datasets.evaluation import load_catalog, open_evaluation
 from asam_datasets.reading import EvaluationSlice, evaluation_slice_tables, evaluation_slices
 from asam_datasets.schema import EVALUATION, features_json
 
@@ -38,7 +38,7 @@ class SegmentationEvaluation(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     VERSION = datasets.Version("1.0.0")
     BUILDER_CONFIG_CLASS = SegmentationEvaluationConfig
     BUILDER_CONFIGS = [  # noqa: RUF012 (the contract of `datasets`)
-        SegmentationEvaluationConfig(name=entry.id, description=entry.name) for entry in load_catalogue().values()
+        SegmentationEvaluationConfig(name=entry.id, description=entry.name) for entry in load_catalog().values()
     ]
 
     def _info(self) -> datasets.DatasetInfo:
@@ -47,7 +47,7 @@ class SegmentationEvaluation(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         if not self.config.data_dir:
             raise ValueError("expected data_dir=... (the folder of the set), found none")
-        entry = load_catalogue([Path(path) for path in self.config.catalog])[self.config.name]
+        entry = load_catalog([Path(path) for path in self.config.catalog])[self.config.name]
         source = open_evaluation(
             entry, self.config.data_dir, protocol=self.config.protocol, variant=self.config.variant
         )

@@ -10,11 +10,11 @@ What was tuned, put back into the model:
 
     model.load_state_dict(torch.load("tuned/checkpoint.pt")["tokens"], strict=False)
 
-As in ASAM: the frozen encoder, Adam with a rate of 2e-3, four masks of each of four pictures for each step and
+As in ASAM: the frozen encoder, Adam with a rate of 2e-3, four masks of each of four images for each step and
 process, one mask for each prompt, cross entropy plus dice. Not as in ASAM: the loss is of all pixels of the logits
 (ASAM samples 12544 of them); masks are drawn at random (ASAM takes the first four); the rate stays (ASAM's rises over
-ten epochs, then halves with each); `--prompt random` draws box or points for a step (ASAM does for a picture, and has
-noisy masks too, of which `transformers` takes only one a picture).
+ten epochs, then halves with each); `--prompt random` draws box or points for a step (ASAM does for an image, and has
+noisy masks too, of which `transformers` takes only one an image).
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--dataset", default="./demo-dataset", help="a published folder, or a repository on the Hub")
     parser.add_argument("--model", default="", help="such as facebook/sam-vit-base; a tiny random one if not given")
     parser.add_argument("--steps", type=int, default=20, help="at which step to end, counted from the very first")
-    parser.add_argument("--batch-size", type=int, default=4, help="pictures for each step and process")
-    parser.add_argument("--masks", type=int, default=4, help="masks of each picture")
+    parser.add_argument("--batch-size", type=int, default=4, help="images for each step and process")
+    parser.add_argument("--masks", type=int, default=4, help="masks of each image")
     parser.add_argument("--prompt", choices=("box", "points", "random"), default="box", help="random: one for a step")
-    parser.add_argument("--augment", action="store_true", help="mirror pictures and jitter their scale, as ASAM does")
+    parser.add_argument("--augment", action="store_true", help="mirror images and jitter their scale, as ASAM does")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches, for each rank")
     parser.add_argument("--lr", type=float, help="learning rate; 2e-3, and 2e-2 for the tiny model")
     parser.add_argument("--seed", type=int, default=0)
@@ -115,7 +115,7 @@ def make_model(name: str) -> SamModel:
 
 
 def make_loader(args: argparse.Namespace, model: SamModel) -> tuple[Stream, StatefulDataLoader]:
-    """Pictures of the size that the model takes, masks of the size of its logits."""
+    """Images of the size that the model takes, masks of the size of its logits."""
     size, patch = model.config.vision_config.image_size, model.config.vision_config.patch_size
     options = SamOptions(
         size=size,

@@ -1,4 +1,4 @@
-"""Archives to try readers on: the demo's pictures in every packing, and pieces of tar that no writer would write."""
+"""Archives to try readers on: the demo's images in every packing, and pieces of tar that no writer would write."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ ENDING = 2 * ZEROS
 
 
 def demo_members(folder: Path) -> Members:
-    """The members of a demo of six pictures: `sa_1.jpg`, `sa_1.json`, ..."""
-    demo = write_demo(folder, height=192, width=256, pictures=6)
+    """The members of a demo of six images: `sa_1.jpg`, `sa_1.json`, ..."""
+    demo = write_demo(folder, height=192, width=256, images=6)
     with tarfile.open(demo.archive) as tar:
         return {member.name.removeprefix("./"): tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
 
 
 def tiny_members(count: int, first_id: int = 1) -> Members:
-    """Pictures of some kilobytes, for what has to be done hundreds of times."""
+    """Images of some kilobytes, for what has to be done hundreds of times."""
     members: Members = {}
     for image_id in range(first_id, first_id + count):
         jpeg, table = draw_record(image_id, height=64, width=64, masks=2, seed=0)
@@ -43,7 +43,7 @@ def tiny_members(count: int, first_id: int = 1) -> Members:
 
 
 def without(members: Members, *image_ids: int) -> Members:
-    """The members of the other pictures."""
+    """The members of the other images."""
     gone = {f"sa_{image_id}.{ending}" for image_id in image_ids for ending in ("jpg", "json")}
     return {name: content for name, content in members.items() if name not in gone}
 

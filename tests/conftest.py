@@ -31,7 +31,7 @@ Run = Callable[..., Ran]
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoArchive:
-    """The demo archive: 12 pictures, one of them with 300 masks, one with none."""
+    """The demo archive: 12 images, one of them with 300 masks, one with none."""
     return write_demo(tmp_path_factory.mktemp("demo"), height=300, width=420)
 
 

@@ -1,4 +1,4 @@
-"""A small faithful folder for each set of the catalogue, with the masks that must come out of it.
+"""A small faithful folder for each set of the catalog, with the masks that must come out of it.
 
 Names, folders, bit depths and JSON shapes are those of the released files. The expected masks are arrays, made without
 the package: by comparing maps with each value, by slices for rectangles, by pycocotools for COCO.
@@ -21,7 +21,7 @@ from pycocotools import mask as coco
 SHAPE = (48, 64)
 Array = NDArray[Any]
 Masks = dict[str, list[Array]]
-"""The masks of each picture that has some, by its path below the root."""
+"""The masks of each image that has some, by its path below the root."""
 
 
 @dataclass
@@ -29,8 +29,8 @@ class Tree:
     """What a folder must give.
 
     Args:
-        default, asam: masks by picture; `asam` is None where that protocol reads the same.
-        empty: pictures without any object, in the default reading.
+        default, asam: masks by image; `asam` is None where that protocol reads the same.
+        empty: images without any object, in the default reading.
         variants: masks by variant.
     """
 
@@ -66,14 +66,14 @@ def by_value(labels: Array, *leave_out: int) -> list[Array]:
     return [labels == value for value in np.unique(labels).tolist() if value not in leave_out]
 
 
-def by_colour(colours: Array, *leave_out: tuple[int, int, int]) -> list[Array]:
-    """The mask of each colour, by red + 256 × green + 65536 × blue ascending."""
-    known = sorted({tuple(c) for c in colours.reshape(-1, 3).tolist()}, key=lambda c: c[0] + 256 * c[1] + 65536 * c[2])
-    return [(colours == colour).all(axis=2) for colour in known if colour not in leave_out]
+def by_color(colors: Array, *leave_out: tuple[int, int, int]) -> list[Array]:
+    """The mask of each color, by red + 256 × green + 65536 × blue ascending."""
+    known = sorted({tuple(c) for c in colors.reshape(-1, 3).tolist()}, key=lambda c: c[0] + 256 * c[1] + 65536 * c[2])
+    return [(colors == color).all(axis=2) for color in known if color not in leave_out]
 
 
 def box(x0: int, y0: int, x1: int, y1: int, shape: tuple[int, int] = SHAPE) -> Array:
-    """A rectangle, cut off at the picture's edges: bool (height, width)."""
+    """A rectangle, cut off at the image's edges: bool (height, width)."""
     mask = np.zeros(shape, bool)
     mask[max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)] = True
     return mask
@@ -96,8 +96,8 @@ def save(path: Path, content: Array | Image.Image, **options: Any) -> str:
     return path.name
 
 
-def picture(root: Path, name: str, shape: tuple[int, int] = SHAPE, *, mode: str = "RGB") -> str:
-    """Write a picture of noise; returns `name`."""
+def write_image(root: Path, name: str, shape: tuple[int, int] = SHAPE, *, mode: str = "RGB") -> str:
+    """Write an image of noise; returns `name`."""
     noise = np.random.default_rng(len(name)).integers(0, 256, (*shape, 4), np.uint8)
     channels = {"RGB": noise[:, :, :3], "L": noise[:, :, 0], "RGBA": noise}[mode]
     save(root / name, np.ascontiguousarray(channels))
@@ -111,13 +111,13 @@ def write(path: Path, content: Any) -> None:
 
 
 def palette_image(labels: Array) -> Image.Image:
-    """A PNG of palette indices in VOC's colours."""
+    """A PNG of palette indices in VOC's colors."""
     image = Image.fromarray(labels.astype(np.uint8))
-    image.putpalette([number for index in range(256) for number in voc_colour(index)])
+    image.putpalette([number for index in range(256) for number in voc_color(index)])
     return image
 
 
-def voc_colour(index: int) -> tuple[int, int, int]:
+def voc_color(index: int) -> tuple[int, int, int]:
     """VOC's palette: the bits of the index, three at a time, from the top of each channel."""
     channels = [0, 0, 0]
     for bit in range(8):
@@ -196,9 +196,9 @@ def with_crowds(ones: Iterable[tuple[Any, int]]) -> list[Array]:
 def coco_set(
     root: Path, file: str, folder: str, names: Sequence[str], *, prefix: str = "", mode: str = "RGB"
 ) -> tuple[Masks, Masks]:
-    """Three pictures: every kind of segmentation, a triangle, none. Masks by default and with crowds."""
+    """Three images: every kind of segmentation, a triangle, none. Masks by default and with crowds."""
     for name in names:
-        picture(root, f"{folder}/{name}", mode=mode)
+        write_image(root, f"{folder}/{name}", mode=mode)
     ones = {11: ALL_KINDS, 12: [(TRIANGLE, 0)]}
     write(root / file, coco_json({n: {"file_name": prefix + name} for n, name in enumerate(names, 11)}, ones))
     found = {n: f"{folder}/{name}" for n, name in enumerate(names, 11)}
@@ -221,22 +221,22 @@ def tree(make: Maker) -> Maker:
 
 @tree
 def ade20k(root: Path) -> Tree:
-    # Colours whose folding overflows in 8 bits, equal class with two objects, and one that differs in red alone.
+    # Colors whose folding overflows in 8 bits, equal class with two objects, and one that differs in red alone.
     palette = [(10, 5, 1), (10, 5, 2), (20, 5, 3), (200, 77, 4), (0, 1, 5), (250, 255, 255)]
-    colours = np.zeros((*SHAPE, 3), np.uint8)
+    colors = np.zeros((*SHAPE, 3), np.uint8)
     labels = grid(range(1, 7))
-    for number, colour in enumerate(palette, 1):
-        colours[labels == number] = colour
+    for number, color in enumerate(palette, 1):
+        colors[labels == number] = color
     scene = "images/ADE/validation/urban/street"
     masks = {}
-    for name, content in (("ADE_val_00000001", colours), ("ADE_val_00000002", colours * 0)):
-        picture(root, f"{scene}/{name}.jpg")
+    for name, content in (("ADE_val_00000001", colors), ("ADE_val_00000002", colors * 0)):
+        write_image(root, f"{scene}/{name}.jpg")
         save(root / f"{scene}/{name}_seg.png", content)
         save(root / f"{scene}/{name}_parts_1.png", content)
         save(root / f"{scene}/{name}/instance_000_{name}.png", np.full(SHAPE, 128, np.uint8))
         (root / f"{scene}/{name}.json").write_bytes('{"annotation": {"filename": "café"}}'.encode("latin-1"))
-    masks[f"{scene}/ADE_val_00000001.jpg"] = by_colour(colours, (0, 0, 0))
-    picture(root, "images/ADE/training/urban/street/ADE_train_00000001.jpg")
+    masks[f"{scene}/ADE_val_00000001.jpg"] = by_color(colors, (0, 0, 0))
+    write_image(root, "images/ADE/training/urban/street/ADE_train_00000001.jpg")
     return Tree(masks, empty=1)
 
 
@@ -245,7 +245,7 @@ def bbbc038v1(root: Path) -> Tree:
     masks: Masks = {}
     for image, ids in (("0a7d", [1, 2, 3]), ("00ae", [1])):
         labels = grid(ids)
-        name = picture(root, f"stage1_train/{image}/images/{image}.png", mode="RGBA")
+        name = write_image(root, f"stage1_train/{image}/images/{image}.png", mode="RGBA")
         objects = {f"{ord(image[-1]) * 7919 * i % 99991:x}": labels == i for i in ids}
         for object_name, mask in objects.items():
             save(root / f"stage1_train/{image}/masks/{object_name}.png", mask.astype(np.uint8) * 255)
@@ -260,13 +260,13 @@ def cityscapes(root: Path) -> Tree:
     ids = [1, 3, 4, 6, 7, 8, 23, 26, 26000, 26001, 33002, 24255, 24000]
     labels = grid(ids)
     name = "leftImg8bit/val/frankfurt/frankfurt_000000_000294_leftImg8bit.png"
-    picture(root, name)
+    write_image(root, name)
     stem = root / "gtFine/val/frankfurt/frankfurt_000000_000294_gtFine"
     save(stem.with_name(f"{stem.name}_instanceIds.png"), labels.astype(np.uint16))
     save(stem.with_name(f"{stem.name}_labelIds.png"), np.where(labels > 999, labels // 1000, labels).astype(np.uint8))
     save(stem.with_name(f"{stem.name}_color.png"), np.zeros((*SHAPE, 4), np.uint8))
     write(stem.with_name(f"{stem.name}_polygons.json"), {})
-    void = picture(root, "leftImg8bit/val/lindau/lindau_000000_000019_leftImg8bit.png")
+    void = write_image(root, "leftImg8bit/val/lindau/lindau_000000_000019_leftImg8bit.png")
     save(root / "gtFine/val/lindau/lindau_000000_000019_gtFine_instanceIds.png", np.full(SHAPE, 4, np.uint16))
     return Tree(
         {name: by_value(labels, 0, 1, 2, 3, 4, 5, 6, 26)},
@@ -281,7 +281,7 @@ def doors(root: Path) -> Tree:
     rocks = {name: ellipse(20 + i, 30, 9, 12) for i, name in enumerate(("000001", "000002", "000003"))}
     masks: Masks = {}
     for name, rock in rocks.items():
-        picture(root, f"{folder}/img/{name}.png", mode="L")
+        write_image(root, f"{folder}/img/{name}.png", mode="L")
         save(root / f"{folder}/mask/{name}.png", rock.astype(np.uint8) * 255)
         masks[f"{folder}/img/{name}.png"] = [rock]
     del masks[f"{folder}/img/000003.png"]
@@ -290,7 +290,7 @@ def doors(root: Path) -> Tree:
     write(root / folder / "T.txt", "000003.png\n")
     asam: Masks = {}
     for run in ("Te1_5000_b_2022-08-02 11.16.00", "Te2_5000_ub_2022-08-02 11.16.11"):
-        name = picture(root, f"Regression/{run}/img/000001.png", mode="L")
+        name = write_image(root, f"Regression/{run}/img/000001.png", mode="L")
         rock = ellipse(10, 10, 7, len(run) - 20)
         save(root / f"Regression/{run}/Rock_all/000001.png", rock.astype(np.uint8) * 255)
         asam[name] = [rock]
@@ -302,16 +302,16 @@ def dram(root: Path) -> Tree:
     labels = grid([3, 15, 1, 255, 17])
     masks, raw, asam = {}, {}, {}
     for below in ("Impressionism/Monet/boat", "Impressionism/Renoir/boat", "unseen/Ukiyo-e/Hokusai/wave"):
-        picture(root, f"test/{below}.jpg")
+        write_image(root, f"test/{below}.jpg")
         save(root / "labels" / f"{below}.png", labels.astype(np.uint8))
         masks[f"test/{below}.jpg"] = by_value(labels, 0, 1, 255)
-    picture(root, "train/Impressionism/Monet/bridge.jpg")
-    colours = np.array([voc_colour(index) for index in range(256)], np.uint8)[labels]
-    name = picture(root, "DRAM_raw/test_images/Realism/Courbet/sea.jpg")
-    save(root / "DRAM_raw/test_targets_color/Realism/Courbet/sea.png", colours)
-    picture(root, "DRAM_raw/train_images/Realism/Courbet/road.jpg")
-    raw[name] = by_colour(colours, (0, 0, 0), (224, 224, 192))
-    asam[name] = by_colour(colours, (0, 0, 0))
+    write_image(root, "train/Impressionism/Monet/bridge.jpg")
+    colors = np.array([voc_color(index) for index in range(256)], np.uint8)[labels]
+    name = write_image(root, "DRAM_raw/test_images/Realism/Courbet/sea.jpg")
+    save(root / "DRAM_raw/test_targets_color/Realism/Courbet/sea.png", colors)
+    write_image(root, "DRAM_raw/train_images/Realism/Courbet/road.jpg")
+    raw[name] = by_color(colors, (0, 0, 0), (224, 224, 192))
+    asam[name] = by_color(colors, (0, 0, 0))
     return Tree(masks, asam, variants={"raw": raw})
 
 
@@ -325,7 +325,7 @@ def egohos(root: Path) -> Tree:
         ("test_indomain", "test-indomain"),
         ("test_outdomain", "test-outdomain"),
     ):
-        name = picture(root, f"{part}/image/ego4d_02d41fd4_123.jpg")
+        name = write_image(root, f"{part}/image/ego4d_02d41fd4_123.jpg")
         save(root / f"{part}/label/ego4d_02d41fd4_123.png", labels.astype(np.uint8))
         save(root / f"{part}/contact/ego4d_02d41fd4_123.png", labels.astype(np.uint8))
         trees[variant] = {name: by_value(labels, 0)}
@@ -337,10 +337,10 @@ def gtea(root: Path) -> Tree:
     soft = grid([10, 25, 26, 128, 254, 255])
     masks: Masks = {}
     for name in ("GTEA/Images/frame_1", "GTEA_GAZE_PLUS/Images/Ahmad_Burger/frame_2"):
-        picture(root, f"{name}.jpg")
+        write_image(root, f"{name}.jpg")
         save(root / f"{name.replace('Images', 'Masks')}.png", soft.astype(np.uint8))
         masks[f"{name}.jpg"] = [soft / 255 > 0.1]
-    third = picture(root, "GTEA_GAZE_PLUS/train/Images/Ahmad_Pizza/frame_2.jpg")
+    third = write_image(root, "GTEA_GAZE_PLUS/train/Images/Ahmad_Pizza/frame_2.jpg")
     save(root / "GTEA_GAZE_PLUS/train/Masks/Ahmad_Pizza/frame_2.png", np.full(SHAPE, 25, np.uint8))
     asam = {name: by_value(soft, 0) for name in list(masks)[1:]} | {third: [np.ones(SHAPE, bool)]}
     return Tree(masks, asam, empty=1)
@@ -358,7 +358,7 @@ def hypersim(root: Path) -> Tree:
         folder = "ai_001_001/images/scene_cam_00"
         names = [f"{folder}_final_preview/frame.{frame:04}.{kind}.jpg" for kind in ("tonemap", "color")]
         for name in names:
-            picture(root, name)
+            write_image(root, name)
         maps = root / f"{folder}_geometry_hdf5"
         maps.mkdir(parents=True, exist_ok=True)
         with h5py.File(maps / f"frame.{frame:04}.semantic_instance.hdf5", "w") as file:
@@ -374,7 +374,7 @@ def hypersim(root: Path) -> Tree:
 @tree
 def ibd(root: Path) -> Tree:
     labels = grid([1, 2, 255])
-    name = picture(root, "val/DJI_0001.png", mode="RGBA")
+    name = write_image(root, "val/DJI_0001.png", mode="RGBA")
     save(root / "val_labels/DJI_0001.png", labels.astype(np.uint8))
     default, _ = coco_set(root, "roofs.json", "images", ["a.jpg", "b.jpg", "c.jpg"])
     return Tree(None, variants={"index-map": {name: by_value(labels, 0)}, "coco": default})
@@ -385,9 +385,9 @@ def ishape(root: Path) -> Tree:
     labels = grid([44, 300, 700, 65535])  # 300 % 256 is 44
     masks = {}
     for part in ("antenna", "wire"):
-        name = picture(root, f"{part}/val/image/0001.jpg")
+        name = write_image(root, f"{part}/val/image/0001.jpg")
         save(root / f"{part}/val/instance_map/0001.png", labels.astype(np.uint16))
-        picture(root, f"{part}/train/image/0002.jpg")
+        write_image(root, f"{part}/train/image/0002.jpg")
         masks[name] = by_value(labels, 0)
     return Tree(masks, {name: each for name, each in masks.items() if name.startswith("antenna")})
 
@@ -396,7 +396,7 @@ def ishape(root: Path) -> Tree:
 def lvis(root: Path) -> Tree:
     one, other, trained = "val2017/000000000139.jpg", "val2017/000000000285.jpg", "train2017/000000000009.jpg"
     for name in (one, other, trained):
-        picture(root, name)
+        write_image(root, name)
 
     def image(name: str, **more: Any) -> dict[str, Any]:
         return {"coco_url": f"http://images.cocodataset.org/{name}", **more}
@@ -418,7 +418,7 @@ def via_region(flat: Sequence[float], **attributes: str) -> dict[str, Any]:
 def ndd20(root: Path) -> Tree:
     masks: Masks = {}
     for side in ("ABOVE", "BELOW"):
-        names = [picture(root, f"{side}/{n}.jpg") for n in (1, 2)]
+        names = [write_image(root, f"{side}/{n}.jpg") for n in (1, 2)]
         regions = [via_region(TRIANGLE[0]), via_region(ring(-9, 30, 12, 70)), via_region([1, 1, 5, 5])]
         table = {
             "1.jpg8123": {"filename": "1.jpg", "size": 8123, "regions": regions, "file_attributes": {}},
@@ -439,7 +439,7 @@ def ndispark(root: Path) -> Tree:
 
 @tree
 def ovis(root: Path) -> Tree:
-    frames = [picture(root, f"train/2592cac7/img_{n:07}.jpg") for n in (1, 6, 11)]
+    frames = [write_image(root, f"train/2592cac7/img_{n:07}.jpg") for n in (1, 6, 11)]
     objects = [
         {"id": 1, "iscrowd": 0, "segmentations": [runs(HOLE), runs(HOLE, as_numbers=True), None]},
         {"id": 2, "iscrowd": 0, "segmentations": [None, runs(ellipse(9, 9, 5, 5)), None]},
@@ -488,15 +488,15 @@ def ppdls(root: Path) -> Tree:
         ("Tobacco", "tobacco_plant001"),
         ("Ara2013-Canon", "ara2013_plant001"),
     ):
-        name = picture(root, f"Plant/{folder}/{stem}_rgb.png")
+        name = write_image(root, f"Plant/{folder}/{stem}_rgb.png")
         image: Array | Image.Image = palette[labels]
         if folder == "Ara2012":
             image = Image.fromarray(labels.astype(np.uint8))
             image.putpalette(palette.flatten().tolist())
         save(root / f"Plant/{folder}/{stem}_label.png", image)
         write(root / f"Plant/{folder}/{stem}_bbox.csv", "1,2\n")
-        (more if folder == "Ara2013-Canon" else masks)[name] = by_colour(palette[labels], (0, 0, 0))
-    picture(root, "Tray/Ara2012/ara2012_tray01_rgb.png")
+        (more if folder == "Ara2013-Canon" else masks)[name] = by_color(palette[labels], (0, 0, 0))
+    write_image(root, "Tray/Ara2012/ara2012_tray01_rgb.png")
     save(root / "Tray/Ara2012/ara2012_tray01_fg.png", (labels > 0).astype(np.uint8) * 255)
     return Tree(masks, masks | more)
 
@@ -504,7 +504,7 @@ def ppdls(root: Path) -> Tree:
 @tree
 def streets(root: Path) -> Tree:
     names = ["IL 60 at Butterfield North-7.jpg", "Aptakisic (West)-1.jpg"]
-    found = [picture(root, f"vehicleannotations/images/{name}") for name in names]
+    found = [write_image(root, f"vehicleannotations/images/{name}") for name in names]
     regions = {
         "0": via_region(TRIANGLE[0], vehicle_type="car"),
         "1": via_region(ring(40, -20, 90, 13)),
@@ -553,8 +553,8 @@ def visor(root: Path) -> Tree:
     full = (1080, 1920)
     base = "GroundTruth-SparseAnnotations"
     names = [
-        picture(root, f"{base}/rgb_frames/val/P01/P01_01_frame_0000000140.jpg", full, mode="L"),
-        picture(root, f"{base}/rgb_frames/val/P01/P01_01/P01_01_frame_0000000298.jpg", full, mode="L"),
+        write_image(root, f"{base}/rgb_frames/val/P01/P01_01_frame_0000000140.jpg", full, mode="L"),
+        write_image(root, f"{base}/rgb_frames/val/P01/P01_01/P01_01_frame_0000000298.jpg", full, mode="L"),
     ]
     outer, inner, far = ring(100, 100, 500, 400), ring(200, 200, 300, 300), ring(1900, 1000, 1950, 1090)
     annotations = [
@@ -583,7 +583,7 @@ def woodscape(root: Path) -> Tree:
     ]
     names = []
     for stem, each in (("00001_FV", kinds), ("00002_MVL", kinds[1:3])):
-        names.append(picture(root, f"rgb_images/{stem}.png"))
+        names.append(write_image(root, f"rgb_images/{stem}.png"))
         annotation = [{"tags": [tag], "segmentation": pairs(flat), "states": {}} for tag, flat in each]
         content = {"image_width": SHAPE[1], "image_height": SHAPE[0], "annotation": annotation}
         write(root / f"instance_annotations/{stem}.json", {f"{stem}.json": content})
@@ -592,7 +592,7 @@ def woodscape(root: Path) -> Tree:
 
 @tree
 def zerowaste_f(root: Path) -> Tree:
-    names = [picture(root, f"train/data/{n}_frame.PNG") for n in ("01", "02")]
+    names = [write_image(root, f"train/data/{n}_frame.PNG") for n in ("01", "02")]
     labels = grid([1, 2, 3, 4])
     for name in names:
         save(root / name.replace("data", "sem_seg"), (labels if "01" in name else labels * 0).astype(np.uint8))
@@ -612,16 +612,16 @@ def coco2017_val(root: Path) -> Tree:
 
 @tree
 def voc2012(root: Path) -> Tree:
-    labels = grid([1, 2, 8, 20, 255])  # in another order by colour
-    name = picture(root, "JPEGImages/2007_000033.jpg")
+    labels = grid([1, 2, 8, 20, 255])  # in another order by color
+    name = write_image(root, "JPEGImages/2007_000033.jpg")
     for stem in ("2007_000033", "2007_000032"):  # the other one is of the training split
-        picture(root, f"JPEGImages/{stem}.jpg")
+        write_image(root, f"JPEGImages/{stem}.jpg")
         save(root / f"SegmentationObject/{stem}.png", palette_image(labels))
         save(root / f"SegmentationClass/{stem}.png", palette_image(labels))
-    picture(root, "JPEGImages/2008_000001.jpg")  # without masks, like most
+    write_image(root, "JPEGImages/2008_000001.jpg")  # without masks, like most
     write(root / "ImageSets/Segmentation/val.txt", "2007_000033\n")
-    colours = np.array([voc_colour(index) for index in range(256)], np.uint8)[labels]
-    return Tree({name: by_value(labels, 0, 255)}, {name: by_colour(colours, (0, 0, 0), (224, 224, 192))})
+    colors = np.array([voc_color(index) for index in range(256)], np.uint8)[labels]
+    return Tree({name: by_value(labels, 0, 255)}, {name: by_color(colors, (0, 0, 0), (224, 224, 192))})
 
 
 def soft_mask(seed: int) -> Array:
@@ -638,7 +638,7 @@ def big(root: Path) -> Tree:
         masks: Masks = {}
         for stem in ("11083112904_5d97c7f8e1_o_sofa", "11083112904_5d97c7f8e1_o_cat"):
             ending = "png" if split == "test" and "cat" in stem else "jpg"
-            name = picture(root, f"{split}/{stem}_im.{ending}")
+            name = write_image(root, f"{split}/{stem}_im.{ending}")
             soft = soft_mask(len(stem))
             save(root / f"{split}/{stem}_gt.png", soft)
             masks[name] = [soft > 128]
@@ -650,7 +650,7 @@ def big(root: Path) -> Tree:
 def hrsod_te(root: Path) -> Tree:
     masks: Masks = {}
     for number, stem in enumerate(("1001_abc_o", "1002_def_o", "1003_nothing_o")):
-        name = picture(root, f"HRSOD_test/{stem}.jpg")
+        name = write_image(root, f"HRSOD_test/{stem}.jpg")
         soft = soft_mask(number) if "nothing" not in stem else np.full(SHAPE, 128, np.uint8)
         save(root / f"HRSOD_test_mask/{stem}.png", soft if number else np.stack([soft] * 3, axis=-1))
         if (soft > 128).any():
@@ -662,7 +662,7 @@ def hrsod_te(root: Path) -> Tree:
 def camo(root: Path) -> Tree:
     masks: Masks = {}
     for number, split in enumerate(("Test", "Train", "Test"), 1):
-        name = picture(root, f"Images/{split}/camourflage_{number:05}.jpg")
+        name = write_image(root, f"Images/{split}/camourflage_{number:05}.jpg")
         soft = soft_mask(number)
         save(root / f"GT/camourflage_{number:05}.png", soft)
         if split == "Test":
@@ -672,7 +672,7 @@ def camo(root: Path) -> Tree:
 
 @tree
 def kvasir_seg(root: Path) -> Tree:
-    name = picture(root, "images/cju0qkwl35piu.jpg")
+    name = write_image(root, "images/cju0qkwl35piu.jpg")
     save(root / "masks/cju0qkwl35piu.jpg", np.stack([ellipse(20, 30, 9, 13) * np.uint8(255)] * 3, axis=-1))
     values = np.asarray(Image.open(root / "masks/cju0qkwl35piu.jpg"))[:, :, 0]
     assert len(np.unique(values)) > 2  # as in the real ones, JPEG leaves values beside 0 and 255
@@ -684,7 +684,7 @@ def kvasir_seg(root: Path) -> Tree:
 def cvc_clinicdb(root: Path) -> Tree:
     masks: Masks = {}
     for number in (1, 2, 10):
-        name = picture(root, f"Original/{number}.tif")
+        name = write_image(root, f"Original/{number}.tif")
         soft = soft_mask(number)
         save(root / f"Ground Truth/{number}.tif", soft, compression="tiff_lzw")
         masks[name] = [soft >= 128]
@@ -696,8 +696,8 @@ def isic2018(root: Path) -> Tree:
     trees: dict[str, Masks] = {}
     for split in ("Test", "Validation"):
         folder = f"ISIC2018_Task1-2_{split}_Input"
-        name = picture(root, f"{folder}/ISIC_0012169.jpg")
-        picture(root, f"{folder}/ISIC_0012169_superpixels.png")
+        name = write_image(root, f"{folder}/ISIC_0012169.jpg")
+        write_image(root, f"{folder}/ISIC_0012169_superpixels.png")
         write(root / folder / "LICENSE.txt", "CC BY-NC 4.0")
         soft = soft_mask(len(split))
         save(root / f"ISIC2018_Task1_{split}_GroundTruth/ISIC_0012169_segmentation.png", soft)

@@ -1,4 +1,4 @@
-"""Who may see what: private by default, the gate before the first byte, licences, branches, tags, pull requests."""
+"""Who may see what: private by default, the gate before the first byte, licenses, branches, tags, pull requests."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ REPO = "xhk/ASAM-Datasets"
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> DemoArchive:
-    return write_demo(tmp_path_factory.mktemp("small"), pictures=3, height=200, width=240)
+    return write_demo(tmp_path_factory.mktemp("small"), images=3, height=200, width=240)
 
 
 @pytest.fixture
@@ -91,8 +91,8 @@ def test_public_needs_the_terms_and_puts_the_gate_first(
     assert "SA-1B" in front["extra_gated_prompt"]
     assert len([kind for kind in front["extra_gated_fields"].values() if kind == "checkbox"]) == 2
     assert "SA-1B Dataset Research License" in hub.read_bytes(REPO, "LICENSE.md").decode()
-    licence = next(n for n, request in enumerate(hub.log) if ("file", "LICENSE.md") in request.operations)
-    assert licence < first_upload(hub.log)
+    license = next(n for n, request in enumerate(hub.log) if ("file", "LICENSE.md") in request.operations)
+    assert license < first_upload(hub.log)
 
 
 def test_a_public_repository_without_a_gate_is_refused_too(
@@ -131,12 +131,12 @@ def test_annotations_only_needs_no_gate(
     assert ran.code == 0, ran.err
     assert hub.settings(REPO) == {"private": False, "gated": False}
     assert "annotations only" in hub.read_bytes(REPO, "LICENSE.md").decode()
-    # ... and with the pictures it is no longer allowed.
+    # ... and with the images it is no longer allowed.
     assert publish("--train", small.archive, "--repo-id", REPO, env=env).code == 1
 
 
 @pytest.mark.parametrize(
-    ("redistributable", "pictures", "terms", "allowed"),
+    ("redistributable", "images", "terms", "allowed"),
     [
         ("yes", True, False, True),
         ("no", True, True, False),
@@ -147,14 +147,14 @@ def test_annotations_only_needs_no_gate(
         ("gated", False, False, True),
     ],
 )
-def test_what_everyone_may_be_shown(redistributable: str, pictures: bool, terms: bool, allowed: bool) -> None:
+def test_what_everyone_may_be_shown(redistributable: str, images: bool, terms: bool, allowed: bool) -> None:
     held = [
         Holding("fine", Rights("CC BY 4.0", "", "yes"), True),
-        Holding("camo", Rights("its own", "", redistributable), pictures),  # type: ignore[arg-type]
+        Holding("camo", Rights("its own", "", redistributable), images),  # type: ignore[arg-type]
     ]
     if allowed:
         check_public(held, terms_accepted=terms)
-        assert needs_gate(held) == (redistributable == "gated" and pictures)
+        assert needs_gate(held) == (redistributable == "gated" and images)
         return
     with pytest.raises(RightsError) as raised:
         check_public(held, terms_accepted=terms)
@@ -208,7 +208,7 @@ def test_the_history_of_a_repository_counts(
 
 
 def test_a_card_of_somebody_else(hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run) -> None:
-    """Made in the browser, with a licence and nothing else: replaced when somebody says so, behind the curtain."""
+    """Made in the browser, with a license and nothing else: replaced when somebody says so, behind the placeholder."""
     api = HfApi(endpoint=hub.url, token="hf_test")
     api.create_repo(REPO, repo_type="dataset", private=True)
     api.upload_file(
@@ -229,7 +229,7 @@ def test_a_card_of_somebody_else(hub: LocalHub, env: dict[str, str], small: Demo
 def test_a_pull_request_that_goes_on_in_the_same_one(
     hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run
 ) -> None:
-    """By somebody who may not write here; the first try dies at the flip."""
+    """By somebody who may not write here; the first try dies at the release commit."""
     hub.add_user("hf_guest", "guest")
     only = ("--annotations-only", "sa_000000")
     opened = publish("--train", small.archive, "--repo-id", REPO, "--public", "--yes", *only, env=env)
@@ -267,7 +267,7 @@ def test_behind_a_gate_a_stranger_is_told_so(
 def test_removing_is_explicit_and_confirmed(
     hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run, tmp_path: Path
 ) -> None:
-    second = write_demo(tmp_path / "b", archive="sa_000001", pictures=2, first_id=50, height=200, width=240)
+    second = write_demo(tmp_path / "b", archive="sa_000001", images=2, first_id=50, height=200, width=240)
     both = ("--train", small.archive, second.archive, "--captions", small.captions, "--repo-id", REPO)
     assert publish(*both, env=env).code == 0
     asked = publish("--repo-id", REPO, "--remove", "sa_000000", env=env)
@@ -286,7 +286,7 @@ def test_removing_is_explicit_and_confirmed(
 
 
 def test_the_same_in_a_folder(small: DemoArchive, publish: Run, tmp_path: Path) -> None:
-    second = write_demo(tmp_path / "b", archive="sa_000001", pictures=2, first_id=50, height=200, width=240)
+    second = write_demo(tmp_path / "b", archive="sa_000001", images=2, first_id=50, height=200, width=240)
     out = tmp_path / "out"
     assert publish("--train", small.archive, second.archive, "--out", out).code == 0
     assert publish("--out", out, "--remove", "sa_000000").code == 1
@@ -316,7 +316,7 @@ def test_a_publish_that_changes_nothing_is_cheap(
 
 def test_fifty_archives_make_few_commits(hub: LocalHub, env: dict[str, str], publish: Run, tmp_path: Path) -> None:
     archives = [
-        write_demo(tmp_path / f"{n}", archive=f"sa_{n:06d}", pictures=1, first_id=100 * n + 1, height=192, width=192)
+        write_demo(tmp_path / f"{n}", archive=f"sa_{n:06d}", images=1, first_id=100 * n + 1, height=192, width=192)
         for n in range(50)
     ]
     ran = publish("--train", *[one.archive for one in archives], "--repo-id", REPO, env=env)
@@ -367,7 +367,7 @@ def test_the_token_is_nowhere(
 
 def test_new_captions_transfer_little(hub: LocalHub, env: dict[str, str], publish: Run, tmp_path: Path) -> None:
     """By Xet's own store: what is new of a build whose captions alone changed."""
-    demo = write_demo(tmp_path / "demo", pictures=12, height=1500, width=2250)
+    demo = write_demo(tmp_path / "demo", images=12, height=1500, width=2250)
     assert publish("--train", demo.archive, "--parts", "1", "--repo-id", REPO, env=env).code == 0
     before = hub.stored_bytes(REPO)
     ran = publish("--train", demo.archive, "--captions", demo.captions, "--parts", "1", "--repo-id", REPO, env=env)
@@ -438,8 +438,8 @@ def test_a_gate_alone_is_no_acknowledgement(
 def test_what_somebody_adds_meanwhile_is_not_made_public(
     hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run, tmp_path: Path
 ) -> None:
-    """One publishes annotations for everyone; right before its flip another one adds photographs, privately."""
-    second = write_demo(tmp_path / "b", archive="sa_000001", pictures=2, first_id=50, height=200, width=240)
+    """One publishes annotations for everyone; right before its release commit another adds photographs, privately."""
+    second = write_demo(tmp_path / "b", archive="sa_000001", images=2, first_id=50, height=200, width=240)
     only = ("--annotations-only", "sa_000000", "--public", "--yes")
     other = {**env, "ASAM_DATASETS_CACHE": str(tmp_path / "other"), "TMPDIR": str(tmp_path / "tmp")}
     (tmp_path / "tmp").mkdir()

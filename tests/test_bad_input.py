@@ -126,7 +126,7 @@ def members(tmp_path_factory: pytest.TempPathFactory) -> Members:
 
 @pytest.fixture(scope="module")
 def captions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Captions of all pictures of `members`."""
+    """Captions of all images of `members`."""
     path = tmp_path_factory.mktemp("captions") / "captions.json"
     path.write_text("".join(f'{{"img": "sa_{i}.jpg", "prompt": "a photo of {i}"}}\n' for i in ALL_IDS))
     return path
@@ -236,7 +236,7 @@ def text(name: str, change: Callable[[bytes], bytes], *said: str, place: str = "
     )
 
 
-def picture(name: str, change: Callable[[bytes], bytes], *said: str) -> Defect:
+def image(name: str, change: Callable[[bytes], bytes], *said: str) -> Defect:
     return Defect(name, lambda members: members | {"sa_2.jpg": change(members["sa_2.jpg"])}, "sa_2.jpg: ", said)
 
 
@@ -265,7 +265,7 @@ def as_png(jpeg: bytes) -> bytes:
 
 
 def claims(side: int) -> Callable[[Members], Members]:
-    """Both the JPEG and its JSON say that the picture is `side` pixels high and wide."""
+    """Both the JPEG and its JSON say that the image is `side` pixels high and wide."""
 
     def spoil(members: Members) -> Members:
         jpeg = members["sa_2.jpg"]
@@ -353,7 +353,7 @@ DEFECTS = [
     runs("that never end", lambda s, pixels: "o" * 1000 + "0", "characters"),
     runs("below zero", lambda s, pixels: encode_runs([10, 20, -5, pixels - 25]), "negative"),
     # size
-    size("of another picture", lambda h, w: [h - 1, w], "size"),
+    size("of another image", lambda h, w: [h - 1, w], "size"),
     size("swapped", lambda h, w: [w, h], "swapped"),
     size("of a million squared", lambda h, w: [10**6, 10**6], "[1000000, 1000000]"),
     size("of nothing", lambda h, w: [0, 0], "[0, 0]"),
@@ -373,17 +373,17 @@ DEFECTS = [
     text("of brackets", lambda content: b"[" * 200_000, "`object`", "`array`"),
     text("of brackets within", lambda content: b'{"annotations":' + b"[" * 200_000, "", place="$.annotations[0]"),
     text("with NaN", lambda content: content.replace(b'"area": ', b'"area": NaN, "was": ', 1), "JSON"),
-    # pictures
-    picture("JPEG cut in the middle", lambda jpeg: jpeg[: len(jpeg) // 2], "cut", "whole"),
-    picture("JPEG cut by two bytes", lambda jpeg: jpeg[:-2], "cut", "whole"),
-    picture("JPEG cut and padded", lambda jpeg: jpeg[: len(jpeg) // 2].ljust(len(jpeg), b"\0"), "cut", "whole"),
-    picture("JPEG cut in its header", lambda jpeg: jpeg[:100], "100 bytes"),
-    picture("JPEG is a PNG", as_png, "PNG"),
-    picture("JPEG of no bytes", lambda jpeg: b"", "0 bytes"),
-    picture("JPEG of zero bytes", lambda jpeg: bytes(len(jpeg)), r"\x00"),
-    picture("JPEG is a page", lambda jpeg: b"<html>not found</html>", "<html>"),
-    Defect("picture of 144 million pixels", claims(12_000), "sa_2.json: $.image: ", ("12000 × 12000",)),
-    Defect("picture of 4 billion pixels", claims(65_000), "sa_2.json: $.image: ", ("65000 × 65000",)),
+    # images
+    image("JPEG cut in the middle", lambda jpeg: jpeg[: len(jpeg) // 2], "cut", "whole"),
+    image("JPEG cut by two bytes", lambda jpeg: jpeg[:-2], "cut", "whole"),
+    image("JPEG cut and padded", lambda jpeg: jpeg[: len(jpeg) // 2].ljust(len(jpeg), b"\0"), "cut", "whole"),
+    image("JPEG cut in its header", lambda jpeg: jpeg[:100], "100 bytes"),
+    image("JPEG is a PNG", as_png, "PNG"),
+    image("JPEG of no bytes", lambda jpeg: b"", "0 bytes"),
+    image("JPEG of zero bytes", lambda jpeg: bytes(len(jpeg)), r"\x00"),
+    image("JPEG is a page", lambda jpeg: b"<html>not found</html>", "<html>"),
+    Defect("image of 144 million pixels", claims(12_000), "sa_2.json: $.image: ", ("12000 × 12000",)),
+    Defect("image of 4 billion pixels", claims(65_000), "sa_2.json: $.image: ", ("65000 × 65000",)),
     # halves
     Defect(
         "no JSON",
@@ -448,7 +448,7 @@ def test_a_bad_record_is_left_out(
     assert reject["member"] == defect.place.split(": ")[0]
     assert all(word in reject["reason"] for word in ("expected ", "found"))
     readme = (out / "README.md").read_text("utf-8")
-    assert "5 pictures" in readme
+    assert "5 images" in readme
     assert "; 1 damaged one" in readme
     assert "left out" in readme
     assert json.loads((build_of(out) / "build.json").read_bytes())["rejected"] == 1
@@ -547,7 +547,7 @@ ODD_MEMBERS = [
     OddMember("named pipe", link(tarfile.FIFOTYPE), "sa_2.jpg", ("regular file", "pipe"), (2,)),
     OddMember("sparse file", link(tarfile.GNUTYPE_SPARSE), "sa_2.jpg", ("regular file", "sparse"), (2,)),
     OddMember("above the archive", with_entry(entry("../x", b"x")), "../x", ("inside the archive",)),
-    OddMember("a picture above", with_entry(entry("a/../../sa_7.jpg", b"x")), "a/../../sa_7.jpg", ("inside",)),
+    OddMember("an image above", with_entry(entry("a/../../sa_7.jpg", b"x")), "a/../../sa_7.jpg", ("inside",)),
     OddMember("absolute", with_entry(entry("/etc/x", b"x")), "/etc/x", ("inside the archive",)),
     OddMember("an id again below a folder", with_entry(entry("b/sa_2.jpg", b"x")), "b/sa_2.jpg", ("id 2", "sa_2.jpg")),
     OddMember("the same name again", with_entry(entry("sa_2.json", b"{}")), "sa_2.json", ("id 2", "once")),
@@ -812,7 +812,7 @@ def pax(text: bytes) -> bytes:
 TRAPS: dict[str, Callable[[list[bytes]], bytes]] = {
     # Python below 3.11.14 reads a header that says "one block back" again, for ever (CVE-2025-8194).
     "a size below zero": lambda pieces: b"".join([*pieces, with_size("x", -512), ENDING]),
-    "a picture of a size below zero": lambda pieces: b"".join([*pieces[:2], with_size("sa_9.jpg", -512), *pieces[2:]]),
+    "an image of a size below zero": lambda pieces: b"".join([*pieces[:2], with_size("sa_9.jpg", -512), *pieces[2:]]),
     "a size far below zero": lambda pieces: b"".join([*pieces[:2], with_size("x", -1024), *pieces[2:], ENDING]),
     "a sparse map that ends": lambda pieces: b"".join([*pieces, extended_sparse("sa_9.jpg")]),
     "a sparse map that ends, first": lambda pieces: extended_sparse("sa_9.jpg"),
@@ -975,7 +975,7 @@ def test_a_bad_archive_is_found_before_a_good_one_is_built(
     good, missing = pack_tar(tmp_path, members), tmp_path / "sa_000001.tar"
     outcome = check_refused(run, tmp_path, published, "--train", good, missing)
     assert outcome.error.startswith(f"error: {missing}: ")
-    assert "pictures/s" not in outcome.err
+    assert "images/s" not in outcome.err
 
 
 def test_odd_files_in_a_folder(run: Run, members: Members, tmp_path: Path) -> None:
@@ -1047,7 +1047,7 @@ def test_the_content_says_whether_it_is_gzip_not_the_name(
         assert build_of(folder / "out").name == digest_without()
 
 
-def test_bytes_after_the_picture_do_no_harm(run: Run, members: Members, tmp_path: Path) -> None:
+def test_bytes_after_the_image_do_no_harm(run: Run, members: Members, tmp_path: Path) -> None:
     source = pack_tar(tmp_path, members | {"sa_2.jpg": members["sa_2.jpg"] + b"maker's note"})
     assert run("--train", source, "--out", tmp_path / "out").code == 0
     assert ids_of(tmp_path / "out") == ALL_IDS
@@ -1130,7 +1130,7 @@ UNKNOWN = ["sa_77.jpg", "sa_007.jpg", "sa_7.png", "cat.jpg", f"sa_{10**20}.jpg",
 
 @each_pack
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_a_caption_of_an_unknown_picture(
+def test_a_caption_of_an_unknown_image(
     name: str,
     pack: Pack,
     run: Run,
@@ -1139,7 +1139,7 @@ def test_a_caption_of_an_unknown_picture(
     captions: Path,
     digest_without: Callable[..., str],
 ) -> None:
-    """Record 7 is in the archive, so that `sa_007.jpg` nearly is its picture."""
+    """Record 7 is in the archive, so that `sa_007.jpg` nearly is its image."""
     source = pack(tmp_path, members | tiny_members(1, first_id=7))
     path, out = tmp_path / "captions.json", tmp_path / "out"
     path.write_text(captions.read_text() + json.dumps({"img": name, "prompt": "a photo"}) + "\n")
@@ -1156,7 +1156,7 @@ def test_a_caption_of_an_unknown_picture(
 
 
 def test_captions_as_editors_leave_them(run: Run, members: Members, tmp_path: Path, captions: Path) -> None:
-    """A byte-order mark, CRLF, blank lines, the same line twice, a caption of a picture that `--ids` leaves out."""
+    """A byte-order mark, CRLF, blank lines, the same line twice, a caption of an image that `--ids` leaves out."""
     source, path, ids = pack_tar(tmp_path, members), tmp_path / "captions.json", tmp_path / "ids.txt"
     path.write_bytes(b"\xef\xbb\xbf" + b"\r\n\r\n".join(captions.read_bytes().splitlines() * 2))
     ids.write_text("1\n2\n3\n")
@@ -1249,7 +1249,7 @@ def test_out_is_a_file(run: Run, members: Members, tmp_path: Path) -> None:
 def test_out_holds_something_else(run: Run, members: Members, tmp_path: Path) -> None:
     source = pack_tar(tmp_path, members)
     others = {
-        "a picture": {"holiday.jpg": b"x"},
+        "an image": {"holiday.jpg": b"x"},
         "a readme": {"README.md": b"# Mine\n"},
         "another dataset": {"README.md": b"---\nconfigs:\n- config_name: default\n  data_files: x\n---\n"},
         "broken YAML": {"README.md": b"---\nconfigs: [\n---\n"},

@@ -145,8 +145,8 @@ def test_files_keep_the_contract(demo: DemoArchive, publish: Run, tmp_path: Path
             group = file.metadata.row_group(number)
             assert group.total_byte_size <= MAX_ROW_GROUP_BYTES
             for column in (group.column(index) for index in range(group.num_columns)):
-                picture = column.path_in_schema.endswith("bytes")
-                assert column.compression == ("UNCOMPRESSED" if picture else "ZSTD"), column.path_in_schema
+                image = column.path_in_schema.endswith("bytes")
+                assert column.compression == ("UNCOMPRESSED" if image else "ZSTD"), column.path_in_schema
                 assert "PLAIN" in column.encodings
                 assert column.has_offset_index
 
@@ -162,11 +162,11 @@ def test_parts_are_a_power_of_two_and_equal() -> None:
 
 
 def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
-    """Peak of the process and of its workers for an archive and one four times as large (same pictures, other ids)."""
+    """Peak of the process and of its workers for an archive and one four times as large (same images, other ids)."""
     peaks = []
-    for pictures in (32, 128):
-        archive = tmp_path / f"from{pictures}" / "sa_000000.tar"
-        multiply(write_demo(tmp_path / "demo", pictures=4, height=700, width=1000).archive, archive, pictures)
+    for images in (32, 128):
+        archive = tmp_path / f"from{images}" / "sa_000000.tar"
+        multiply(write_demo(tmp_path / "demo", images=4, height=700, width=1000).archive, archive, images)
         done = subprocess.run(
             # A process inherits the peak of the one that started it, and pytest may be large: a shell is in between.
             [
@@ -177,7 +177,7 @@ def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
                 sys.executable,
                 ROOT / "tests/peak.py",
                 archive,
-                tmp_path / f"{pictures}",
+                tmp_path / f"{images}",
             ],
             capture_output=True,
             text=True,
@@ -192,8 +192,8 @@ def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
         assert large[who] < small[who] + 64 * 2**20, (small, large)
 
 
-def multiply(source: Path, target: Path, pictures: int) -> None:
-    """An archive of many pictures out of one of few: the same members under other ids."""
+def multiply(source: Path, target: Path, images: int) -> None:
+    """An archive of many images out of one of few: the same members under other ids."""
     target.parent.mkdir(parents=True)
     with tarfile.open(source) as tar:
         pairs: dict[int, dict[str, bytes]] = {}
@@ -202,7 +202,7 @@ def multiply(source: Path, target: Path, pictures: int) -> None:
             pairs.setdefault(int(stem[3:]), {})[ending] = tar.extractfile(member).read()  # type: ignore[union-attr]
     originals = list(pairs.values())
     with tarfile.open(target, "w") as tar:
-        for image_id in range(1, pictures + 1):
+        for image_id in range(1, images + 1):
             record = json.loads(originals[image_id % len(originals)]["json"])
             record["image"].update(image_id=image_id, file_name=f"sa_{image_id}.jpg")
             contents = {"jpg": originals[image_id % len(originals)]["jpg"], "json": json.dumps(record).encode()}

@@ -33,8 +33,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A demo of forty pictures, ids 80 to 119, so that names do not sort like numbers."""
-    return write_demo(tmp_path_factory.mktemp("demo"), pictures=40, height=192, width=192, first_id=80).archive
+    """A demo of forty images, ids 80 to 119, so that names do not sort like numbers."""
+    return write_demo(tmp_path_factory.mktemp("demo"), images=40, height=192, width=192, first_id=80).archive
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +73,13 @@ def test_every_family_with_and_without_a_prompt(
             "--batch-size", size, "--max-new-tokens", 8, "--json",
         )  # fmt: skip
         assert ran.code == 0, ran.err
-        assert json.loads(ran.out)["pictures"] == 12
+        assert json.loads(ran.out)["images"] == 12
         found[prompt, size] = read(out)
         assert list(found[prompt, size]) == [f"sa_{n}.jpg" for n in range(1, 13)]
         assert all(len(text.split()) <= 8 for text in found[prompt, size].values())
     assert found["", 5] == found.get(("", 12), found["", 5]), "captions do not depend on the batch"
     assert found["", 5] != found["a photo of", 5], "the prompt reaches the model"
-    assert len(set(found["", 5].values())) > 3, "the picture reaches the model"
+    assert len(set(found["", 5].values())) > 3, "the image reaches the model"
     assert not any(text.startswith("a photo of") for text in found["a photo of", 5].values())
 
 
@@ -90,7 +90,7 @@ def test_what_the_header_and_the_terminal_say(
     arguments = ("caption", demo.archive, "--out", out, "--model", models["blip-2"], "--max-new-tokens", 5)
     ran = run(environment, *arguments, "--num-beams", 2, "--seed", 3)
     assert ran.code == 0, ran.err
-    assert "pictures/s" in ran.err
+    assert "images/s" in ran.err
     assert "12/12" in ran.err
     header = json.loads((tmp_path / "captions.header.json").read_text())
     generation = {

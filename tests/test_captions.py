@@ -1,4 +1,4 @@
-"""Caption files: the forms that are read, what is wrong with them, how they fit the pictures, how they are joined."""
+"""Caption files: the forms that are read, what is wrong with them, how they fit the images, how they are joined."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize("content", DIFFERENT.values(), ids=DIFFERENT)
-def test_two_captions_of_one_picture(content: bytes, tmp_path: Path) -> None:
+def test_two_captions_of_one_image(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "captions.json"
     path.write_bytes(content)
     with pytest.raises(CaptionsError, match=r"expected one caption for sa_1.jpg, found 'a dog' and 'a cat'") as raised:
@@ -119,10 +119,10 @@ def test_the_report_counts_what_does_not_fit() -> None:
     assert (report.used, report.unknown) == (1, ["sa_7.jpg", "cat.jpg"])
     assert report.missing == [2, 3, 4, 5, 6, 8, 9, 10]
     unknown, missing = report.sentences()
-    assert unknown == "2 captions of pictures that are in no archive: sa_7.jpg, cat.jpg"
-    assert missing.startswith("8 pictures without a caption: sa_2.jpg, sa_3.jpg")
+    assert unknown == "2 captions of images that are in no archive: sa_7.jpg, cat.jpg"
+    assert missing.startswith("8 images without a caption: sa_2.jpg, sa_3.jpg")
     assert missing.endswith("sa_6.jpg and 3 more")
-    with pytest.raises(CaptionsError, match="expected a caption for every picture, found 8 pictures without one"):
+    with pytest.raises(CaptionsError, match="expected a caption for every image, found 8 images without one"):
         report.require_all()
     whole = caption_report({"sa_1.jpg": "a"}, {1})
     whole.require_all()
@@ -133,7 +133,7 @@ def test_the_report_counts_what_does_not_fit() -> None:
 
 
 class Namer:
-    """A captioner that says the size of the JPEG, with room for `room` pictures at once. `stop_after` batches it is
+    """A captioner that says the size of the JPEG, with room for `room` images at once. `stop_after` batches it is
     interrupted, as by Ctrl-C."""
 
     def __init__(self, options: CaptionOptions, room: int = 1000, stop_after: int = 10**9) -> None:
@@ -145,19 +145,19 @@ class Namer:
 
     def prepare(self, raw: RawRecord) -> tuple[int, int]:
         if raw.jpeg == b"bad":
-            raise RecordError("expected a JPEG, found 'bad'", where=raw.picture)
+            raise RecordError("expected a JPEG, found 'bad'", where=raw.image)
         return raw.image_id, len(raw.jpeg)
 
-    def caption(self, pictures: Sequence[Any], first_id: int) -> list[str]:
+    def caption(self, images: Sequence[Any], first_id: int) -> list[str]:
         if self.left == 0:
             raise KeyboardInterrupt
-        if len(pictures) > self.room:
+        if len(images) > self.room:
             raise OutOfMemory
-        assert pictures[0][0] == first_id
+        assert images[0][0] == first_id
         self.left -= 1
-        self.batches.append(len(pictures))
-        self.seen += [image_id for image_id, _ in pictures]
-        return [f"a photo of {size} bytes" for _, size in pictures]
+        self.batches.append(len(images))
+        self.seen += [image_id for image_id, _ in images]
+        return [f"a photo of {size} bytes" for _, size in images]
 
 
 class Load:
@@ -177,7 +177,7 @@ PACKS = {"tar": pack_tar, "folder": pack_folder, "stream": pack_url}
 
 
 def seven(folder: Path, pack: Callable[..., str] = pack_tar, bad: int | None = None) -> str:
-    """An archive of seven pictures that come in another order than that of their ids."""
+    """An archive of seven images that come in another order than that of their ids."""
     members = {}
     for image_id in reversed(IDS):
         jpeg, table = tiny_members(1, image_id).values()
@@ -195,7 +195,7 @@ def test_the_file_is_in_the_order_of_the_archive(pack: Callable[..., str], tmp_p
     out, load = tmp_path / "out" / "captions.json", Load()
     done = caption(seven(tmp_path / "in", pack), out, options=CaptionOptions(batch_size=3), load=load)
     assert names(out) == [f"sa_{image_id}.jpg" for image_id in IDS]
-    assert (done.pictures, done.new, done.rejected, done.batch_size) == (7, 7, 0, 3)
+    assert (done.images, done.new, done.rejected, done.batch_size) == (7, 7, 0, 3)
     assert load.made[0].batches == [3, 3, 1]
     assert sorted(path.name for path in out.parent.iterdir()) == ["captions.header.json", "captions.json"]
     header = json.loads((out.parent / "captions.header.json").read_text())
@@ -216,7 +216,7 @@ def test_an_interrupted_run_goes_on(pack: Callable[..., str], batches: int, tmp_
         file.write(b'{"img":"sa_9.jp')  # what a machine that lost its power may leave
     done = caption(source, out, options=options, load=second)
     assert out.read_bytes() == (tmp_path / "whole.json").read_bytes()
-    assert sorted(first.made[0].seen + second.made[0].seen) == IDS, "each picture once"
+    assert sorted(first.made[0].seen + second.made[0].seen) == IDS, "each image once"
     assert done.new == 7 - 2 * batches
     assert not (tmp_path / "captions.partial").exists()
     third = Load()
@@ -256,7 +256,7 @@ def test_captions_of_another_archive_of_the_same_name(tmp_path: Path) -> None:
     out = tmp_path / "captions.json"
     caption(seven(tmp_path / "in"), out, load=Load())
     (tmp_path / "other").mkdir()
-    with pytest.raises(CaptionsError, match="expected captions of pictures of this archive, found 7 others"):
+    with pytest.raises(CaptionsError, match="expected captions of images of this archive, found 7 others"):
         caption(pack_tar(tmp_path / "other", tiny_members(2)), out, load=Load())
     assert len(names(out)) == 7
 
@@ -277,11 +277,11 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path: Path) -> None:
     assert load.made[0].seen == IDS
     assert done.batch_size == 1
     assert [text for text in said.texts if "Out of memory" in text] == [
-        "Out of memory with 7 pictures at once: going on with 3",
-        "Out of memory with 3 pictures at once: going on with 1",
+        "Out of memory with 7 images at once: going on with 3",
+        "Out of memory with 3 images at once: going on with 1",
     ]
     assert (said.totals, said.count) == ([7, 7, 7], 7)
-    with pytest.raises(ModelError, match="expected room for one picture"):
+    with pytest.raises(ModelError, match="expected room for one image"):
         caption(source, tmp_path / "more.json", options=options, load=Load(room=0))
 
 
@@ -303,13 +303,13 @@ class Said:
         self.count += count
 
 
-def test_a_bad_picture_follows_the_policy(tmp_path: Path) -> None:
+def test_a_bad_image_follows_the_policy(tmp_path: Path) -> None:
     source, out = seven(tmp_path / "in", bad=11), tmp_path / "captions.json"
     with pytest.raises(RecordError, match="found 'bad'"):
         caption(source, out, options=CaptionOptions(batch_size=1), load=Load())
     options = CaptionOptions(batch_size=2, on_bad_record="skip")
     done = caption(source, out, options=options, load=Load())
-    assert (done.pictures, done.rejected) == (6, 1)
+    assert (done.images, done.rejected) == (6, 1)
     assert names(out) == [f"sa_{image_id}.jpg" for image_id in IDS if image_id != 11]
     (reject,) = [json.loads(line) for line in (tmp_path / "captions.rejects.jsonl").read_text().splitlines()]
     assert reject["member"] == "sa_11.jpg"
@@ -334,7 +334,7 @@ def test_parts_and_their_merge(pack: Callable[..., str], tmp_path: Path) -> None
     caption(source, out, options=CaptionOptions(part=(3, 3)), load=Load())
     assert sorted(len(names(path)) for path in parts) == [2, 2, 3]
     assert not out.exists()
-    assert merge(parts[::-1], out).pictures == 7
+    assert merge(parts[::-1], out).images == 7
     assert out.read_bytes() == (tmp_path / "whole.json").read_bytes()
     assert caption(source, out, load=Load()).new == 0, "the merged file is one that `caption` knows"
     with pytest.raises(CaptionsError, match="expected each part once"):

@@ -75,8 +75,8 @@ def has_hole(mask: Mask) -> bool:
 
 def check_record(jpeg: bytes, record: dict[str, Any]) -> None:
     width, height = record["image"]["width"], record["image"]["height"]
-    picture = Image.open(io.BytesIO(jpeg))
-    assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (width, height))
+    image = Image.open(io.BytesIO(jpeg))
+    assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (width, height))
     for annotation, mask in decoded(record):
         assert list(annotation) == FIELDS
         assert list(annotation["segmentation"]) == ["size", "counts"]
@@ -121,7 +121,7 @@ def test_the_files_and_counts_are_those_reported(
         demo.captions.name,
         demo.archive.name,
     ]
-    assert len(records) == demo.pictures == 12
+    assert len(records) == demo.images == 12
     ids = [annotation["id"] for _, record in records.values() for annotation in record["annotations"]]
     assert len(set(ids)) == len(ids) == demo.annotations
     assert 1_000_000 < demo.archive.stat().st_size < 2_000_000
@@ -135,7 +135,7 @@ def test_members_are_pairs_with_nothing_of_the_machine(demo: DemoArchive) -> Non
     assert len({m.mtime for m in members}) == 1
 
 
-def test_each_picture_has_a_caption_of_its_own(demo: DemoArchive) -> None:
+def test_each_image_has_a_caption_of_its_own(demo: DemoArchive) -> None:
     lines = [json.loads(line) for line in demo.captions.read_text(encoding="utf-8").splitlines()]
     assert [line["img"] for line in lines] == [f"sa_{i}.jpg" for i in range(1, 13)]
     assert all(list(line) == ["img", "prompt"] for line in lines)
@@ -144,7 +144,7 @@ def test_each_picture_has_a_caption_of_its_own(demo: DemoArchive) -> None:
 
 
 def test_captions_stay_different_when_scenes_come_round_again(tmp_path: Path) -> None:
-    made = write_demo(tmp_path, pictures=30, height=200, width=240)
+    made = write_demo(tmp_path, images=30, height=200, width=240)
     lines = made.captions.read_text(encoding="utf-8").splitlines()
     assert len({json.loads(line)["prompt"] for line in lines}) == len(lines) == 30
 
@@ -182,7 +182,7 @@ def test_sizes_vary(records: dict[str, tuple[bytes, dict[str, Any]]]) -> None:
 
 
 def test_masks_lie_on_what_is_drawn(records: dict[str, tuple[bytes, dict[str, Any]]]) -> None:
-    """The picture changes more across outlines than elsewhere: moved masks would not show that."""
+    """The image changes more across outlines than elsewhere: moved masks would not show that."""
     jpeg, record = records["sa_1"]
     grey = np.asarray(Image.open(io.BytesIO(jpeg)).convert("L"), np.int16)
     change = np.abs(np.diff(grey, axis=1))
@@ -197,21 +197,21 @@ def test_same_arguments_same_bytes(demo: DemoArchive, tmp_path: Path) -> None:
     again = write_demo(tmp_path / "made" / "here")
     assert again.archive.read_bytes() == demo.archive.read_bytes()
     assert again.captions.read_bytes() == demo.captions.read_bytes()
-    first = write_demo(tmp_path, archive="sa_000007", pictures=1, first_id=70)
-    other = write_demo(tmp_path, archive="sa_000008", pictures=1, first_id=70, seed=1)
+    first = write_demo(tmp_path, archive="sa_000007", images=1, first_id=70)
+    other = write_demo(tmp_path, archive="sa_000008", images=1, first_id=70, seed=1)
     assert first.archive.read_bytes() != other.archive.read_bytes()
     with tarfile.open(first.archive) as tar:
         assert tar.getnames() == ["./sa_70.jpg", "./sa_70.json"]
 
 
 def test_a_failure_leaves_the_old_files(tmp_path: Path) -> None:
-    made = write_demo(tmp_path, pictures=1, height=192, width=192)
+    made = write_demo(tmp_path, images=1, height=192, width=192)
     before = made.archive.read_bytes()
     made.captions.unlink()
     made.captions.mkdir()
     (made.captions / "in the way").touch()
     with pytest.raises(OSError, match="caption"):
-        write_demo(tmp_path, pictures=1, height=192, width=192)
+        write_demo(tmp_path, images=1, height=192, width=192)
     assert made.archive.read_bytes() == before
     assert sorted(tmp_path.iterdir()) == [made.captions, made.archive]
 
@@ -219,7 +219,7 @@ def test_a_failure_leaves_the_old_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"pictures": 0}, "pictures must be 1 to inf, got 0"),
+        ({"images": 0}, "images must be 1 to inf, got 0"),
         ({"height": 100}, "height and width must be 192 to inf, got 100"),
         ({"seed": -3}, "seed must be 0 to inf, got -3"),
         ({"archive": "../sa_000000"}, r"plain name such as sa_000000, got '../sa_000000'"),

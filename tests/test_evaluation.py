@@ -1,4 +1,4 @@
-"""The catalogue, a user's own one, what changes a digest, and the table of the evaluation sets."""
+"""The catalog, a user's own one, what changes a digest, and the table of the evaluation sets."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
-from evaluation_trees import SHAPE, TREES, box, grid, palette_image, picture, ring, save, via_region, write
+from evaluation_trees import SHAPE, TREES, box, grid, palette_image, ring, save, via_region, write, write_image
 from PIL import Image
 
-from asam_datasets.errors import CatalogueError
+from asam_datasets.errors import CatalogError
 from asam_datasets.evaluation import (
     EvaluationRow,
     EvaluationSource,
     describe_tree,
     evaluation_table,
-    load_catalogue,
+    load_catalog,
     open_evaluation,
     parse_evaluation,
     render_evaluation,
 )
 from asam_datasets.masks import PngEncoder
-from asam_datasets.schema import EVALUATION, arrow_schema, features_json, picture_columns
+from asam_datasets.schema import EVALUATION, arrow_schema, features_json, image_columns
 from asam_datasets.sources import BadRecords
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 
-CATALOGUE = load_catalogue()
+CATALOG = load_catalog()
 
 MINE = """
 [leaves]
 name = "My leaves"
 homepage = "https://example.org"
-licence = "CC0"
+license = "CC0"
 redistributable = "yes"
 split = "test"
 source_split = "all"
 kind = "instance"
 [leaves.layout]
 type = "index_map"
-pairs = [{ picture = "rgb/{name}.png", mask = "ids/{name}.png" }]
+pairs = [{ image = "rgb/{name}.png", mask = "ids/{name}.png" }]
 ignored = [255]
 """
 
@@ -60,29 +60,29 @@ def rows_of(source: EvaluationSource) -> list[EvaluationRow]:
 
 
 def annotations(identity: str, root: Path, **options: Any) -> list[tuple[int, int | None, str | None, int]]:
-    """Id, category and crowd of each mask of the first picture."""
+    """Id, category and crowd of each mask of the first image."""
     TREES[identity](root)
-    row = rows_of(open_evaluation(CATALOGUE[identity], root, **options))[0]
+    row = rows_of(open_evaluation(CATALOG[identity], root, **options))[0]
     return [(a.id, a.category_id, a.category, a.iscrowd) for a in row.annotations]
 
 
-# ------------------------------------------------------------------------------------------------ the catalogue
+# ------------------------------------------------------------------------------------------------ the catalog
 
 
-def test_the_catalogue_says_what_it_does_not_know() -> None:
-    assert len(CATALOGUE) == 31
-    for identity, entry in CATALOGUE.items():
+def test_the_catalog_says_what_it_does_not_know() -> None:
+    assert len(CATALOG) == 31
+    for identity, entry in CATALOG.items():
         assert entry.id == identity
         assert entry.homepage.startswith("http")
-        assert entry.licence or "Licence: not found" in entry.notes, identity
-        assert entry.redistributable != "yes" or entry.licence, identity
+        assert entry.license or "License: not found" in entry.notes, identity
+        assert entry.redistributable != "yes" or entry.license, identity
         assert bool(entry.protocol_asam) or entry.asam is None, identity
-    assert {i for i, entry in CATALOGUE.items() if entry.redistributable == "no"} == {"ade20k", "cityscapes", "pidray"}
+    assert {i for i, entry in CATALOG.items() if entry.redistributable == "no"} == {"ade20k", "cityscapes", "pidray"}
 
 
-@pytest.mark.parametrize("identity", CATALOGUE)
+@pytest.mark.parametrize("identity", CATALOG)
 def test_the_tree_of_a_set_names_all_that_is_read(identity: str) -> None:
-    entry = CATALOGUE[identity]
+    entry = CATALOG[identity]
     text = describe_tree(entry)
     readings = [entry.layout, entry.asam and entry.asam.layout, *(r.layout for r in entry.variants.values())]
     patterns = [
@@ -104,25 +104,25 @@ def test_the_tree_of_a_set_names_all_that_is_read(identity: str) -> None:
 def test_a_set_of_the_user(tmp_path: Path) -> None:
     write(tmp_path / "mine.toml", MINE)
     labels = grid([1, 255, 3])
-    picture(tmp_path, "rgb/a.png")
+    write_image(tmp_path, "rgb/a.png")
     save(tmp_path / "ids/a.png", labels.astype(np.uint8))
-    catalogue = load_catalogue([tmp_path / "mine.toml"])
-    assert len(catalogue) == 32
-    (row,) = rows_of(parse_evaluation(f"leaves={tmp_path}", catalogue))
+    catalog = load_catalog([tmp_path / "mine.toml"])
+    assert len(catalog) == 32
+    (row,) = rows_of(parse_evaluation(f"leaves={tmp_path}", catalog))
     assert [a.area for a in row.annotations] == [(labels == 1).sum(), (labels == 3).sum()]
-    assert "leaves" not in load_catalogue()
+    assert "leaves" not in load_catalog()
 
 
-def test_a_user_says_what_the_catalogue_does_not_know(tmp_path: Path) -> None:
+def test_a_user_says_what_the_catalog_does_not_know(tmp_path: Path) -> None:
     """A known set in other folders: only what differs is written down."""
-    layout = 'type = "coco"\nparts = [{ json = "train.json", pictures = ["uav/{file_name}"] }]'
+    layout = 'type = "coco"\nparts = [{ json = "train.json", images = ["uav/{file_name}"] }]'
     write(tmp_path / "mine.toml", f"[ibd]\nexpected_masks = 2\n[ibd.layout]\n{layout}\n[bbbc038v1.layout]\n{layout}\n")
-    catalogue = load_catalogue([tmp_path / "mine.toml"])
-    assert catalogue["ibd"].name == CATALOGUE["ibd"].name
-    assert catalogue["ibd"].expected_masks == 2
-    # What was expected of the catalogue's own layout does not hold for another one.
-    assert (CATALOGUE["bbbc038v1"].expected_pictures, catalogue["bbbc038v1"].expected_pictures) == (670, None)
-    picture(tmp_path, "uav/a.jpg")
+    catalog = load_catalog([tmp_path / "mine.toml"])
+    assert catalog["ibd"].name == CATALOG["ibd"].name
+    assert catalog["ibd"].expected_masks == 2
+    # What was expected of the catalog's own layout does not hold for another one.
+    assert (CATALOG["bbbc038v1"].expected_images, catalog["bbbc038v1"].expected_images) == (670, None)
+    write_image(tmp_path, "uav/a.jpg")
     write(
         tmp_path / "train.json",
         {
@@ -130,7 +130,7 @@ def test_a_user_says_what_the_catalogue_does_not_know(tmp_path: Path) -> None:
             "annotations": [{"image_id": "x", "segmentation": [ring(1, 1, 9, 9)]}],
         },
     )
-    source = parse_evaluation(f"ibd={tmp_path}", catalogue)
+    source = parse_evaluation(f"ibd={tmp_path}", catalog)
     (row,) = rows_of(source)
     assert (row.image_id, row.file_name) == ("x", "uav/a.jpg")
     assert [(a.id, a.bbox, a.category_id, a.category) for a in row.annotations] == [
@@ -145,13 +145,13 @@ def test_a_user_says_what_the_catalogue_does_not_know(tmp_path: Path) -> None:
     [
         (("[leaves]", "[leaves"), r"mine\.toml: expected TOML, found"),
         ((MINE, "leaves = 3"), r"mine\.toml: leaves: expected one table per set, found int"),
-        (('licence = "CC0"\n', ""), r"mine\.toml: \[leaves\]: object missing required field `licence`"),
+        (('license = "CC0"\n', ""), r"mine\.toml: \[leaves\]: object missing required field `license`"),
         (('kind = "instance"', 'kind = "objects"'), r"\[leaves\]: kind: invalid enum value 'objects'"),
         (('split = "test"', 'split = "train"'), r"\[leaves\]: split: invalid enum value 'train'"),
         (('"index_map"', '"maps"'), r"\[leaves\]: layout\.type: invalid value 'maps'"),
         (("ignored = [255]", "ignored = 255"), r"\[leaves\]: layout\.ignored: expected `array`, found `int`"),
         (("ignored", "ignore"), r"\[leaves\]: layout: object contains unknown field `ignore`"),
-        (("ids/{name}", "ids/{stem}"), r"layout: expected only fields of `picture` in `mask`, found \['stem'\]"),
+        (("ids/{name}", "ids/{stem}"), r"layout: expected only fields of `image` in `mask`, found \['stem'\]"),
         (("rgb/{name}", "../{name}"), r"layout\.pairs\[0\]: expected a path below the folder of the set"),
         (("rgb/{name}", "rgb/{name"), r"layout\.pairs\[0\]: expected fields such as \{name\}"),
         (("[leaves", "[Leaves"), "expected an id of small letters"),
@@ -162,38 +162,38 @@ def test_a_user_says_what_the_catalogue_does_not_know(tmp_path: Path) -> None:
 )
 def test_an_entry_that_is_not_right(tmp_path: Path, edit: tuple[str, str], message: str) -> None:
     write(tmp_path / "mine.toml", MINE.replace(*edit))
-    with pytest.raises(CatalogueError, match=message) as caught:
-        load_catalogue([tmp_path / "mine.toml"])
+    with pytest.raises(CatalogError, match=message) as caught:
+        load_catalog([tmp_path / "mine.toml"])
     assert str(caught.value).startswith(f"{tmp_path}/mine.toml")
 
 
-def test_a_catalogue_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(CatalogueError, match="expected a readable TOML file, found: No such file"):
-        load_catalogue([tmp_path / "none.toml"])
+def test_a_catalog_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match="expected a readable TOML file, found: No such file"):
+        load_catalog([tmp_path / "none.toml"])
     (tmp_path / "latin.toml").write_bytes(b'name = "caf\xe9"')
-    with pytest.raises(CatalogueError, match="expected a TOML file in UTF-8"):
-        load_catalogue([tmp_path / "latin.toml"])
+    with pytest.raises(CatalogError, match="expected a TOML file in UTF-8"):
+        load_catalog([tmp_path / "latin.toml"])
 
 
 def test_what_the_command_line_says(tmp_path: Path) -> None:
-    source = parse_evaluation(f"ibd:coco={tmp_path}", CATALOGUE)
+    source = parse_evaluation(f"ibd:coco={tmp_path}", CATALOG)
     assert (source.name, source.variant, source.label) == ("ibd", "coco", f"ibd:coco={tmp_path}")
-    assert parse_evaluation(f"big={tmp_path}", CATALOGUE).split == "validation"
-    assert parse_evaluation(f"big:test={tmp_path}", CATALOGUE).split == "test"
-    asam = parse_evaluation(f"trashcan={tmp_path}", CATALOGUE, protocol="asam")
+    assert parse_evaluation(f"big={tmp_path}", CATALOG).split == "validation"
+    assert parse_evaluation(f"big:test={tmp_path}", CATALOG).split == "test"
+    asam = parse_evaluation(f"trashcan={tmp_path}", CATALOG, protocol="asam")
     assert (asam.split, asam.source_split, asam.expected) == ("validation", "val of the instance version", (None, None))
-    assert parse_evaluation(f"zerowaste_f={tmp_path}", CATALOGUE, protocol="asam").kind == "semantic"
-    with pytest.raises(CatalogueError, match="say ibd:index-map=FOLDER or ibd:coco=FOLDER"):
-        parse_evaluation(f"ibd={tmp_path}", CATALOGUE)
-    with pytest.raises(CatalogueError, match=r"expected a variant of big \(test\), found 'train'"):
-        parse_evaluation(f"big:train={tmp_path}", CATALOGUE)
-    with pytest.raises(CatalogueError, match="expected a variant or the protocol asam, found both for lvis"):
-        parse_evaluation(f"lvis:v1={tmp_path}", CATALOGUE, protocol="asam")
-    with pytest.raises(CatalogueError, match="expected a set of the catalogue, found 'hrsod'") as unknown:
-        parse_evaluation(f"hrsod={tmp_path}", CATALOGUE)
+    assert parse_evaluation(f"zerowaste_f={tmp_path}", CATALOG, protocol="asam").kind == "semantic"
+    with pytest.raises(CatalogError, match="say ibd:index-map=FOLDER or ibd:coco=FOLDER"):
+        parse_evaluation(f"ibd={tmp_path}", CATALOG)
+    with pytest.raises(CatalogError, match=r"expected a variant of big \(test\), found 'train'"):
+        parse_evaluation(f"big:train={tmp_path}", CATALOG)
+    with pytest.raises(CatalogError, match="expected a variant or the protocol asam, found both for lvis"):
+        parse_evaluation(f"lvis:v1={tmp_path}", CATALOG, protocol="asam")
+    with pytest.raises(CatalogError, match="expected a set of the catalog, found 'hrsod'") as unknown:
+        parse_evaluation(f"hrsod={tmp_path}", CATALOG)
     assert "Did you mean hrsod_te?" in unknown.value.hint
-    with pytest.raises(CatalogueError, match="expected ID=FOLDER"):
-        parse_evaluation(str(tmp_path), CATALOGUE)
+    with pytest.raises(CatalogError, match="expected ID=FOLDER"):
+        parse_evaluation(str(tmp_path), CATALOG)
 
 
 # ------------------------------------------------------------------------------------------------ what is read
@@ -228,20 +228,20 @@ def test_crowds_that_are_kept_are_marked_in_every_layout(tmp_path: Path) -> None
     """No reading of ASAM's keeps them in these two; a user may."""
     for identity, expected in (("ovis", [0, 1]), ("woodscape", [0, 1, 0])):
         TREES[identity](tmp_path / identity)
-        entry = CATALOGUE[identity]
+        entry = CATALOG[identity]
         kept = msgspec.structs.replace(entry, layout=msgspec.structs.replace(entry.layout, crowds="keep"))
         row = rows_of(open_evaluation(kept, tmp_path / identity))[0]
         assert [a.iscrowd for a in row.annotations] == expected
 
 
-def test_masks_beside_their_pictures(tmp_path: Path) -> None:
-    """Every mask looks like a picture here, by its name; so does a picture whose name ends like a mask's."""
+def test_masks_beside_their_images(tmp_path: Path) -> None:
+    """Every mask looks like an image here, by its name; so does an image whose name ends like a mask's."""
     toml = MINE.replace("rgb/{name}.png", "{name}.png").replace("ids/{name}.png", "{name}_mask.png")
     write(tmp_path / "mine.toml", toml)
     for name in ("a", "b", "rubber_mask"):
-        picture(tmp_path, f"{name}.png")
+        write_image(tmp_path, f"{name}.png")
         save(tmp_path / f"{name}_mask.png", grid([1, 2]).astype(np.uint8))
-    rows = rows_of(parse_evaluation(f"leaves={tmp_path}", load_catalogue([tmp_path / "mine.toml"])))
+    rows = rows_of(parse_evaluation(f"leaves={tmp_path}", load_catalog([tmp_path / "mine.toml"])))
     assert [row.file_name for row in rows] == ["a.png", "b.png", "rubber_mask.png"]
     assert [len(row.annotations) for row in rows] == [2, 2, 2]
 
@@ -251,26 +251,26 @@ MODES = {
     "1 bit": Image.fromarray(INSIDE),
     "grey and opacity": Image.fromarray(np.stack([INSIDE * np.uint8(255), np.full(SHAPE, 9, np.uint8)], axis=-1)),
     "palette": palette_image(INSIDE * 15),
-    "colours and opacity": Image.fromarray(np.stack([INSIDE * np.uint8(n) for n in (255, 9, 0, 255)], axis=-1)),
+    "colors and opacity": Image.fromarray(np.stack([INSIDE * np.uint8(n) for n in (255, 9, 0, 255)], axis=-1)),
 }
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_mask_images_of_other_modes(tmp_path: Path, mode: str) -> None:
-    """Of colours the first channel counts, also of those behind a palette: VOC's colour 15 is (192, 128, 128)."""
-    picture(tmp_path, "imgs/a.jpg")
+    """Of colors the first channel counts, also of those behind a palette: VOC's color 15 is (192, 128, 128)."""
+    write_image(tmp_path, "imgs/a.jpg")
     save(tmp_path / "gts/a.png", MODES[mode])
-    source = open_evaluation(CATALOGUE["hrsod_te"], tmp_path)
+    source = open_evaluation(CATALOG["hrsod_te"], tmp_path)
     record = source.read(source.index(BadRecords())[0])
     assert record
     np.testing.assert_array_equal(record.masks[0].to_array().astype(bool), INSIDE)
 
 
 def test_via_projects_are_read_too(tmp_path: Path) -> None:
-    picture(tmp_path, "ABOVE/1.jpg")
+    write_image(tmp_path, "ABOVE/1.jpg")
     files = {"1.jpg9": {"filename": "1.jpg", "regions": [via_region(ring(60, 40, 70, 60))]}}
     write(tmp_path / "ABOVE_LABELS.json", {"_via_settings": {}, "_via_img_metadata": files})
-    source = open_evaluation(CATALOGUE["ndd20"], tmp_path, protocol="asam")
+    source = open_evaluation(CATALOG["ndd20"], tmp_path, protocol="asam")
     (record,) = [source.read(ref) for ref in source.index(BadRecords())]
     assert record
     np.testing.assert_array_equal(record.masks[0].to_array(), box(60, 40, 70, 60))
@@ -278,7 +278,7 @@ def test_via_projects_are_read_too(tmp_path: Path) -> None:
 
 def test_an_annotation_file_that_changes_is_read_again(tmp_path: Path) -> None:
     TREES["coco2017_val"](tmp_path)
-    source = open_evaluation(CATALOGUE["coco2017_val"], tmp_path)
+    source = open_evaluation(CATALOG["coco2017_val"], tmp_path)
     before = rows_of(source)
     file = tmp_path / "annotations/instances_val2017.json"
     table = json.loads(file.read_text())
@@ -298,7 +298,7 @@ DIGEST_CHANGES = {
 @pytest.mark.parametrize(("identity", "names"), DIGEST_CHANGES.items())
 def test_a_digest_changes_with_each_file_that_decides_a_row(tmp_path: Path, identity: str, names: list[str]) -> None:
     TREES[identity](tmp_path)
-    source = open_evaluation(CATALOGUE[identity], tmp_path)
+    source = open_evaluation(CATALOG[identity], tmp_path)
     refs = source.index(BadRecords())
     assert len({source.input_digest(ref) for ref in refs}) == len(refs)
     first, *others = [source.input_digest(ref) for ref in refs]
@@ -310,15 +310,15 @@ def test_a_digest_changes_with_each_file_that_decides_a_row(tmp_path: Path, iden
         assert [source.input_digest(ref) for ref in refs[1:]] == others
         file.write_bytes(content)
     assert source.input_digest(refs[0]) == first
-    same = open_evaluation(CATALOGUE[identity], tmp_path, protocol="asam")  # none of these reads otherwise
+    same = open_evaluation(CATALOG[identity], tmp_path, protocol="asam")  # none of these reads otherwise
     assert same.input_digest(refs[0]) == first
-    renamed = msgspec.structs.replace(CATALOGUE[identity], id="another")
+    renamed = msgspec.structs.replace(CATALOG[identity], id="another")
     assert open_evaluation(renamed, tmp_path).input_digest(refs[0]) != first
 
 
 def test_a_digest_changes_with_the_layout(tmp_path: Path) -> None:
     TREES["hrsod_te"](tmp_path)
-    entry = CATALOGUE["hrsod_te"]
+    entry = CATALOG["hrsod_te"]
     other = msgspec.structs.replace(entry, layout=msgspec.structs.replace(entry.layout, threshold=1))
     ref = open_evaluation(entry, tmp_path).index(BadRecords())[0]
     digests = {open_evaluation(each, tmp_path).input_digest(ref) for each in (entry, other)}
@@ -355,11 +355,11 @@ JSON_CHANGES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
 
 
 @pytest.mark.parametrize(("identity", "file", "changes"), [(i, *rest) for i, rest in JSON_CHANGES.items()])
-def test_a_digest_changes_with_what_a_shared_file_says_of_its_picture(
+def test_a_digest_changes_with_what_a_shared_file_says_of_its_image(
     tmp_path: Path, identity: str, file: str, changes: list[tuple[Any, ...]]
 ) -> None:
     TREES[identity](tmp_path)
-    source = open_evaluation(CATALOGUE[identity], tmp_path)
+    source = open_evaluation(CATALOG[identity], tmp_path)
     refs = source.index(BadRecords())
     before = [source.input_digest(ref) for ref in refs]
     original = (tmp_path / file).read_text()
@@ -373,7 +373,7 @@ def test_a_digest_changes_with_what_a_shared_file_says_of_its_picture(
         after = [source.input_digest(ref) for ref in refs]
         assert after[0] != before[0], (steps, last)
         if steps[0] not in ("categories",):
-            assert after[-1] == before[-1], (steps, last)  # a picture that it is not about
+            assert after[-1] == before[-1], (steps, last)  # an image that it is not about
     write(tmp_path / file, original)
     os.utime(tmp_path / file, ns=(99, 99))
     assert [source.input_digest(ref) for ref in refs] == before
@@ -384,7 +384,7 @@ def test_a_digest_changes_with_what_a_shared_file_says_of_its_picture(
 
 def test_rows_survive_msgpack(tmp_path: Path) -> None:
     TREES["coco2017_val"](tmp_path)
-    rows = rows_of(open_evaluation(CATALOGUE["coco2017_val"], tmp_path))
+    rows = rows_of(open_evaluation(CATALOG["coco2017_val"], tmp_path))
     again = msgspec.msgpack.decode(msgspec.msgpack.encode(rows), type=list[EvaluationRow])
     assert again == rows
     table = evaluation_table(again)
@@ -396,7 +396,7 @@ def test_the_table_loads_in_datasets(tmp_path: Path) -> None:
     rows = []
     for identity in ("coco2017_val", "hrsod_te", "cvc_clinicdb"):
         TREES[identity](tmp_path / identity)
-        rows += rows_of(open_evaluation(CATALOGUE[identity], tmp_path / identity))
+        rows += rows_of(open_evaluation(CATALOG[identity], tmp_path / identity))
     table = evaluation_table(rows)
     assert table.schema.equals(arrow_schema(EVALUATION), check_metadata=True)
     assert table.column_names == [
@@ -409,7 +409,7 @@ def test_the_table_loads_in_datasets(tmp_path: Path) -> None:
         "height",
         "dataset",
     ]
-    assert picture_columns(EVALUATION) == ["image.bytes", "masks.list.element.bytes"]
+    assert image_columns(EVALUATION) == ["image.bytes", "masks.list.element.bytes"]
     pq.write_table(table, tmp_path / "part.parquet")
     loaded = datasets.load_dataset(
         "parquet", data_files=str(tmp_path / "part.parquet"), cache_dir=str(tmp_path / "cache")
@@ -425,13 +425,13 @@ def test_the_table_loads_in_datasets(tmp_path: Path) -> None:
     assert evaluation_table([]).schema.equals(table.schema)
 
 
-def test_hundreds_of_objects_in_a_large_picture_take_little_memory(tmp_path: Path) -> None:
+def test_hundreds_of_objects_in_a_large_image_take_little_memory(tmp_path: Path) -> None:
     ids = np.add.outer(np.arange(3600) // 180 * 20, np.arange(5000) // 250).astype(np.uint16) + 1
     save(tmp_path / "val/a.png", np.zeros((3600, 5000), np.uint8))
     save(tmp_path / "val_labels/a.png", ids)
     code = (
         "import re, sys; from asam_datasets.evaluation import *; from asam_datasets.sources import BadRecords\n"
-        "source = parse_evaluation(sys.argv[1], load_catalogue())\n"
+        "source = parse_evaluation(sys.argv[1], load_catalog())\n"
         "record = source.read(source.index(BadRecords())[0])\n"
         # Not `ru_maxrss`: a new process inherits that of the one that started it.
         "peak = re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1]\n"

@@ -14,23 +14,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evaluation_trees import SHAPE, TREES, grid, picture, save
+from evaluation_trees import SHAPE, TREES, grid, save, write_image
 from PIL import Image
 from pycocotools.coco import COCO as COCO_API
 
 from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError
-from asam_datasets.evaluation import EvaluationSource, load_catalogue, open_evaluation
+from asam_datasets.evaluation import EvaluationSource, load_catalog, open_evaluation
 from asam_datasets.masks import MAX_PIXELS
 from asam_datasets.sources import BadRecords
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 
-CATALOGUE = load_catalogue()
+CATALOG = load_catalog()
 Edit = Callable[[Path], object]
 
 
 def read_all(source: EvaluationSource, bad: BadRecords) -> list[str]:
-    """What a build does: index, read, and hand what is wrong with one picture to the policy."""
+    """What a build does: index, read, and hand what is wrong with one image to the policy."""
     names = []
     for ref in source.index(bad):
         try:
@@ -154,16 +154,16 @@ def hdf5_link(link: str) -> Edit:
 
 
 BAD_RECORDS: dict[str, tuple[str, Edit, str]] = {
-    "picture without mask": ("hrsod_te", gone(HRSOD_MASK), f"{HRSOD}: expected its mask {HRSOD_MASK}, found none"),
-    "mask without picture": (
+    "image without mask": ("hrsod_te", gone(HRSOD_MASK), f"{HRSOD}: expected its mask {HRSOD_MASK}, found none"),
+    "mask without image": (
         "hrsod_te",
         gone(HRSOD),
-        f"{HRSOD_MASK}: expected a picture like HRSOD_test/<name>.jpg, found none",
+        f"{HRSOD_MASK}: expected an image like HRSOD_test/<name>.jpg, found none",
     ),
     "mask of another size": (
         "hrsod_te",
         resized(HRSOD_MASK),
-        f"{HRSOD_MASK}: expected the picture's size, 48 × 64 .*, found 48 × 65",
+        f"{HRSOD_MASK}: expected the image's size, 48 × 64 .*, found 48 × 65",
     ),
     "mask is garbage": ("hrsod_te", garbage(HRSOD_MASK), "expected a PNG, JPEG or TIFF, found 19 bytes that start"),
     "mask is cut": ("hrsod_te", cut(HRSOD_MASK), f"{HRSOD_MASK}: expected a readable image"),
@@ -171,28 +171,28 @@ BAD_RECORDS: dict[str, tuple[str, Edit, str]] = {
     "mask is a dangling link": ("hrsod_te", dangling(HRSOD_MASK), f"{HRSOD_MASK}: expected a regular file"),
     "mask is a bomb": ("hrsod_te", bomb_png(HRSOD_MASK), f"expected at most {MAX_PIXELS} pixels"),
     "mask of 16 bits": ("hrsod_te", of_mode(HRSOD_MASK, "I;16"), "expected grey values of 8 bits, found .* I;16"),
-    "picture is garbage": ("hrsod_te", garbage(HRSOD), f"{HRSOD}: expected a PNG, JPEG or TIFF"),
-    "picture is cut": ("hrsod_te", cut(HRSOD), f"{HRSOD}: expected a whole JPEG"),
+    "image is garbage": ("hrsod_te", garbage(HRSOD), f"{HRSOD}: expected a PNG, JPEG or TIFF"),
+    "image is cut": ("hrsod_te", cut(HRSOD), f"{HRSOD}: expected a whole JPEG"),
     "png is cut": ("egohos", lambda root: cut("val/label/ego4d_02d41fd4_123.png")(root), "expected a readable image"),
-    "map has colours": (
+    "map has colors": (
         "cityscapes",
         of_mode("gtFine/val/frankfurt/frankfurt_000000_000294_gtFine_instanceIds.png", "RGB"),
         "expected a map of one channel .*, found an image of mode RGB",
     ),
-    "colours of 16 bits": (
+    "colors of 16 bits": (
         "ade20k",
         of_mode("images/ADE/validation/urban/street/ADE_val_00000001_seg.png", "I;16"),
-        "expected colours of 8 bits",
+        "expected colors of 8 bits",
     ),
-    "listed picture is gone": (
+    "listed image is gone": (
         "voc2012",
         gone("JPEGImages/2007_000033.jpg"),
-        "val.txt: expected the picture '2007_000033'",
+        "val.txt: expected the image '2007_000033'",
     ),
-    "coco: picture is gone": (
+    "coco: image is gone": (
         "coco2017_val",
         gone("val2017/000000000139.jpg"),
-        "image 11: expected the picture val2017/",
+        "image 11: expected the image val2017/",
     ),
     "coco: leaves the folder": (
         "coco2017_val",
@@ -212,7 +212,7 @@ BAD_RECORDS: dict[str, tuple[str, Edit, str]] = {
     "coco: another size": (
         "coco2017_val",
         edit_json(COCO, put("images", 0, "width", 65)),
-        "image 11: expected the picture's size, 48 × 64 .*, found 48 × 65",
+        "image 11: expected the image's size, 48 × 64 .*, found 48 × 65",
     ),
     "coco: annotation of no image": (
         "coco2017_val",
@@ -227,7 +227,7 @@ BAD_RECORDS: dict[str, tuple[str, Edit, str]] = {
     "coco: runs of another size": (
         "coco2017_val",
         segmentation({"size": [64, 48], "counts": "PP1"}),
-        r"\$\.annotations\[0\]\.segmentation\.size: expected the picture's size, 48 × 64 .*, found 64 × 48",
+        r"\$\.annotations\[0\]\.segmentation\.size: expected the image's size, 48 × 64 .*, found 64 × 48",
     ),
     "coco: runs too short": (
         "coco2017_val",
@@ -308,9 +308,9 @@ BAD_RECORDS: dict[str, tuple[str, Edit, str]] = {
     "ovis: another size": (
         "ovis",
         edit_json("annotations_train.json", put("videos", 0, "height", 47)),
-        "video 7: expected the picture's size",
+        "video 7: expected the image's size",
     ),
-    "ovis: frame is gone": ("ovis", gone("train/2592cac7/img_0000001.jpg"), r"file_names\[0\]: expected the picture"),
+    "ovis: frame is gone": ("ovis", gone("train/2592cac7/img_0000001.jpg"), r"file_names\[0\]: expected the image"),
     "hypersim: no HDF5": ("hypersim", garbage(HDF5), "expected a readable HDF5 file"),
     "hypersim: another key": ("hypersim", hdf5_of([1], "data"), "expected the key 'dataset', found none"),
     "hypersim: link": ("hypersim", hdf5_link("external"), "found a link"),
@@ -321,8 +321,8 @@ BAD_RECORDS: dict[str, tuple[str, Edit, str]] = {
 }
 
 
-ONLY_PICTURE = {"listed picture is gone"}
-"""Cases in whose tree no other picture is left."""
+ONLY_IMAGE = {"listed image is gone"}
+"""Cases in whose tree no other image is left."""
 
 
 @pytest.mark.parametrize("case", BAD_RECORDS)
@@ -331,14 +331,14 @@ def test_bad_records(tmp_path: Path, case: str) -> None:
     root = tmp_path / "set"
     TREES[identity](root)
     edit(root)
-    source = open_evaluation(CATALOGUE[identity], root)
+    source = open_evaluation(CATALOG[identity], root)
     with pytest.raises(RecordError, match=message) as caught:
         read_all(source, BadRecords())
     assert str(caught.value).startswith(source.label)
     assert caught.value.hint
     skipping = BadRecords("skip")
-    names = [] if case in ONLY_PICTURE else read_all(source, skipping)
-    if case in ONLY_PICTURE:
+    names = [] if case in ONLY_IMAGE else read_all(source, skipping)
+    if case in ONLY_IMAGE:
         with pytest.raises(SourceError, match=r"found none that can be used .1 were rejected, the first: "):
             read_all(source, skipping)
     assert len(skipping.rejects) == (3 if case == "ovis: another size" else 1)
@@ -391,13 +391,13 @@ def test_bad_annotation_files_stop_the_set(tmp_path: Path, case: str, policy: An
     TREES[identity](tmp_path)
     edit(tmp_path)
     with pytest.raises(SourceError, match=message):
-        read_all(open_evaluation(CATALOGUE[identity], tmp_path), BadRecords(policy))
+        read_all(open_evaluation(CATALOG[identity], tmp_path), BadRecords(policy))
 
 
 def test_a_wrong_folder_says_what_was_expected_and_what_is_there(tmp_path: Path) -> None:
     TREES["hrsod_te"](tmp_path / "data/HRSOD_release")
     (tmp_path / "data/readme.txt").write_text("")
-    source = open_evaluation(CATALOGUE["hrsod_te"], tmp_path / "data")
+    source = open_evaluation(CATALOG["hrsod_te"], tmp_path / "data")
     with pytest.raises(SourceError) as caught:
         source.index(BadRecords())
     assert str(caught.value) == (
@@ -406,11 +406,11 @@ def test_a_wrong_folder_says_what_was_expected_and_what_is_there(tmp_path: Path)
     )
     assert caught.value.hint.startswith(f"Did you mean {tmp_path}/data/HRSOD_release? ")
     (tmp_path / "empty").mkdir()
-    empty = open_evaluation(CATALOGUE["coco2017_val"], tmp_path / "empty")
+    empty = open_evaluation(CATALOG["coco2017_val"], tmp_path / "empty")
     with pytest.raises(SourceError, match="found an empty folder"):
         empty.index(BadRecords())
     with pytest.raises(SourceError, match="expected the folder of an evaluation set, found nothing there"):
-        open_evaluation(CATALOGUE["coco2017_val"], tmp_path / "none")
+        open_evaluation(CATALOG["coco2017_val"], tmp_path / "none")
 
 
 def test_no_folder_is_suggested_where_that_might_search_the_disk(tmp_path: Path) -> None:
@@ -418,7 +418,7 @@ def test_no_folder_is_suggested_where_that_might_search_the_disk(tmp_path: Path)
     (tmp_path / "wrong").mkdir()
     hints = []
     for protocol in ("default", "asam"):
-        source = open_evaluation(CATALOGUE["ppdls"], tmp_path / "wrong", protocol=protocol)  # type: ignore[arg-type]
+        source = open_evaluation(CATALOG["ppdls"], tmp_path / "wrong", protocol=protocol)  # type: ignore[arg-type]
         with pytest.raises(SourceError, match="found an empty folder") as caught:
             source.index(BadRecords())
         hints.append(caught.value.hint.split(" `")[0])
@@ -426,11 +426,11 @@ def test_no_folder_is_suggested_where_that_might_search_the_disk(tmp_path: Path)
     assert "Did you mean" not in hints[1]
 
 
-@pytest.mark.parametrize("identity", [i for i, entry in CATALOGUE.items() if entry.layout is not None])
+@pytest.mark.parametrize("identity", [i for i, entry in CATALOG.items() if entry.layout is not None])
 def test_every_set_refuses_a_folder_of_something_else(tmp_path: Path, identity: str) -> None:
     save(tmp_path / "holiday/beach.jpg", np.zeros((4, 4, 3), np.uint8))
     for protocol in ("default", "asam"):
-        source = open_evaluation(CATALOGUE[identity], tmp_path, protocol=protocol)  # type: ignore[arg-type]
+        source = open_evaluation(CATALOG[identity], tmp_path, protocol=protocol)  # type: ignore[arg-type]
         with pytest.raises(SourceError, match=r"expected .*; found holiday/") as caught:
             source.index(BadRecords())
         assert f"catalog show {identity}" in caught.value.hint
@@ -438,10 +438,10 @@ def test_every_set_refuses_a_folder_of_something_else(tmp_path: Path, identity: 
 
 def test_the_asam_reading_drops_what_is_alone(tmp_path: Path) -> None:
     TREES["cityscapes"](tmp_path)
-    alone = picture(tmp_path, "leftImg8bit/val/lindau/lindau_000000_000020_leftImg8bit.png")
+    alone = write_image(tmp_path, "leftImg8bit/val/lindau/lindau_000000_000020_leftImg8bit.png")
     with pytest.raises(RecordError, match=r"lindau_000000_000020_gtFine_instanceIds\.png, found none"):
-        open_evaluation(CATALOGUE["cityscapes"], tmp_path).index(BadRecords())
-    refs = open_evaluation(CATALOGUE["cityscapes"], tmp_path, protocol="asam").index(BadRecords())
+        open_evaluation(CATALOG["cityscapes"], tmp_path).index(BadRecords())
+    refs = open_evaluation(CATALOG["cityscapes"], tmp_path, protocol="asam").index(BadRecords())
     assert alone not in [ref.file_name for ref in refs]
 
 
@@ -475,7 +475,7 @@ def test_pycocotools_reading_takes_what_it_takes_and_leaves_the_rest(tmp_path: P
     edit_json(COCO, change)(tmp_path)
 
     def masks(protocol: Any) -> dict[int, Any]:
-        source = open_evaluation(CATALOGUE["coco2017_val"], tmp_path, protocol=protocol)
+        source = open_evaluation(CATALOG["coco2017_val"], tmp_path, protocol=protocol)
         record = source.read(source.index(BadRecords())[0])
         assert record is not None
         return {a.id: mask.to_array() for a, mask in zip(record.annotations, record.masks, strict=True)}
@@ -498,7 +498,7 @@ def test_files_that_systems_leave_behind_are_passed_over(tmp_path: Path) -> None
     (tmp_path / "HRSOD_test/._1001_abc_o.jpg").write_bytes(b"\0\5\x16\7")
     (tmp_path / "HRSOD_test_mask/.DS_Store").write_bytes(b"Bud1")
     assert tree.default
-    assert read_all(open_evaluation(CATALOGUE["hrsod_te"], tmp_path), BadRecords()) == sorted(tree.default)
+    assert read_all(open_evaluation(CATALOG["hrsod_te"], tmp_path), BadRecords()) == sorted(tree.default)
 
 
 def test_a_name_that_is_not_text_is_a_bad_record(tmp_path: Path) -> None:
@@ -507,14 +507,14 @@ def test_a_name_that_is_not_text_is_a_bad_record(tmp_path: Path) -> None:
         first = next((tmp_path / folder).glob("1001*"))
         os.rename(first, os.fsencode(tmp_path / folder) + b"/caf\xe9" + ending)
     with pytest.raises(RecordError, match="expected a name in UTF-8"):
-        read_all(open_evaluation(CATALOGUE["hrsod_te"], tmp_path), BadRecords())
+        read_all(open_evaluation(CATALOG["hrsod_te"], tmp_path), BadRecords())
 
 
 def test_without_h5py_hypersim_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     TREES["hypersim"](tmp_path)
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
     with pytest.raises(SourceError, match="expected h5py") as caught:
-        open_evaluation(CATALOGUE["hypersim"], tmp_path).index(BadRecords())
+        open_evaluation(CATALOG["hypersim"], tmp_path).index(BadRecords())
     assert "asam_datasets[evaluation]" in caught.value.hint
 
 
@@ -523,7 +523,7 @@ def test_errors_are_of_the_project(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     TREES["hrsod_te"](tmp_path)
     good = (tmp_path / HRSOD_MASK).read_bytes()
-    source = open_evaluation(CATALOGUE["hrsod_te"], tmp_path)
+    source = open_evaluation(CATALOG["hrsod_te"], tmp_path)
     ref = source.index(BadRecords())[0]
     with Image.open(io.BytesIO(good)) as image:
         tiff = io.BytesIO()

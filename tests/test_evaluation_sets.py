@@ -1,4 +1,4 @@
-"""Every set of the catalogue, read from a small folder of its own form: the masks are those of an independent
+"""Every set of the catalog, read from a small folder of its own form: the masks are those of an independent
 reference, by default and as ASAM's loaders give them."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pycocotools import mask as coco
 from asam_datasets.evaluation import (
     EvaluationSource,
     evaluation_table,
-    load_catalogue,
+    load_catalog,
     open_evaluation,
     render_evaluation,
 )
@@ -26,10 +26,10 @@ from asam_datasets.sources import BadRecords
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 
-CATALOGUE = load_catalogue()
-IDS = list(CATALOGUE)
-VARIANTS = [(identity, variant) for identity, entry in CATALOGUE.items() for variant in entry.variants]
-DIFFERENT = [identity for identity, entry in CATALOGUE.items() if entry.asam is not None]
+CATALOG = load_catalog()
+IDS = list(CATALOG)
+VARIANTS = [(identity, variant) for identity, entry in CATALOG.items() for variant in entry.variants]
+DIFFERENT = [identity for identity, entry in CATALOG.items() if entry.asam is not None]
 
 
 class Made(dict[str, tuple[Path, Tree]]):
@@ -52,7 +52,7 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def check(source: EvaluationSource, expected: Masks) -> int:
-    """Compare all that a source gives with the masks expected of it; returns how many pictures had none."""
+    """Compare all that a source gives with the masks expected of it; returns how many images had none."""
     bad = BadRecords()
     refs = source.index(bad)
     assert not bad.rejects
@@ -67,7 +67,7 @@ def check(source: EvaluationSource, expected: Masks) -> int:
             empty += 1
             assert ref.file_name not in expected
             continue
-        assert record.picture == content
+        assert record.image == content
         masks = expected[ref.file_name]
         assert len(record.annotations) == len(masks) == len(record.masks)
         assert (record.height, record.width) == masks[0].shape
@@ -94,24 +94,24 @@ def test_every_entry_has_a_tree() -> None:
     assert sorted(IDS) == sorted(TREES)
 
 
-@pytest.mark.parametrize("identity", [identity for identity in IDS if CATALOGUE[identity].layout is not None])
+@pytest.mark.parametrize("identity", [identity for identity in IDS if CATALOG[identity].layout is not None])
 def test_default_reading(trees: Made, identity: str) -> None:
     root, tree = trees[identity]
     assert tree.default
-    assert check(open_evaluation(CATALOGUE[identity], root), tree.default) == tree.empty
+    assert check(open_evaluation(CATALOG[identity], root), tree.default) == tree.empty
 
 
 @pytest.mark.parametrize(("identity", "variant"), VARIANTS)
 def test_variants(trees: Made, identity: str, variant: str) -> None:
     root, tree = trees[identity]
-    check(open_evaluation(CATALOGUE[identity], root, variant=variant), tree.variants[variant])
+    check(open_evaluation(CATALOG[identity], root, variant=variant), tree.variants[variant])
 
 
 @pytest.mark.parametrize("identity", DIFFERENT)
-def test_protocol_asam_differs_where_the_catalogue_says_so(trees: Made, identity: str) -> None:
+def test_protocol_asam_differs_where_the_catalog_says_so(trees: Made, identity: str) -> None:
     root, tree = trees[identity]
     assert tree.asam, "the tree says nothing of ASAM's reading"
-    check(open_evaluation(CATALOGUE[identity], root, protocol="asam"), tree.asam)
+    check(open_evaluation(CATALOG[identity], root, protocol="asam"), tree.asam)
 
     def content(masks: Masks) -> list[tuple[str, list[bytes]]]:
         return [(name, [mask.tobytes() for mask in each]) for name, each in sorted(masks.items())]
@@ -119,8 +119,8 @@ def test_protocol_asam_differs_where_the_catalogue_says_so(trees: Made, identity
     assert content(tree.asam) != content(tree.default or {})
 
 
-@pytest.mark.parametrize("identity", [i for i in IDS if i not in DIFFERENT and CATALOGUE[i].layout is not None])
+@pytest.mark.parametrize("identity", [i for i in IDS if i not in DIFFERENT and CATALOG[i].layout is not None])
 def test_protocol_asam_is_the_default_elsewhere(trees: Made, identity: str) -> None:
     root, tree = trees[identity]
     assert tree.asam is None
-    check(open_evaluation(CATALOGUE[identity], root, protocol="asam"), tree.default or {})
+    check(open_evaluation(CATALOG[identity], root, protocol="asam"), tree.default or {})

@@ -94,7 +94,7 @@ def unbroken(
 
 def test_twenty_steps_and_the_loss_falls(unbroken: tuple[int, Path, list[str]]) -> None:
     workers, folder, lines = unbroken
-    # 12 pictures, 4 in a batch: three steps an epoch, and four where two workers cut 6 pictures each into 4 and 2
+    # 12 images, 4 in a batch: three steps an epoch, and four where two workers cut 6 images each into 4 and 2
     epoch = 4 if workers else 3
     assert [line.split()[:4] for line in lines] == [
         ["step", str(step + 1), "epoch", str(step // epoch)] for step in range(20)
@@ -183,7 +183,7 @@ def test_bad_usage_is_one_sentence(
     monkeypatch.chdir(tmp_path)
     shutil.copytree(checkpoint, "tuned-sam")
     if "other" in options:
-        archive = write_demo(Path("archive"), pictures=2, height=192, width=192, first_id=50).archive
+        archive = write_demo(Path("archive"), images=2, height=192, width=192, first_id=50).archive
         assert publish("--train", archive.resolve(), "--out", tmp_path / "other").code == 0
     if "bert" in options:
         Path("bert").mkdir()
@@ -207,7 +207,7 @@ def test_usage_that_argparse_knows(
     assert "--masks: expected 1 or more, found 0" in capsys.readouterr().err
 
 
-def test_a_bad_picture_in_a_worker_is_one_sentence(dataset: Path, environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_bad_image_in_a_worker_is_one_sentence(dataset: Path, environment: dict[str, str], tmp_path: Path) -> None:
     broken = shutil.copytree(dataset, tmp_path / "broken")
     (part,) = broken.glob("data/train/*/part-000.parquet")
     content = bytearray(part.read_bytes())
@@ -217,7 +217,7 @@ def test_a_bad_picture_in_a_worker_is_one_sentence(dataset: Path, environment: d
     ran = python(environment, tmp_path, TUNE, "--dataset", broken, "--workers", 1)
     assert ran.code == 1
     said = ran.err.strip().splitlines()[-2]
-    assert said.startswith("1: image: expected a picture that can be decoded")
+    assert said.startswith("1: image: expected an image that can be decoded")
     assert "Traceback" not in ran.err
 
 
@@ -237,7 +237,7 @@ def test_samples_go_through_sam_and_its_processor(tune_sam: ModuleType, dataset:
     sizes = batch["original_sizes"], batch["reshaped_input_sizes"]
     masks = processor.post_process_masks(made.pred_masks, *sizes)
     assert [mask.shape for mask in masks] == [(3, 1, *size) for size in batch["original_sizes"].tolist()]
-    # The targets go the same way back, and are then the masks of the pictures, but for the pixels at their edges.
+    # The targets go the same way back, and are then the masks of the images, but for the pixels at their edges.
     back = processor.post_process_masks(batch["low_res_masks"][:, :, None].float() - 0.5, *sizes)
     sharp = processor.post_process_masks(batch["masks"][:, :, None].float() - 0.5, *sizes)
     for one, other, valid in zip(back, sharp, batch["valid"], strict=True):
@@ -251,9 +251,9 @@ def test_samples_go_through_sam_and_its_processor(tune_sam: ModuleType, dataset:
 )
 def test_pixels_are_those_of_sams_image_processor(height: int, width: int, side: int, most: float, mean: float) -> None:
     """Within a grey level (1 / 57.12 ≈ 0.018); a JPEG that is decoded at half its size differs more at sharp edges."""
-    picture = Image.fromarray(photo(height, width))
+    image = Image.fromarray(photo(height, width))
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=92)
+    image.save(file, "JPEG", quality=92)
     decoded = Image.open(io.BytesIO(file.getvalue()))
     theirs = sam_processor(side).image_processor(decoded, return_tensors="pt")
     record = {"image": {"bytes": file.getvalue()}, "annotations": [], "image_id": 1}
@@ -325,7 +325,7 @@ def diffusers_batch(records: Sequence[dict[str, Any]], tokenizer: Any, side: int
 
 
 def test_controlnet_batches_are_those_of_diffusers(publish: Run, tmp_path: Path) -> None:
-    demo = write_demo(tmp_path / "demo", pictures=4, height=480, width=720)
+    demo = write_demo(tmp_path / "demo", images=4, height=480, width=720)
     assert publish("--train", demo.archive, "--captions", demo.captions, "--out", tmp_path / "dataset").code == 0
     records = list(open_stream(tmp_path / "dataset", "controlnet", window=0))
     tokenizer = clip_tokenizer(tmp_path)

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 from archives import tree
 from conftest import ROOT, Ran, Run
-from evaluation_trees import SHAPE, TREES, Tree, coco_json, picture, runs, save, write
+from evaluation_trees import SHAPE, TREES, Tree, coco_json, runs, save, write, write_image
 from local_hub import Fault, LocalHub
 from PIL import Image
 from pycocotools.coco import COCO
@@ -32,7 +32,7 @@ from asam_datasets.errors import RecordError, SourceError, TargetError
 from asam_datasets.evaluation import EvaluationAnnotation
 from asam_datasets.evaluation._records import Runs
 from asam_datasets.organized import export, organize
-from asam_datasets.organized._coco import Pictured, encode_coco
+from asam_datasets.organized._coco import Imaged, encode_coco
 from asam_datasets.organized._names import flat_names, mask_name
 from asam_datasets.sources import find_archives
 
@@ -170,7 +170,7 @@ def test_beside_archives(demo: DemoArchive, given: list[str], exported: Path, pu
     assert ran.code == 0, ran.err
     done = run(tmp_path / "dataset", "--out", tmp_path / "both", "--masks", "none", "--workers", 2)
     assert done.code == 0, done.err
-    assert "testdata/hrsod_te  2 pictures, 2 masks (binary)" in done.out
+    assert "testdata/hrsod_te  2 images, 2 masks (binary)" in done.out
     assert tree(tmp_path / "both/testdata") == tree(exported / "testdata")
     assert not (tmp_path / "both/.asam_datasets").exists()
     assert find_archives(tmp_path / "both") == [str(tmp_path / "both/sa_000000")]
@@ -223,14 +223,14 @@ def test_a_second_run_changes_nothing(published: Path, exported: Path, tmp_path:
 
 @pytest.fixture(scope="module")
 def many(publish: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset of two sets with 300 pictures each: long enough to be killed in the middle."""
+    """A dataset of two sets with 300 images each: long enough to be killed in the middle."""
     base = tmp_path_factory.mktemp("many")
     mask = np.zeros(SHAPE, bool)
     mask[4:30, 5:40] = True
     names = [f"{number:012}.jpg" for number in range(1, 301)]
     for name in names:
-        picture(base / "coco", f"val2017/{name}")
-        picture(base / "hrsod", f"HRSOD_test/{name}")
+        write_image(base / "coco", f"val2017/{name}")
+        write_image(base / "hrsod", f"HRSOD_test/{name}")
         save(base / f"hrsod/HRSOD_test_mask/{Path(name).stem}.png", mask.astype(np.uint8) * 255)
     images = {number: {"file_name": name} for number, name in enumerate(names, 1)}
     write(
@@ -318,7 +318,7 @@ def test_another_set_beside_it_stays(published: Path, exported: Path, tmp_path: 
     assert tree(tmp_path / "sam-1b") == tree(exported)
 
 
-# ------------------------------------------------------------------------------------------------ without pictures
+# ------------------------------------------------------------------------------------------------ without images
 
 
 def test_annotations_only_is_left_out_and_told(folders: Folders, publish: Run, tmp_path: Path) -> None:
@@ -327,11 +327,11 @@ def test_annotations_only_is_left_out_and_told(folders: Folders, publish: Run, t
     assert one.code == 0, one.err
     done = run(tmp_path / "one", "--out", tmp_path / "sam-1b", "--workers", 1)
     assert done.code == 0, done.err
-    assert "note       coco2017_val was published without its pictures and is left out" in done.out
+    assert "note       coco2017_val was published without its images and is left out" in done.out
     assert {path.name for path in (tmp_path / "sam-1b/testdata").iterdir()} == {"hrsod_te"}
     none = publish(*sets, "--annotations-only", "coco2017_val", "hrsod_te", "--out", tmp_path / "none")
     assert none.code == 0, none.err
-    with pytest.raises(SourceError, match="expected pictures, found only annotations of coco2017_val, hrsod_te"):
+    with pytest.raises(SourceError, match="expected images, found only annotations of coco2017_val, hrsod_te"):
         export(tmp_path / "none", tmp_path / "nothing", workers=1)
     assert not (tmp_path / "nothing").exists()
 
@@ -408,10 +408,10 @@ def test_names() -> None:
 
 
 BAD: dict[str, tuple[Callable[[Rows], object], str]] = {
-    "no picture": (lambda rows: rows[0].update(image=None), "image: expected a picture, found none"),
-    "no bytes": (lambda rows: rows[0]["image"].update(bytes=None), "image: expected a picture, found none"),
-    "another size": (lambda rows: rows[0].update(height=7), r"expected the picture's \[height, width\] \[7, 64\]"),
-    "no image": (lambda rows: rows[0]["image"].update(bytes=b"<html>"), "expected a PNG, JPEG or TIFF"),
+    "no image": (lambda rows: rows[0].update(image=None), "image: expected an image, found none"),
+    "no bytes": (lambda rows: rows[0]["image"].update(bytes=None), "image: expected an image, found none"),
+    "another size": (lambda rows: rows[0].update(height=7), r"expected the image's \[height, width\] \[7, 64\]"),
+    "not an image": (lambda rows: rows[0]["image"].update(bytes=b"<html>"), "expected a PNG, JPEG or TIFF"),
     "area": (
         lambda rows: rows[0]["annotations"][0].update(area=1),
         r"annotations\[0\].area: expected \d+ pixels, found 1",
@@ -475,7 +475,7 @@ def coco(kinds: Iterable[tuple[int, int | None, str | None]], source_id: str = "
         EvaluationAnnotation(number, (0.0, 0.0, 1.0, 1.0), 1, Runs((4, 4), "01?"), kind, name, 0)
         for number, kind, name in kinds
     ]
-    content: dict[str, Any] = json.loads(encode_coco("t", ["a"], [Pictured("a", source_id, 4, 4, annotations)]))
+    content: dict[str, Any] = json.loads(encode_coco("t", ["a"], [Imaged("a", source_id, 4, 4, annotations)]))
     return content
 
 

@@ -47,7 +47,7 @@ ONLY_XET, ONLY_LFS = {"xet token"}, {"lfs batch", "lfs object"}
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> DemoArchive:
-    return write_demo(tmp_path_factory.mktemp("small"), pictures=3, height=200, width=240)
+    return write_demo(tmp_path_factory.mktemp("small"), images=3, height=200, width=240)
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_two_publishers_at_once_on_two_machines(
     hub: LocalHub, small: DemoArchive, publish: Run, tmp_path: Path
 ) -> None:
     """Two caches and two lock folders: nothing but the Hub is between them. Both land, and nothing is lost."""
-    second = write_demo(tmp_path / "b", archive="sa_000001", pictures=3, first_id=50, height=200, width=240)
+    second = write_demo(tmp_path / "b", archive="sa_000001", images=3, first_id=50, height=200, width=240)
     runs = []
     for number, archive in enumerate((small.archive, second.archive)):
         machine = tmp_path / f"machine-{number}"

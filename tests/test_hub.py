@@ -57,7 +57,7 @@ def test_publish_load_and_publish_again(xet: bool, demo: DemoArchive, publish: R
 
 
 def test_new_captions_replace_the_build_in_one_commit(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
-    second = write_demo(tmp_path / "second", archive="sa_000001", pictures=3, first_id=100, height=200, width=240)
+    second = write_demo(tmp_path / "second", archive="sa_000001", images=3, first_id=100, height=200, width=240)
     with LocalHub(tmp_path / "hub") as hub:
         env = {**hub.environment(tmp_path / "home"), "ASAM_DATASETS_CACHE": str(tmp_path / "cache")}
         assert publish("--train", demo.archive, second.archive, "--repo-id", REPO, env=env).code == 0
@@ -69,9 +69,9 @@ def test_new_captions_replace_the_build_in_one_commit(demo: DemoArchive, publish
         assert ran.code == 0, ran.err
         new = {Path(path).parent.name for path in hub.files(REPO) if path.endswith(".parquet")}
         assert len(new & old) == 1, "the archive that was not given again stays as it was"
-        flip = hub.commits(REPO)[0].operations
-        assert [kind for kind, _ in flip].count("deletedFolder") == 1
-        assert ("file", "README.md") in flip
+        released = hub.commits(REPO)[0].operations
+        assert [kind for kind, _ in released].count("deletedFolder") == 1
+        assert ("file", "README.md") in released
         assert (
             hub.read_bytes(REPO, "organized/sa_000000-blip2-caption.json").splitlines()[0].startswith(b'{"img":"sa_1')
         )
@@ -99,7 +99,7 @@ def test_someone_elses_commit_in_between_is_joined(demo: DemoArchive, publish: R
 
 def test_the_view_sam_transfers_no_mask_bytes(publish: Run, tmp_path: Path) -> None:
     """Byte ranges asked for by stock streaming, laid over the column chunks of the files."""
-    demo = write_demo(tmp_path / "demo", pictures=8, height=700, width=900)
+    demo = write_demo(tmp_path / "demo", images=8, height=700, width=900)
     with LocalHub(tmp_path / "hub") as hub:
         env = {**hub.environment(tmp_path / "home"), "ASAM_DATASETS_CACHE": str(tmp_path / "cache")}
         assert publish("--train", demo.archive, "--parts", "1", "--repo-id", REPO, env=env).code == 0

@@ -46,8 +46,8 @@ class Stage:
 @pytest.fixture(scope="module", params=[True, False], ids=["xet", "lfs"])
 def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("kill")
-    a = write_demo(folder / "a", pictures=4, height=200, width=240)
-    b = write_demo(folder / "b", archive="sa_000001", pictures=3, first_id=50, height=200, width=240)
+    a = write_demo(folder / "a", images=4, height=200, width=240)
+    b = write_demo(folder / "b", archive="sa_000001", images=3, first_id=50, height=200, width=240)
     captions = read_captions([a.captions, b.captions])
     ids = sorted(int(name[3:-4]) for name in captions)
     first = ["--train", str(a.archive), "--parts", "2", "--workers", "1"]

@@ -89,7 +89,7 @@ def sides(smallest: int = 1) -> st.SearchStrategy[int]:
 
 
 @st.composite
-def pictures(draw: st.DrawFn, smallest: int = 1, shape: tuple[int, int] | None = None) -> Pixels:
+def images(draw: st.DrawFn, smallest: int = 1, shape: tuple[int, int] | None = None) -> Pixels:
     height, width = shape or (draw(sides(smallest)), draw(sides(smallest)))
     generator = np.random.default_rng(draw(st.integers(0, 2**32)))
     kind = draw(st.sampled_from(["sparse", "dense", "half", "blob", "full", "empty"]))
@@ -115,11 +115,11 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         position += 12 + length
 
 
-def build_png(width: int, height: int, depth: int, rows: bytes, *, colour: int = 0, interlaced: int = 0) -> bytes:
+def build_png(width: int, height: int, depth: int, rows: bytes, *, color: int = 0, interlaced: int = 0) -> bytes:
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlaced))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
@@ -127,29 +127,29 @@ def unfiltered(pixels: Pixels, depth: int) -> bytes:
     return b"".join(b"\0" + (np.packbits(row) if depth == 1 else row * 255).tobytes() for row in pixels)
 
 
-def pil_png(picture: Image.Image) -> bytes:
+def pil_png(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    image.save(file, "PNG")
     return file.getvalue()
 
 
 @bit_depths
 @some
-@given(pictures())
+@given(images())
 def test_png_reads_back(bit_depth: Literal[1, 8], pixels: Pixels) -> None:
     data = masks.to_png(encode(pixels), bit_depth=bit_depth)
     assert [kind for kind, _ in png_chunks(data)] == [b"IHDR", b"IDAT", b"IEND"]
-    with Image.open(io.BytesIO(data)) as picture:
-        assert picture.mode == {1: "1", 8: "L"}[bit_depth]
-        assert picture.size == pixels.shape[::-1]
-        np.testing.assert_array_equal(np.asarray(picture), pixels == 1 if bit_depth == 1 else pixels * 255)
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.mode == {1: "1", 8: "L"}[bit_depth]
+        assert image.size == pixels.shape[::-1]
+        np.testing.assert_array_equal(np.asarray(image), pixels == 1 if bit_depth == 1 else pixels * 255)
     for flag in (cv2.IMREAD_UNCHANGED, cv2.IMREAD_GRAYSCALE):
         np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(data, np.uint8), flag), pixels * 255)
     assert masks.from_png(data) == encode(pixels)
 
 
 @few
-@given(st.data(), st.lists(st.tuples(pictures(), st.sampled_from([1, 8, 24])), min_size=2, max_size=12))
+@given(st.data(), st.lists(st.tuples(images(), st.sampled_from([1, 8, 24])), min_size=2, max_size=12))
 def test_an_encoder_used_again_writes_what_a_fresh_one_writes(
     data: st.DataObject, jobs: list[tuple[Pixels, int]]
 ) -> None:
@@ -157,7 +157,7 @@ def test_an_encoder_used_again_writes_what_a_fresh_one_writes(
     for pixels, kind in jobs:
         mask = masks.from_segmentation(encode(pixels))
         if kind == 24:
-            same_size = data.draw(st.lists(pictures(shape=pixels.shape), max_size=3))
+            same_size = data.draw(st.lists(images(shape=pixels.shape), max_size=3))
             layers = [mask, *(masks.from_segmentation(encode(p)) for p in same_size)]
             used, fresh = (e.conditioning(layers, pixels.shape) for e in (encoder, PngEncoder()))
         else:
@@ -175,16 +175,16 @@ def test_an_encoder_survives_a_mask_that_it_refuses() -> None:
 
 
 @few
-@given(pictures())
+@given(images())
 def test_png_of_others_is_read(pixels: Pixels) -> None:
     levels = pixels * np.random.default_rng(0).integers(1, 256, pixels.shape, np.uint8)  # all but 0 is foreground
-    for picture in (Image.fromarray(pixels == 1), Image.fromarray(levels)):
-        assert masks.from_png(pil_png(picture)) == encode(pixels)
+    for image in (Image.fromarray(pixels == 1), Image.fromarray(levels)):
+        assert masks.from_png(pil_png(image)) == encode(pixels)
 
 
 @bit_depths
 @few
-@given(pictures())
+@given(images())
 def test_interlaced_png_is_read(bit_depth: int, pixels: Pixels) -> None:
     passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
     parts = [pixels[top::down, left::right] for top, left, down, right in passes]
@@ -196,10 +196,10 @@ def test_interlaced_png_is_read(bit_depth: int, pixels: Pixels) -> None:
 
 TINY = np.zeros((3, 4), np.uint8)
 REFUSED = {
-    "RGB": (pil_png(Image.new("RGB", (4, 3))), "colour type 2"),
-    "RGBA": (pil_png(Image.new("RGBA", (4, 3))), "colour type 6"),
-    "grey with alpha": (pil_png(Image.new("LA", (4, 3))), "colour type 4"),
-    "palette": (pil_png(Image.new("P", (4, 3))), "colour type 3"),
+    "RGB": (pil_png(Image.new("RGB", (4, 3))), "color type 2"),
+    "RGBA": (pil_png(Image.new("RGBA", (4, 3))), "color type 6"),
+    "grey with alpha": (pil_png(Image.new("LA", (4, 3))), "color type 4"),
+    "palette": (pil_png(Image.new("P", (4, 3))), "color type 3"),
     "16 bits": (pil_png(Image.fromarray(TINY.astype(np.uint16))), "16 bits"),
     "2 bits": (build_png(4, 3, 2, b"\0\0" * 3), "2 bits"),
     "nothing": (b"", "b''"),
@@ -252,16 +252,16 @@ def test_damaged_png_is_refused_or_harmless(bit_depth: Literal[1, 8]) -> None:
 def painted(layers: list[Pixels], shape: tuple[int, int]) -> Pixels:
     canvas = np.zeros((*shape, 3), np.uint8)
     for index in sorted(range(len(layers)), key=lambda i: -int(layers[i].sum())):  # `sorted` is stable
-        canvas[layers[index] == 1] = masks.colours(len(layers))[index]
+        canvas[layers[index] == 1] = masks.colors(len(layers))[index]
     return canvas
 
 
 def assert_painted(layers: list[Pixels], shape: tuple[int, int]) -> None:
     data = masks.conditioning_png([encode(layer) for layer in layers], shape)
     assert [kind for kind, _ in png_chunks(data)] == [b"IHDR", b"IDAT", b"IEND"]
-    with Image.open(io.BytesIO(data)) as picture:
-        assert picture.mode == "RGB"
-        np.testing.assert_array_equal(np.asarray(picture), painted(layers, shape))
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.mode == "RGB"
+        np.testing.assert_array_equal(np.asarray(image), painted(layers, shape))
     np.testing.assert_array_equal(
         cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB), painted(layers, shape)
     )
@@ -270,13 +270,13 @@ def assert_painted(layers: list[Pixels], shape: tuple[int, int]) -> None:
 @some
 @given(st.data(), st.tuples(sides(), sides()))
 def test_conditioning_image_is_a_painting(data: st.DataObject, shape: tuple[int, int]) -> None:
-    assert_painted(data.draw(st.lists(pictures(shape=shape), max_size=8)), shape)
+    assert_painted(data.draw(st.lists(images(shape=shape), max_size=8)), shape)
 
 
 def test_conditioning_image_paints_equal_areas_in_order() -> None:
     layers = [grid(text) for text in ("##.. ....", ".##. ....", "..## ....", "#### ####")]
     assert_painted(layers, (2, 4))
-    palette = masks.colours(4)
+    palette = masks.colors(4)
     np.testing.assert_array_equal(painted(layers, (2, 4))[0], palette[[0, 1, 2, 2]])
 
 
@@ -286,7 +286,7 @@ def test_conditioning_image_of_many_masks(count: int) -> None:
     assert_painted([blob(generator, 30, 41) for _ in range(count)], (30, 41))
 
 
-def test_conditioning_image_refuses_masks_of_another_picture() -> None:
+def test_conditioning_image_refuses_masks_of_another_image() -> None:
     segmentations = [encode(grid(RING)), encode(grid(RING).T)]
     with pytest.raises(SegmentationError, match=r"size: .*\[5, 7\], found \[7, 5\]"):
         masks.conditioning_png(segmentations, (5, 7))
@@ -296,21 +296,21 @@ def test_conditioning_image_refuses_masks_of_another_picture() -> None:
         masks.conditioning_png([], (10**6, 10**6))
 
 
-def test_colours() -> None:
-    everything = masks.colours(1023)
+def test_colors() -> None:
+    everything = masks.colors(1023)
     assert everything.dtype == np.uint8
     assert everything.shape == (1023, 3)
-    assert hashlib.sha256(everything.tobytes()).hexdigest() == COLOURS
-    assert everything[:4].tolist() == FIRST_COLOURS
+    assert hashlib.sha256(everything.tobytes()).hexdigest() == COLORS
+    assert everything[:4].tolist() == FIRST_COLORS
     assert len(np.unique(everything, axis=0)) == 1023
     assert everything.any(axis=1).all()  # none is black
     for count in (0, 1, 2, 100, 255, 1022):
-        np.testing.assert_array_equal(masks.colours(count), everything[:count])
-    np.testing.assert_array_equal(masks.colours(2100), np.concatenate([everything] * 3)[:2100])
+        np.testing.assert_array_equal(masks.colors(count), everything[:count])
+    np.testing.assert_array_equal(masks.colors(2100), np.concatenate([everything] * 3)[:2100])
 
 
-def test_the_first_colours_are_far_apart() -> None:
-    points = np.concatenate([np.zeros((1, 3), np.int64), masks.colours(255).astype(np.int64)])  # and from black
+def test_the_first_colors_are_far_apart() -> None:
+    points = np.concatenate([np.zeros((1, 3), np.int64), masks.colors(255).astype(np.int64)])  # and from black
     squares = ((points[:, None] - points[None]) ** 2 * [2, 4, 3]).sum(axis=2)
     assert np.sqrt(squares[~np.eye(256, dtype=bool)]).min() >= 60
 
@@ -324,7 +324,7 @@ def generated() -> list[Pixels]:
 
 
 def digests(layers: list[Pixels]) -> dict[str, str]:
-    """Of the counts (so that a changed picture is told from changed bytes), and of the three kinds of PNG."""
+    """Of the counts (so that a changed image is told from changed bytes), and of the three kinds of PNG."""
     segmentations = [encode(layer) for layer in layers]
     contents = {
         "counts": "/".join(str(s["counts"]) for s in segmentations).encode(),
@@ -336,9 +336,9 @@ def digests(layers: list[Pixels]) -> dict[str, str]:
 
 
 # The bytes are part of the published dataset. These hold for zlib-ng 1.1.0 (the package): another one may
-# compress otherwise. `counts` tells a changed test picture from changed bytes.
-COLOURS = "383114e5dd9dd91cc1d1b8c1deb192ee976e51d03bc263f85377f91c8b81d9e4"
-FIRST_COLOURS = [[255, 255, 255], [51, 255, 0], [204, 0, 255], [0, 153, 221]]
+# compress otherwise. `counts` tells a changed test image from changed bytes.
+COLORS = "383114e5dd9dd91cc1d1b8c1deb192ee976e51d03bc263f85377f91c8b81d9e4"
+FIRST_COLORS = [[255, 255, 255], [51, 255, 0], [204, 0, 255], [0, 153, 221]]
 GOLDEN: dict[str, tuple[list[Pixels], dict[str, str]]] = {
     "ring": (
         [grid(RING)],

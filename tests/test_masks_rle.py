@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco
-from test_masks import DIAGONAL, ONE_PIXEL, RING, TWO_COMPONENTS, Pixels, encode, few, grid, pictures, sides, some
+from test_masks import DIAGONAL, ONE_PIXEL, RING, TWO_COMPONENTS, Pixels, encode, few, grid, images, sides, some
 
 from asam_datasets import masks
 from asam_datasets.errors import SegmentationError
@@ -217,10 +217,10 @@ def test_sizes_of_other_types_are_refused(size: list[int]) -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (2, 4), (1, 6)])
-def test_size_must_be_the_pictures(shape: tuple[int, int]) -> None:
+def test_size_must_be_the_images(shape: tuple[int, int]) -> None:
     with pytest.raises(SegmentationError) as caught:
         masks.from_segmentation({"size": [2, 3], "counts": "06"}, shape=shape)
-    assert str(caught.value).startswith(f"size: expected the picture's [height, width] {list(shape)}, found [2, 3]")
+    assert str(caught.value).startswith(f"size: expected the image's [height, width] {list(shape)}, found [2, 3]")
     assert "swapped" in caught.value.hint
     assert masks.from_segmentation({"size": [2, 3], "counts": "06"}, shape=(2, 3)).area() == 6
 
@@ -246,7 +246,7 @@ def test_a_batch_of_several_sizes_needs_a_shape() -> None:
 
 
 @some
-@given(pictures(smallest=0))
+@given(images(smallest=0))
 @example(np.zeros((0, 0), np.uint8))
 @example(np.zeros((0, 9), np.uint8))
 @example(np.zeros((9, 0), np.uint8))
@@ -264,7 +264,7 @@ def test_round_trip_is_the_counts_of_pycocotools(pixels: Pixels) -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture", "counts"),
+    ("image", "counts"),
     [
         (RING, "632NO010O010O0124"),
         (DIAGONAL, "014000000"),
@@ -274,15 +274,15 @@ def test_round_trip_is_the_counts_of_pycocotools(pixels: Pixels) -> None:
         ("###\n###", "06"),
     ],
 )
-def test_counts_of_a_picture(picture: str, counts: str) -> None:
-    pixels = grid(picture)
+def test_counts_of_a_image(image: str, counts: str) -> None:
+    pixels = grid(image)
     segmentation: Segmentation = {"size": list(pixels.shape), "counts": counts}
     assert encode(pixels) == segmentation
     np.testing.assert_array_equal(masks.decode(segmentation), pixels)
     assert masks.to_segmentation(masks.from_segmentation(segmentation)) == segmentation
 
 
-def test_the_largest_picture_is_taken() -> None:
+def test_the_largest_image_is_taken() -> None:
     side = 2**13
     assert side * side == masks.MAX_PIXELS
     for runs in ([side * side], [0, side * side], [side * side - 1, 1], [1, 1, side * side - 3, 1]):
@@ -317,7 +317,7 @@ shapes = st.tuples(st.integers(1, 90), st.integers(1, 90))
 
 
 @some
-@given(pictures(smallest=0), st.sampled_from([1, 2, 255]))
+@given(images(smallest=0), st.sampled_from([1, 2, 255]))
 def test_decode_gives_the_pixels(pixels: Pixels, value: int) -> None:
     decoded = masks.decode(encode(pixels), value=value)
     assert decoded.dtype == np.uint8
@@ -327,7 +327,7 @@ def test_decode_gives_the_pixels(pixels: Pixels, value: int) -> None:
 
 
 @some
-@given(pictures(), shapes)
+@given(images(), shapes)
 @example(np.array([[0, 1]], np.uint8), (1, 1))  # the centre of the one output pixel is the border of the two inputs
 @example(np.array([[0, 1]], np.uint8), (1, 3))
 def test_decode_at_another_size_takes_the_pixels_of_the_formula(pixels: Pixels, shape: tuple[int, int]) -> None:
@@ -335,7 +335,7 @@ def test_decode_at_another_size_takes_the_pixels_of_the_formula(pixels: Pixels, 
 
 
 @some
-@given(pictures(), shapes)
+@given(images(), shapes)
 def test_decode_at_another_size_is_nearest_of_pil(pixels: Pixels, shape: tuple[int, int]) -> None:
     """Where no centre is between two pixels: there PIL adds up floats and goes either way, up for half the sizes."""
     shape = (
@@ -393,7 +393,7 @@ WINDOWS: dict[str, Window] = {
 @pytest.mark.parametrize("dirt", [0, 77])
 @pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
 @few
-@given(pictures(), st.one_of(st.none(), shapes), st.sampled_from([1, 255]))
+@given(images(), st.one_of(st.none(), shapes), st.sampled_from([1, 255]))
 def test_decode_into_out_and_nowhere_else(
     window: Window, dirt: int, pixels: Pixels, shape: tuple[int, int] | None, value: int
 ) -> None:
@@ -411,9 +411,9 @@ def test_decode_into_out_and_nowhere_else(
 def test_decode_batch_is_decode_of_each(
     data: st.DataObject, size: tuple[int, int], shape: tuple[int, int] | None, with_out: bool
 ) -> None:
-    segmentations = [encode(p) for p in data.draw(st.lists(pictures(shape=size), min_size=1, max_size=4))]
+    segmentations = [encode(p) for p in data.draw(st.lists(images(shape=size), min_size=1, max_size=4))]
     if shape is not None:
-        segmentations.append(encode(data.draw(pictures())))
+        segmentations.append(encode(data.draw(images())))
     out = np.full((len(segmentations), *(shape or size)), 99, np.uint8) if with_out else None
     batch = masks.decode_batch(segmentations, shape, out=out, value=255)
     assert out is None or batch is out

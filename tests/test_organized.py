@@ -251,8 +251,8 @@ def test_organize_the_organised_folder(organised: Path, tmp_path: Path) -> None:
 
 
 def test_folders_of_masks_are_not_archives(tmp_path: Path) -> None:
-    """The masks of picture 226381 lie in `sa_226381/`, which is a name that archives have."""
-    demo = write_demo(tmp_path / "in", pictures=2, first_id=226_381, height=200, width=240)
+    """The masks of image 226381 lie in `sa_226381/`, which is a name that archives have."""
+    demo = write_demo(tmp_path / "in", images=2, first_id=226_381, height=200, width=240)
     organize([demo.archive], tmp_path / "out", captions=[demo.captions], workers=1)
     archive = tmp_path / "out" / "sa_000000"
     assert find_archives(archive) == find_archives(tmp_path / "out") == [str(archive)]
@@ -270,7 +270,7 @@ def test_a_folder_of_archives_in_two_forms(organised: Path, demo: DemoArchive, t
 
 
 def test_several_archives_share_a_folder(demo: DemoArchive, organised: Path, publish: Run, tmp_path: Path) -> None:
-    second = write_demo(tmp_path / "in", archive="sa_000001", pictures=3, first_id=50, height=200, width=240)
+    second = write_demo(tmp_path / "in", archive="sa_000001", images=3, first_id=50, height=200, width=240)
     out = tmp_path / "sam-1b"
     organize([demo.archive], out, captions=[demo.captions], workers=1)
     organize([second.archive], out, captions=[second.captions], workers=1)
@@ -344,10 +344,10 @@ def test_killed_and_resumed(demo: DemoArchive, organised: Path, tmp_path: Path) 
     out = tmp_path / "sam-1b"
     arguments = ["organize", demo.archive, "--captions", demo.captions, "--out", out, "--workers", 2]
     command = [sys.executable, "-m", "asam_datasets", *map(str, arguments)]
-    for pictures in (1, 4, 7):
+    for images in (1, 4, 7):
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         end = time.monotonic() + 60
-        while len(list(out.glob("sa_000000/*.jpg"))) < pictures and time.monotonic() < end:
+        while len(list(out.glob("sa_000000/*.jpg"))) < images and time.monotonic() < end:
             time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -386,7 +386,7 @@ def test_masks_are_added_later(demo: DemoArchive, organised: Path, tmp_path: Pat
 def test_a_full_disk(
     verb: str, workers: int, demo: DemoArchive, organised: Path, published: Path, tmp_path: Path
 ) -> None:
-    """No file may be larger than 12 kB here, as if the disk had no more room; some pictures have room."""
+    """No file may be larger than 12 kB here, as if the disk had no more room; some images have room."""
     out = tmp_path / "sam-1b"
     source = [demo.archive, "--captions", demo.captions] if verb == "organize" else [published]
     arguments = [verb, *source, "--out", out, "--workers", workers]
@@ -480,14 +480,14 @@ def test_a_second_writer_is_refused(demo: DemoArchive, tmp_path: Path) -> None:
 def test_captions_of_another_archive(demo: DemoArchive, tmp_path: Path) -> None:
     captions = tmp_path / "captions.json"
     captions.write_text('{"img": "sa_1.jpg", "prompt": "a"}\n{"img": "sa_777.jpg", "prompt": "b"}\n')
-    with pytest.raises(CaptionsError, match=r"found 1 captions of pictures that are in no archive: sa_777.jpg"):
+    with pytest.raises(CaptionsError, match=r"found 1 captions of images that are in no archive: sa_777.jpg"):
         organize([demo.archive], tmp_path / "out", captions=[captions], workers=1)
     assert not (tmp_path / "out").exists()
     options: dict[str, Any] = {"captions": [captions], "workers": 1, "on_bad_record": "skip"}
     done = organize([demo.archive], tmp_path / "out", **options)
     assert (done.rejected, list(done.report.unknown), len(done.report.missing)) == (1, ["sa_777.jpg"], 11)
     assert len((tmp_path / "out" / "sa_000000-controlnet-train.json").read_text().splitlines()) == 1
-    with pytest.raises(CaptionsError, match="expected a caption for every picture, found 11 pictures without one"):
+    with pytest.raises(CaptionsError, match="expected a caption for every image, found 11 images without one"):
         organize([demo.archive], tmp_path / "more", **options, require_captions=True)
 
 
@@ -499,7 +499,7 @@ def test_a_bad_record(pack: Any, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"sa_2.json: \$.annotations\[1\].segmentation.counts"):
         organize([source], tmp_path / "out", workers=1)
     done = organize([source], tmp_path / "out", workers=1, on_bad_record="skip")
-    assert (done.archives[0].pictures, done.rejected) == (5, 1)
+    assert (done.archives[0].images, done.rejected) == (5, 1)
     assert not list((tmp_path / "out/sa_000000").glob("sa_2*"))
     (reject,) = [json.loads(line) for line in (tmp_path / "out/rejects.jsonl").read_text().splitlines()]
     assert reject["member"].endswith("sa_2.json")
@@ -550,7 +550,7 @@ def test_a_dataset_that_would_write_elsewhere(published: Path, tmp_path: Path) -
     table = pq.read_table(part)
     names = ["../../sa_1.jpg", *table["file_name"].to_pylist()[1:]]
     pq.write_table(table.set_column(table.schema.get_field_index("file_name"), "file_name", [names]), part)
-    with pytest.raises(SourceError, match=r"expected a picture sa_1.jpg in the row of image id 1, found '\.\./\.\./"):
+    with pytest.raises(SourceError, match=r"expected an image sa_1.jpg in the row of image id 1, found '\.\./\.\./"):
         export(tmp_path / "dataset", tmp_path / "out", workers=1)
     build = next((tmp_path / "dataset").rglob("build.json"))
     build.write_text(build.read_text().replace('"sa_000000"', '"../x"'))

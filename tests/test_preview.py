@@ -29,7 +29,7 @@ from test_publish_evaluation import OWN
 from asam_datasets.builds import BUILD_FILE
 from asam_datasets.demo import DemoArchive, write_demo
 from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError, TargetError
-from asam_datasets.masks import colours, resize
+from asam_datasets.masks import colors, resize
 from asam_datasets.preview import MAX_ROWS, overlay, preview
 from asam_datasets.preview._sheet import Block, draw_sheet, make_grid
 
@@ -54,7 +54,7 @@ def pixels(path: Path) -> Array:
 
 @pytest.fixture(scope="module")
 def published(demo: DemoArchive, publish: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo archive in 4 parts of 3 rows, two evaluation sets, adversarial samples of four pictures."""
+    """The demo archive in 4 parts of 3 rows, two evaluation sets, adversarial samples of four images."""
     base = tmp_path_factory.mktemp("published")
     for name in ("coco2017_val", "hrsod_te"):
         (base / name).mkdir()
@@ -86,7 +86,7 @@ def changed(published: Path, tmp_path: Path, change: Callable[[Rows], object], k
 # --------------------------------------------------------------------------------------------------------- overlays
 
 SHAPE = (40, 60)
-PICTURE = np.random.default_rng(0).integers(0, 255, (*SHAPE, 3), np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 255, (*SHAPE, 3), np.uint8)
 
 
 def box_edges(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -100,7 +100,7 @@ def box_edges(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 @given(st.lists(npst.arrays(np.bool_, SHAPE, elements=st.booleans(), fill=st.booleans()), max_size=4))
 def test_an_overlay_pixel_by_pixel(dense: list[NDArray[np.bool_]]) -> None:
-    painted = overlay(PICTURE, [RLEMask.from_array(mask.astype(np.uint8)) for mask in dense])
+    painted = overlay(IMAGE, [RLEMask.from_array(mask.astype(np.uint8)) for mask in dense])
     order = sorted((i for i in range(len(dense)) if dense[i].any()), key=lambda i: (-dense[i].sum(), i))
     top = np.full(SHAPE, -1)
     lines = np.full(SHAPE, -1)
@@ -111,13 +111,13 @@ def test_an_overlay_pixel_by_pixel(dense: list[NDArray[np.bool_]]) -> None:
         lines[dense[index] & ~inner] = index
     for index in order:
         lines[box_edges(dense[index])] = index
-    palette = colours(len(dense))
+    palette = colors(len(dense))
     drawn = lines >= 0
     assert (painted[drawn] == palette[lines[drawn]]).all()
     free = ~drawn & (top < 0)
-    assert (painted[free] == PICTURE[free]).all()
+    assert (painted[free] == IMAGE[free]).all()
     tinted = ~drawn & (top >= 0)
-    mixed = PICTURE[tinted] * 0.55 + palette[top[tinted]] * 0.45
+    mixed = IMAGE[tinted] * 0.55 + palette[top[tinted]] * 0.45
     assert (np.abs(painted[tinted] - mixed) < 3).all()
 
 
@@ -125,44 +125,44 @@ def test_an_overlay_of_masks_at_another_size() -> None:
     mask = np.zeros((400, 600), np.uint8)
     mask[101:350, 203:571] = 1
     tiny = np.zeros((400, 600), np.uint8)
-    tiny[0, 599] = 1  # no pixel of the small picture shows it
+    tiny[0, 599] = 1  # no pixel of the small image shows it
     runs = [RLEMask.from_array(mask), RLEMask.from_array(tiny), RLEMask.zeros((400, 600))]
     assert not resize(runs[1], SHAPE).any()
-    painted = overlay(PICTURE, runs)
+    painted = overlay(IMAGE, runs)
     small = np.asarray(Image.fromarray(mask).resize((60, 40), Image.Resampling.NEAREST)).astype(bool)
-    first, second, _ = colours(3)
+    first, second, _ = colors(3)
     assert (painted[box_edges(small)] == first).all()
     assert (painted[0, 59] == second).all()
     outside = ~small
     outside[0, 59] = False
-    assert (painted[outside] == PICTURE[outside]).all()
+    assert (painted[outside] == IMAGE[outside]).all()
 
 
 # ----------------------------------------------------------------------------------------------------------- sheets
 
 
-def test_a_sheet_holds_picture_and_masks_in_their_places(publish: Run, tmp_path: Path) -> None:
-    """A picture of two colours, stored lying on its side: what EXIF says of it is not applied, masks would not fit."""
+def test_a_sheet_holds_image_and_masks_in_their_places(publish: Run, tmp_path: Path) -> None:
+    """An image of two colors, stored lying on its side: what EXIF says of it is not applied, masks would not fit."""
     for folder in ("img", "gt"):
         (tmp_path / "mine" / folder).mkdir(parents=True)
-    picture = np.zeros((10, 20, 3), np.uint8)
-    picture[:, :10], picture[:, 10:] = (200, 10, 10), (10, 10, 200)
+    image = np.zeros((10, 20, 3), np.uint8)
+    image[:, :10], image[:, 10:] = (200, 10, 10), (10, 10, 200)
     turned = Image.Exif()
     turned[0x0112] = 6
-    Image.fromarray(picture).save(tmp_path / "mine/img/a.jpg", exif=turned, quality=100, subsampling=0)
+    Image.fromarray(image).save(tmp_path / "mine/img/a.jpg", exif=turned, quality=100, subsampling=0)
     mask = np.zeros((10, 20), np.uint8)
     mask[2:5, 3:9] = 255
     Image.fromarray(mask).save(tmp_path / "mine/gt/a.png")
     (tmp_path / "mine.toml").write_text(OWN)
-    catalogue = ("--catalog", tmp_path / "mine.toml", "--out", tmp_path / "out")
-    assert publish("--evaluation", f"mine={tmp_path / 'mine'}", *catalogue).code == 0
+    catalog = ("--catalog", tmp_path / "mine.toml", "--out", tmp_path / "out")
+    assert publish("--evaluation", f"mine={tmp_path / 'mine'}", *catalog).code == 0
     done = preview(tmp_path / "out", out=tmp_path / "sheet.png")
     assert (done.config, done.start, done.stop, done.total, done.masks) == ("evaluation", 0, 1, 1, 1)
     sheet = pixels(tmp_path / "sheet.png").astype(int)
     assert sheet.shape == (done.height, done.width, 3)
 
-    def where(colour: tuple[int, int, int]) -> NDArray[np.bool_]:
-        near: NDArray[np.bool_] = (np.abs(sheet - colour) < 5).all(-1)
+    def where(color: tuple[int, int, int]) -> NDArray[np.bool_]:
+        near: NDArray[np.bool_] = (np.abs(sheet - color) < 5).all(-1)
         return near
 
     red, blue = where((200, 10, 10)), where((10, 10, 200))
@@ -215,7 +215,7 @@ def test_other_configs(config: str, total: int, masks: int, published: Path, tmp
     assert pixels(tmp_path / "sheet.jpg").shape == (done.height, done.width, 3)
 
 
-def test_without_pictures(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
+def test_without_images(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
     only = ("--annotations-only", "sa_000000", "--out", tmp_path / "out")
     assert publish("--train", demo.archive, "--captions", demo.captions, *only).code == 0
     done = preview(tmp_path / "out", out=tmp_path / "sheet.png", rows="0")
@@ -229,7 +229,7 @@ def encoded(mode: str, size: tuple[int, int], form: str = "PNG", **more: Any) ->
     return content.getvalue()
 
 
-def with_picture(content: bytes, shape: tuple[int, int]) -> Callable[[Rows], object]:
+def with_image(content: bytes, shape: tuple[int, int]) -> Callable[[Rows], object]:
     def change(rows: Rows) -> None:
         row = rows[0]
         row["image"]["bytes"], row["annotations"], row["masks"], row["conditioning_image"] = content, [], [], None
@@ -239,21 +239,21 @@ def with_picture(content: bytes, shape: tuple[int, int]) -> Callable[[Rows], obj
 
 
 ODD: dict[str, Callable[[Rows], object]] = {
-    "one pixel": with_picture(encoded("RGB", (1, 1)), (1, 1)),
-    "a column": with_picture(encoded("L", (1, 3000)), (3000, 1)),
-    "a row": with_picture(encoded("RGB", (3000, 2)), (2, 3000)),
-    "cmyk": with_picture(encoded("CMYK", (40, 30), "JPEG"), (30, 40)),
-    "opacity": with_picture(encoded("RGBA", (500, 400)), (400, 500)),
-    "palette": with_picture(encoded("P", (500, 400)), (400, 500)),
-    "one bit": with_picture(encoded("1", (500, 400)), (400, 500)),
-    "16 bits": with_picture(encoded("I;16", (500, 400)), (400, 500)),
-    "tiff": with_picture(encoded("RGB", (50, 40), "TIFF"), (40, 50)),
+    "one pixel": with_image(encoded("RGB", (1, 1)), (1, 1)),
+    "a column": with_image(encoded("L", (1, 3000)), (3000, 1)),
+    "a row": with_image(encoded("RGB", (3000, 2)), (2, 3000)),
+    "cmyk": with_image(encoded("CMYK", (40, 30), "JPEG"), (30, 40)),
+    "opacity": with_image(encoded("RGBA", (500, 400)), (400, 500)),
+    "palette": with_image(encoded("P", (500, 400)), (400, 500)),
+    "one bit": with_image(encoded("1", (500, 400)), (400, 500)),
+    "16 bits": with_image(encoded("I;16", (500, 400)), (400, 500)),
+    "tiff": with_image(encoded("RGB", (50, 40), "TIFF"), (40, 50)),
     "no caption": lambda rows: rows[0].update(caption=None),
     "empty caption": lambda rows: rows[0].update(caption=""),
     "long caption": lambda rows: rows[0].update(caption="a photo of " + "x" * 400 + " and more of it" * 10_000),
     "other letters": lambda rows: rows[0].update(caption="写真 фото صورة é 😀 \u202e\0\x1b[2J\ud7ff a\u0301\n\tb"),
     "odd name": lambda rows: rows[0].update(file_name="../" * 200 + "\0\n写真.jpg"),
-    "no picture": lambda rows: rows[0].update(image=None),
+    "no image": lambda rows: rows[0].update(image=None),
     "no masks": lambda rows: rows[0].update(annotations=[], masks=[], conditioning_image=None),
 }
 
@@ -273,8 +273,8 @@ def test_many_rows(publish: Run, tmp_path: Path) -> None:
         Image.new("RGB", (20, 30)).save(tmp_path / f"mine/img/{number}.jpg")
         Image.new("L", (20, 30), 255).save(tmp_path / f"mine/gt/{number}.png")
     (tmp_path / "mine.toml").write_text(OWN)
-    catalogue = ("--catalog", tmp_path / "mine.toml", "--out", tmp_path / "out")
-    assert publish("--evaluation", f"mine={tmp_path / 'mine'}", *catalogue).code == 0
+    catalog = ("--catalog", tmp_path / "mine.toml", "--out", tmp_path / "out")
+    assert publish("--evaluation", f"mine={tmp_path / 'mine'}", *catalog).code == 0
     for ending in ("webp", "jpg", "png"):
         done = preview(tmp_path / "out", out=tmp_path / f"sheet.{ending}", rows=f"1:{MAX_ROWS + 1}")
         assert done.stop - done.start == done.masks == MAX_ROWS
@@ -348,18 +348,18 @@ BAD: dict[str, tuple[Callable[[Rows], object], str]] = {
         r"annotations\[2\]\.segmentation\.counts: expected runs that cover",
     ),
     "null runs": (lambda rows: rows[1]["annotations"][2].update(segmentation=None), r"\$\.annotations\[2\]"),
-    "junk": (lambda rows: rows[1]["image"].update(bytes=b"no picture"), "expected a picture, found 10 bytes"),
-    "empty": (lambda rows: rows[1]["image"].update(bytes=b""), "expected a picture, found 0 bytes"),
+    "junk": (lambda rows: rows[1]["image"].update(bytes=b"no image"), "expected an image, found 10 bytes"),
+    "empty": (lambda rows: rows[1]["image"].update(bytes=b""), "expected an image, found 0 bytes"),
     "a program": (
         lambda rows: rows[1]["image"].update(bytes=b"%!PS-Adobe-3.0 EPSF-3.0\n"),
-        "expected a picture, found",
+        "expected an image, found",
     ),
-    "cut": (lambda rows: rows[1]["image"].update(bytes=rows[1]["image"]["bytes"][:900]), "picture that decodes"),
+    "cut": (lambda rows: rows[1]["image"].update(bytes=rows[1]["image"]["bytes"][:900]), "image that decodes"),
     "bomb": (lambda rows: rows[1]["image"].update(bytes=huge_png(60_000, 60_000)), "could be decompression bomb"),
     "large": (lambda rows: rows[1]["image"].update(bytes=huge_png(9_000, 10_000)), "decompression bomb"),
     "conditioning": (
         lambda rows: rows[1]["conditioning_image"].update(bytes=b"?"),
-        "conditioning_image: expected a picture, found 1 bytes",
+        "conditioning_image: expected an image, found 1 bytes",
     ),
 }
 

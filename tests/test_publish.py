@@ -41,13 +41,13 @@ def test_results_on_stdout_and_talk_on_stderr(demo: DemoArchive, publish: Run, t
     ran = publish("--train", demo.archive, "--out", tmp_path / "out")
     assert ran.code == 0
     assert ran.out.splitlines()[-1].strip().startswith("from datasets import load_dataset")
-    assert "pictures/s" in ran.err
+    assert "images/s" in ran.err
     assert "12/12" in ran.err
 
 
 def test_several_archives_a_subset_and_an_archive_added_later(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
-    second = write_demo(tmp_path / "2", archive="sa_000001", pictures=4, first_id=50, height=200, width=240)
-    third = write_demo(tmp_path / "3", archive="sa_000002", pictures=2, first_id=80, height=200, width=240)
+    second = write_demo(tmp_path / "2", archive="sa_000001", images=4, first_id=50, height=200, width=240)
+    third = write_demo(tmp_path / "3", archive="sa_000002", images=2, first_id=80, height=200, width=240)
     ids, out = tmp_path / "sa_images_ids.txt", tmp_path / "out"
     ids.write_text("3\n51\n4\n99999\n")
     ran = publish("--train", demo.archive, second.archive, "--ids", ids, "--out", out)
@@ -75,7 +75,7 @@ def test_several_archives_a_subset_and_an_archive_added_later(demo: DemoArchive,
 def test_a_folder_of_tars_is_all_of_them(publish: Run, tmp_path: Path) -> None:
     for number in (0, 1):
         first = 1 + 10 * number
-        write_demo(tmp_path / "in", archive=f"sa_00000{number}", pictures=2, first_id=first, height=200, width=240)
+        write_demo(tmp_path / "in", archive=f"sa_00000{number}", images=2, first_id=first, height=200, width=240)
     assert publish("--train", tmp_path / "in", "--out", tmp_path / "out").code == 0
     assert ids_in(tmp_path / "out") == [1, 2, 11, 12]
 

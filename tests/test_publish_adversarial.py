@@ -31,7 +31,7 @@ for streaming in (False, True):
     rows = datasets.load_dataset(sys.argv[1], "adversarial", split="train", streaming=streaming)
     seen = [
         {
-            "picture": hashlib.sha256(row["image"]["bytes"]).hexdigest(),
+            "image": hashlib.sha256(row["image"]["bytes"]).hexdigest(),
             "masks": [hashlib.sha256(np.asarray(m).astype(np.uint8).tobytes()).hexdigest() for m in row["masks"]],
             "annotations": row["annotations"],
             "rest": [row["caption"], row["worst_iou"], row["image_id"], row["file_name"], row["archive"]],
@@ -44,13 +44,13 @@ for streaming in (False, True):
 
 @pytest.fixture(scope="module")
 def samples(members: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the generator leaves for three pictures: squeezed to a square, as ASAM does."""
+    """What the generator leaves for three images: squeezed to a square, as ASAM does."""
     folder = tmp_path_factory.mktemp("adversarial")
     for name in ("adv", "record", "pair"):
         (folder / name).mkdir()
     for number in (1, 2, 5):
-        with Image.open(io.BytesIO(members[f"sa_{number}.jpg"])) as picture:
-            picture.resize((SIDE, SIDE)).save(folder / f"adv/sa_{number}.png")
+        with Image.open(io.BytesIO(members[f"sa_{number}.jpg"])) as image:
+            image.resize((SIDE, SIDE)).save(folder / f"adv/sa_{number}.png")
         (folder / f"record/sa_{number}.txt").write_text(f"0.{number}5\n")
     return folder
 
@@ -89,7 +89,7 @@ def check(row: dict[str, Any], samples: Path, members: dict[str, bytes], caption
     caption, worst, number, name, archive = row["rest"]
     assert (name, archive, worst) == (f"sa_{number}.png", "sa_000000", float(f"0.{number}5"))
     assert caption == captions[f"sa_{number}.jpg"]
-    assert row["picture"] == hashlib.sha256((samples / "adv" / name).read_bytes()).hexdigest()
+    assert row["image"] == hashlib.sha256((samples / "adv" / name).read_bytes()).hexdigest()
     original = json.loads(members[f"sa_{number}.json"])["annotations"]
     assert [a["id"] for a in row["annotations"]] == [a["id"] for a in original]
     for mine, digest, theirs in zip(row["annotations"], row["masks"], original, strict=True):
@@ -114,7 +114,7 @@ def test_again_and_verified(published: Path, samples: Path, demo: DemoArchive, p
     )
     assert verified.returncode == 0
     text = (published / "README.md").read_text()
-    assert "3 pictures" in text
+    assert "3 images" in text
     assert "<!--" not in text
 
 

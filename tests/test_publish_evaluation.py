@@ -47,9 +47,9 @@ def published(demo: DemoArchive, given: list[str], publish: Run, tmp_path_factor
     out = tmp_path_factory.mktemp("published") / "out"
     ran = publish("--train", demo.archive, *given, "--out", out)
     assert ran.code == 0, ran.err
-    assert re.search(r"dropped +3 pictures", ran.out), ran.out
+    assert re.search(r"dropped +3 images", ran.out), ran.out
     assert "hrsod_te" in ran.out
-    assert "expected 400 pictures with objects, found 2" in ran.out
+    assert "expected 400 images with objects, found 2" in ran.out
     return out
 
 
@@ -62,7 +62,7 @@ def check_set(rows: list[dict[str, Any]], name: str, folder: Path, tree: Tree) -
     assert [row["names"][1] for row in rows] == sorted(tree.default)
     for row in rows:
         path = row["names"][1]
-        assert row["picture"] == hashlib.sha256((folder / path).read_bytes()).hexdigest()
+        assert row["image"] == hashlib.sha256((folder / path).read_bytes()).hexdigest()
         assert row["names"][2] == name
         expected = tree.default[path]
         assert sorted(row["masks"]) == sorted(map(mask_digest, expected))
@@ -101,9 +101,9 @@ def test_the_card_has_them(published: Path) -> None:
     ]  # fmt: skip
     assert [config for config in front["configs"] if config.get("default")] == [front["configs"][0]]
     assert front["license_link"] == "LICENSE.md"
-    licence = (published / "LICENSE.md").read_text()
-    assert "no distribution of the data" in licence
-    assert "SA-1B Dataset Research License" in licence
+    license = (published / "LICENSE.md").read_text()
+    assert "no distribution of the data" in license
+    assert "SA-1B Dataset Research License" in license
     rows = {info["config_name"]: info["splits"] for info in front["dataset_info"]}
     assert {split["name"]: split["num_examples"] for split in rows["evaluation"]} == {
         "cityscapes": 1, "coco2017_val": 2, "hrsod_te": 2,
@@ -176,17 +176,17 @@ def test_a_wrong_folder_and_a_wrong_id(publish: Run, tmp_path: Path) -> None:
     assert "catalog show hrsod_te" in wrong.err
     unknown = publish("--evaluation", f"hrsod={tmp_path / 'here'}", "--out", tmp_path / "out")
     assert unknown.code == 1
-    assert "expected a set of the catalogue, found 'hrsod'" in unknown.err
+    assert "expected a set of the catalog, found 'hrsod'" in unknown.err
     assert "Did you mean hrsod_te?" in unknown.err
     assert not (tmp_path / "out").exists()
 
 
-def test_a_bad_picture_is_skipped_and_told(folders: dict[str, tuple[Path, Tree]], publish: Run, tmp_path: Path) -> None:
+def test_a_bad_image_is_skipped_and_told(folders: dict[str, tuple[Path, Tree]], publish: Run, tmp_path: Path) -> None:
     folder, tree = folders["hrsod_te"]
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))
     assert tree.default
     bad = sorted(tree.default)[0]
-    (copy / bad).write_bytes(b"no picture")
+    (copy / bad).write_bytes(b"no image")
     stopped = publish("--evaluation", f"hrsod_te={copy}", "--out", tmp_path / "out")
     assert stopped.code == 1
     assert bad in stopped.err
@@ -219,7 +219,7 @@ OWN = """
 [mine]
 name = "My own"
 homepage = ""
-licence = "mine"
+license = "mine"
 redistributable = "yes"
 split = "test"
 source_split = "all"
@@ -227,7 +227,7 @@ kind = "binary"
 [mine.layout]
 type = "binary"
 threshold = 128
-pairs = [{ picture = "img/{name}.jpg", mask = "gt/{name}.png" }]
+pairs = [{ image = "img/{name}.jpg", mask = "gt/{name}.png" }]
 """
 
 

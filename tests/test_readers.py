@@ -13,7 +13,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from asam_datasets.demo import DemoArchive, write_demo
-from asam_datasets.masks import colours
+from asam_datasets.masks import colors
 from asam_datasets.sources import to_sa1b_json
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
@@ -45,7 +45,7 @@ def test_every_record_is_the_source(reader: str, published: Path, demo: DemoArch
 def test_derived_files_with_missing_and_integer_fields(publish: Run, tmp_path: Path) -> None:
     """Fields that a derived file leaves out or writes as integers come back as they were, in every reader."""
     folder = tmp_path / "sa_000009"
-    demo = write_demo(tmp_path / "demo", pictures=3, height=200, width=240)
+    demo = write_demo(tmp_path / "demo", images=3, height=200, width=240)
     folder.mkdir()
     members = tar_members(demo.archive)
     for number, (name, content) in enumerate(sorted(members.items())):
@@ -101,7 +101,7 @@ def painted(source: dict[str, Any], shape: list[int]) -> dict[str, Any]:
     canvas = np.zeros((*shape, 3), np.uint8)
     masks = [coco.decode(annotation["segmentation"]).astype(bool) for annotation in source["annotations"]]
     for index in sorted(range(len(masks)), key=lambda i: (-int(masks[i].sum()), i)):
-        canvas[masks[index]] = colours(len(masks))[index]
+        canvas[masks[index]] = colors(len(masks))[index]
     return {"mode": "RGB", "shape": [*shape, 3], "sha256": sha256(canvas)}
 
 
@@ -110,7 +110,7 @@ def sha256(array: Any) -> str:
 
 
 def test_real_annotations_go_through_unchanged(publish: Run, tmp_path: Path) -> None:
-    """An annotation of the real SA-1B, with its inclusive box and its floats, on a picture of their size."""
+    """An annotation of the real SA-1B, with its inclusive box and its floats, on an image of their size."""
     record = {
         "image": {"image_id": 226381, "width": 2000, "height": 1500, "file_name": "sa_226381.jpg"},
         "annotations": [

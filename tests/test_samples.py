@@ -39,7 +39,7 @@ from asam_datasets.training import (
     unpack_masks,
 )
 from asam_datasets.training._geometry import Crop, Geometry
-from asam_datasets.training._pictures import choose_reduction, decode_picture, open_picture, resize_picture
+from asam_datasets.training._images import choose_reduction, decode_image, open_image, resize_image
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
@@ -180,10 +180,10 @@ def test_geometry_commutes_with_decoding(
     jitter=st.sampled_from([None, (0.1, 2.0), (1.0, 2.0)]),
 )
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
-def test_masks_follow_the_picture(
+def test_masks_follow_the_image(
     seed: int, fit: Any, mirror: float, crop: tuple[float, float] | None, jitter: tuple[float, float] | None
 ) -> None:
-    """A picture that is white where its only mask is: the mask of the sample is where the sample is white."""
+    """An image that is white where its only mask is: the mask of the sample is where the sample is white."""
     dense = np.zeros((240, 320), np.uint8)
     dense[72:160, 96:240] = 1
     content = io.BytesIO()
@@ -205,7 +205,7 @@ def test_masks_follow_the_picture(
     assert not inner.any() or (white - mask.float()).abs()[inner].max() < 0.2
 
 
-def test_random_choices_follow_seed_epoch_and_picture() -> None:
+def test_random_choices_follow_seed_epoch_and_image() -> None:
     record = record_of(300, 420, masks=60)
     options = SamOptions(size=64, choose=Choose(8), augment=Augment(0.5, (0.3, 1.0)), points=2)
 
@@ -307,7 +307,7 @@ def test_padding_stays_marked() -> None:
     assert sorted(painted) == ["caption", "conditioning_pixel_values", "padding", "pixel_values"]
 
 
-def test_float_pictures_are_normalized_as_sam_does() -> None:
+def test_float_images_are_normalized_as_sam_does() -> None:
     records = [record_of(300, 420, 2, 1), record_of(420, 300, 2, 2)]
     as_bytes = sam_batch(records, SamOptions(size=256, choose=Choose(2)))
     as_floats = sam_batch(records, SamOptions(size=256, choose=Choose(2), pixels="float32"))
@@ -319,7 +319,7 @@ def test_float_pictures_are_normalized_as_sam_does() -> None:
     assert torch.allclose(as_floats["pixel_values"][0, :, 10, 10].double(), (pixel - mean) / deviation, atol=1e-5)
 
 
-# ------------------------------------------------------------------------------------------------ pictures
+# ------------------------------------------------------------------------------------------------ images
 
 
 @pytest.mark.parametrize(
@@ -338,18 +338,18 @@ def test_a_jpeg_is_decoded_no_larger_than_needed(region: tuple[int, int], shape:
 
 
 @pytest.mark.parametrize("side", [17, 64, 128, 300])
-def test_reduced_pictures_look_like_full_ones(side: int) -> None:
+def test_reduced_images_look_like_full_ones(side: int) -> None:
     """Against decoding at full size and resizing with Pillow: what differs is below what anybody sees."""
     jpeg, _ = draw_record(5, height=601, width=903, masks=20, seed=0)
-    picture = open_picture({"bytes": jpeg}, "test")
+    image = open_image({"bytes": jpeg}, "test")
     geometry = Geometry(Crop(0, 0, 601, 903), False, (side, side), side)
-    mine = geometry.picture(picture, "test").permute(1, 2, 0).numpy().astype(int)
+    mine = geometry.image(image, "test").permute(1, 2, 0).numpy().astype(int)
     with Image.open(io.BytesIO(jpeg)) as full:
         expected = np.asarray(full.resize((side, side), Image.Resampling.BILINEAR)).astype(int)
     assert np.abs(mine - expected).mean() < 2  # drawings have sharper lines than photographs
 
 
-def test_pictures_of_all_kinds() -> None:
+def test_images_of_all_kinds() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
 
     def encoded(mode: str, form: str) -> dict[str, bytes]:
@@ -361,22 +361,22 @@ def test_pictures_of_all_kinds() -> None:
         value = encoded(mode, form)
         with Image.open(io.BytesIO(value["bytes"])) as image:
             expected = np.asarray(image.convert("RGB"))
-        found = decode_picture(open_picture(value, "test"), 1, "test").astype(int)
+        found = decode_image(open_image(value, "test"), 1, "test").astype(int)
         assert np.abs(found - expected).max() <= (1 if mode == "CMYK" else 0), (mode, form)
-        assert np.array_equal(decode_picture(open_picture(Image.fromarray(expected), "test"), 1, "test"), expected)
-    assert torch.equal(resize_picture(pixels, (40, 60)), torch.from_numpy(pixels).permute(2, 0, 1))
+        assert np.array_equal(decode_image(open_image(Image.fromarray(expected), "test"), 1, "test"), expected)
+    assert torch.equal(resize_image(pixels, (40, 60)), torch.from_numpy(pixels).permute(2, 0, 1))
 
 
 def test_16_bits_become_8() -> None:
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
     content = io.BytesIO()
     Image.fromarray(grey.astype(np.uint16) * 257).save(content, "PNG")
-    found = decode_picture(open_picture({"bytes": content.getvalue()}, "test"), 1, "test")
+    found = decode_image(open_image({"bytes": content.getvalue()}, "test"), 1, "test")
     assert np.array_equal(found, np.repeat(grey[..., None], 3, axis=2))
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])
-def test_a_mirrored_picture_may_be_one_pixel_wide(form: str) -> None:
+def test_a_mirrored_image_may_be_one_pixel_wide(form: str) -> None:
     content = io.BytesIO()
     Image.new("RGB", (1, 40), (200, 200, 200)).save(content, form)
     record = {"image": {"bytes": content.getvalue()}, "annotations": [], "image_id": 7}
@@ -388,15 +388,15 @@ def test_a_mirrored_picture_may_be_one_pixel_wide(form: str) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (None, "expected a picture .* found none"),
+        (None, "expected an image .* found none"),
         ({"bytes": None, "path": None}, "found none"),
-        ({"bytes": b"\xff\xd8\xff\xe0 no more"}, "expected a picture that can be decoded"),
-        ({"bytes": b"something else"}, "expected a picture that can be decoded"),
+        ({"bytes": b"\xff\xd8\xff\xe0 no more"}, "expected an image that can be decoded"),
+        ({"bytes": b"something else"}, "expected an image that can be decoded"),
         ({"bytes": None, "path": "/nowhere/sa_1.jpg"}, "No such file"),
         (3, "found a int"),
     ],
 )
-def test_bad_pictures_are_one_sentence(value: Any, message: str) -> None:
+def test_bad_images_are_one_sentence(value: Any, message: str) -> None:
     with pytest.raises(RecordError, match=message) as caught:
         sam_sample({**record_of(66, 80, 1), "image": value})
     assert caught.value.where.startswith("7: image")
@@ -408,15 +408,15 @@ def test_the_error_of_a_worker_is_one_sentence_too() -> None:
     with pytest.raises(RecordError) as caught:
         list(loader)
     assert str(caught.value) == (
-        "7: image: expected a picture that can be decoded, found: no picture that Pillow knows "
+        "7: image: expected an image that can be decoded, found: no image that Pillow knows "
         "(DataLoader worker process 0)"
     )
 
 
-def test_a_picture_that_is_cut_off_is_refused() -> None:
+def test_a_image_that_is_cut_off_is_refused() -> None:
     record = record_of(300, 420)
     record["image"]["bytes"] = record["image"]["bytes"][:6000]
-    with pytest.raises(RecordError, match="7: image: expected a picture that can be decoded"):
+    with pytest.raises(RecordError, match="7: image: expected an image that can be decoded"):
         sam_sample(record)
 
 
@@ -494,7 +494,7 @@ def test_decoding_releases_the_interpreter() -> None:
     content = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 255, (4000, 4000, 3), np.uint8)
     Image.fromarray(noise).save(content, "JPEG", quality=95)
-    picture = open_picture({"bytes": content.getvalue()}, "test")
+    image = open_image({"bytes": content.getvalue()}, "test")
     decoded, beats = threading.Event(), []
 
     def count() -> None:
@@ -505,7 +505,7 @@ def test_decoding_releases_the_interpreter() -> None:
     thread = threading.Thread(target=count)
     thread.start()
     start = time.perf_counter()
-    decode_picture(picture, 1, "test")
+    decode_image(image, 1, "test")
     end = time.perf_counter()
     decoded.set()
     thread.join()
@@ -540,7 +540,7 @@ def test_controlnet_samples(fit: Any, published: Path) -> None:
 
 
 def test_the_conditioning_image_is_painted_where_there_is_none(published: Path) -> None:
-    """At full size, where nothing is resized, the painting is the published picture."""
+    """At full size, where nothing is resized, the painting is the published image."""
     for record in open_stream(published, "train", window=0):
         height, width = record["height"], record["width"]
         options = ControlNetOptions(size=max(height, width), fit="pad")
@@ -600,7 +600,7 @@ def test_they_work_with_transform_map_and_collate(published: Path, tmp_path: Pat
         for index, image_id in enumerate(batch["image_id"]):
             assert torch.equal(batch["masks"][index], mine[image_id]["masks"])
 
-    decoded = next(iter(stream))  # a Pillow image: decoded at full size, so the picture differs a little
+    decoded = next(iter(stream))  # a Pillow image: decoded at full size, so the image differs a little
     sample = sam_sample(decoded, options)
     assert torch.equal(sample["masks"], mine[decoded["image_id"]]["masks"])
 

@@ -388,8 +388,8 @@ def test_bad_places(small: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="expected one of the configs train, controlnet, sam, found 'sma'") as caught:
         open_stream(small, "sma")
     assert caught.value.hint == "Did you mean sam?"
-    with pytest.raises(SourceError, match=r"expected some of the columns image, caption.* found picture"):
-        open_stream(small, "sam", columns=["picture"])
+    with pytest.raises(SourceError, match=r"expected some of the columns image, caption.* found image"):
+        open_stream(small, "sam", columns=["image"])
     with pytest.raises(SourceError, match="found none"):
         open_stream(small, "sam", columns=[])
     with pytest.raises(SourceError, match="expected a dataset made by asam_datasets"):
@@ -434,11 +434,11 @@ def test_evaluation_sets_are_streamed_too(demo: DemoArchive, publish: Run, tmp_p
         open_stream(out, "lvis")
 
 
-def test_rows_without_pictures_say_so(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
+def test_rows_without_images_say_so(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
     out = tmp_path / "dataset"
     assert publish("--train", demo.archive, "--annotations-only", "sa_000000", "--out", out).code == 0
     stream = open_stream(out, "sam", transform=sam_sample)
-    with pytest.raises(RecordError, match=r"image: expected a picture .* found none"):
+    with pytest.raises(RecordError, match=r"image: expected an image .* found none"):
         next(iter(stream))
 
 

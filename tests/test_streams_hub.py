@@ -26,7 +26,7 @@ RECORDS, PARTS = 400, 4
 
 @dataclass
 class Served:
-    """A dataset of 400 pictures of 1 MB on a local Hub, and where its clients keep things."""
+    """A dataset of 400 images of 1 MB on a local Hub, and where its clients keep things."""
 
     hub: LocalHub
     folder: Path
@@ -60,7 +60,7 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, publish: Run) -> Iterator[Served]:
-    """See `Served`. A picture is of 1 MB because of comments that no decoder looks at, and has so many masks that their
+    """See `Served`. An image is of 1 MB because of comments that no decoder looks at, and has so many masks that their
     column is larger than a hole that Arrow reads over (8 KiB), in each row group."""
     folder = tmp_path_factory.mktemp("served")
     drawn = [draw_record(number, height=256, width=256, masks=60, seed=0) for number in range(1, 6)]
@@ -121,11 +121,11 @@ def test_an_epoch_fetches_each_byte_once_and_no_masks(served: Served, chunks: An
     assert sorted(image_id for batch in batches for image_id in batch["ids"]) == list(range(1, RECORDS + 1))
     assert not any(overlap(served, chunks, "masks.list.element.bytes").values())
     assert not any(overlap(served, chunks, "conditioning_image.bytes").values())
-    pictures = overlap(served, chunks, "image.bytes")
-    for (path, number), count in pictures.items():
+    images = overlap(served, chunks, "image.bytes")
+    for (path, number), count in images.items():
         start, stop = chunks[path][number]["image.bytes"]
         assert count == stop - start, (path, number)
-    assert len(pictures) == sum(map(len, chunks.values()))
+    assert len(images) == sum(map(len, chunks.values()))
     peak = max(batch["peak_mb"][0] for batch in batches)
     assert 200 < peak < 1000, peak  # with a window of eight row groups of 32 MiB
 

@@ -17,7 +17,7 @@ REPO = "xhk/ASAM-Datasets"
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> DemoArchive:
-    return write_demo(tmp_path_factory.mktemp("small"), pictures=2, height=200, width=240)
+    return write_demo(tmp_path_factory.mktemp("small"), images=2, height=200, width=240)
 
 
 def at_a_terminal(answer: str, *args: object, env: dict[str, str]) -> tuple[int, str]:
@@ -64,7 +64,7 @@ def test_an_upload_is_asked_for(small: DemoArchive, tmp_path: Path) -> None:
 
 
 def test_a_folder_is_not_asked_for_but_a_removal_is(small: DemoArchive, tmp_path: Path) -> None:
-    second = write_demo(tmp_path / "b", archive="sa_000001", pictures=2, first_id=50, height=200, width=240)
+    second = write_demo(tmp_path / "b", archive="sa_000001", images=2, first_id=50, height=200, width=240)
     env = dict(os.environ)
     code, shown = at_a_terminal("n", "--train", small.archive, second.archive, "--out", tmp_path / "out", env=env)
     assert code == 0, shown

@@ -29,7 +29,7 @@ def verify(*args: str | Path, env: Mapping[str, str] | None = None) -> Ran:
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory, publish: Run) -> Path:
     folder = tmp_path_factory.mktemp("published")
-    demo = write_demo(folder / "demo", pictures=4, height=200, width=240)
+    demo = write_demo(folder / "demo", images=4, height=200, width=240)
     out = folder / "out"
     ran = publish("--train", demo.archive, "--captions", demo.captions, "--out", out, "--parts", "1")
     assert ran.code == 0, ran.err
@@ -99,15 +99,15 @@ def change_first(row: Callable[[dict[str, Any]], object]) -> Change:
 WRONG: dict[str, tuple[Change, str]] = {
     "area": (lambda d: d["rows"][0]["annotations"][1].update(area=7), ".annotations[1].area: expected"),
     "box": (lambda d: d["rows"][0]["annotations"][0].update(bbox=[0.0, 0.0, 3.0, 3.0]), "one less than COCO's"),
-    "mask": (lambda d: d["rows"][0]["masks"].reverse(), "expected the mask of its annotation, found another picture"),
+    "mask": (lambda d: d["rows"][0]["masks"].reverse(), "expected the mask of its annotation, found another image"),
     "masks": (lambda d: d["rows"][0]["masks"].pop(), "one for each annotation"),
     "runs": (
         lambda d: d["rows"][0]["annotations"][0]["segmentation"].update(counts="0"),
         ".annotations[0].segmentation.counts: expected runs that cover",
     ),
     "size": (lambda d: d["rows"][0].update(height=201), "expected 201 × 240 (height × width), found 200 × 240"),
-    "picture": (lambda d: d["rows"][0]["image"].update(bytes=b"no picture"), "expected a picture that decodes"),
-    "no picture": (lambda d: d["rows"][0].update(image=None), "expected a picture, found none"),
+    "image": (lambda d: d["rows"][0]["image"].update(bytes=b"no image"), "expected an image that decodes"),
+    "no image": (lambda d: d["rows"][0].update(image=None), "expected an image, found none"),
     "painting": (
         lambda d: d["rows"][0]["conditioning_image"].update(bytes=d["rows"][1]["conditioning_image"]["bytes"]),
         "expected the painting of its masks",

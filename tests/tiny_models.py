@@ -36,7 +36,7 @@ def make_tokenizer(folder: Path, *, first: bool = False) -> Any:
 
 
 def save_images(folder: Path, kind: str) -> None:
-    """The image processor of a family, for pictures of `SIDE` × `SIDE`."""
+    """The image processor of a family, for images of `SIDE` × `SIDE`."""
     import transformers
 
     # transformers 5 has one for PIL beside the one for torchvision
@@ -161,7 +161,7 @@ def make_encoder_decoder(folder: Path, seed: int = 0) -> Path:
 
 
 def _liven(model: Any) -> None:
-    """Larger weights: with those of a fresh model every picture would get the same words."""
+    """Larger weights: with those of a fresh model every image would get the same words."""
     import torch
 
     with torch.no_grad():

@@ -24,7 +24,7 @@ from asam_datasets.builds._manifest import file_sha256 as file_sha256
 from asam_datasets.builds._manifest import parts_digest as parts_digest
 from asam_datasets.builds._manifest import split_folder as split_folder
 from asam_datasets.builds._options import Built as Built
-from asam_datasets.builds._options import Known as Known
+from asam_datasets.builds._options import Candidate as Candidate
 from asam_datasets.builds._options import Options as Options
 from asam_datasets.builds._plan import count_parts as count_parts
 from asam_datasets.builds._plan import part_ranges as part_ranges
@@ -44,8 +44,8 @@ __all__ = [
     "TABLES",
     "Build",
     "Built",
+    "Candidate",
     "Kind",
-    "Known",
     "Options",
     "Original",
     "Part",

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from asam_datasets.adversarial import render_adversarial
-from asam_datasets.builds._folders import begin_build, empty, settle
+from asam_datasets.builds._folders import begin_build, empty, finalize
 from asam_datasets.builds._manifest import FORMAT, Build, parts_digest
-from asam_datasets.builds._options import Built, Known, Options
+from asam_datasets.builds._options import Built, Candidate, Options
 from asam_datasets.builds._spool import Rendered, Spooled, spool_rows, write_rendered
 from asam_datasets.builds._workers import Workers, ordered
 from asam_datasets.errors import RecordError, SourceError
@@ -48,7 +48,7 @@ class AdversarialChunk:
     first: int
     path: Path
     skip: bool
-    pictures: bool
+    images: bool
 
 
 def find_originals(sources: Sequence[IndexedSource]) -> dict[int, Original]:
@@ -64,7 +64,7 @@ def find_unchanged_adversarial(
     source: AdversarialSource,
     originals: Originals,
     options: Options,
-    known: Sequence[Known],
+    known: Sequence[Candidate],
     bad: BadRecords,
     workers: Workers,
 ) -> Built | None:
@@ -114,12 +114,12 @@ def build_adversarial(
             name=ADVERSARIAL_NAME,
             digest=parts_digest(parts),
             rejected=len(bad.rejects) - before,
-            pictures=ADVERSARIAL_NAME not in options.annotations_only,
+            images=ADVERSARIAL_NAME not in options.annotations_only,
             rights=SA1B,
             parts=parts,
             inputs=_inputs(source, refs, originals, options, workers),
         )
-        built = Built(build, settle(build, folder, target), _NO_IDS, _NO_IDS)
+        built = Built(build, finalize(build, folder, target), _NO_IDS, _NO_IDS)
         empty(folder)
         return built
 
@@ -138,7 +138,7 @@ def render_adversarial_chunk(task: AdversarialChunk) -> Spooled:
                 if original is None:
                     raise RecordError(
                         f"expected the original sa_{ref.image_id}.jpg in one of the archives of --train, found none",
-                        where=f"{task.source.label}: {ref.picture}",
+                        where=f"{task.source.label}: {ref.image}",
                         hint="Give the archive that it was made from: --train sa_000000.tar",
                     )
                 sample = task.source.read(ref)
@@ -146,9 +146,9 @@ def render_adversarial_chunk(task: AdversarialChunk) -> Spooled:
             except RecordError as error:
                 if not task.skip:
                     raise
-                yield Reject(task.source.label, ref.picture, str(error))
+                yield Reject(task.source.label, ref.image, str(error))
                 continue
-            row = render_adversarial(sample, record, encoder, pictures=task.pictures)
+            row = render_adversarial(sample, record, encoder, images=task.images)
             yield row, len(sample.content), _digest(task, ref, original, caption)
 
     return spool_rows(rows(), task.path, task.first)
@@ -166,8 +166,8 @@ def digest_chunk(task: AdversarialChunk) -> bytes:
 
 
 def _digest(task: AdversarialChunk, ref: AdversarialRef, original: Original | None, caption: str | None) -> bytes:
-    content = hashlib.sha256(b"" if task.pictures else b"annotations only")
-    for name in (ref.picture, ref.record):
+    content = hashlib.sha256(b"" if task.images else b"annotations only")
+    for name in (ref.image, ref.record):
         content.update(hashlib.sha256((task.source.path / name).read_bytes()).digest())
     if original is not None:
         raw = original[0].read(original[1])
@@ -198,10 +198,10 @@ def _chunks(
     *,
     skip: bool,
 ) -> Iterator[AdversarialChunk]:
-    pictures = ADVERSARIAL_NAME not in options.annotations_only
+    images = ADVERSARIAL_NAME not in options.annotations_only
     for first in range(0, len(refs), _CHUNK_RECORDS):
         samples = tuple(
             (ref, originals.get(ref.image_id), options.captions.get(f"sa_{ref.image_id}.jpg"))
             for ref in refs[first : first + _CHUNK_RECORDS]
         )
-        yield AdversarialChunk(source, samples, first, spool / f"{first:08d}", skip, pictures)
+        yield AdversarialChunk(source, samples, first, spool / f"{first:08d}", skip, images)

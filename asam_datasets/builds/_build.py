@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from asam_datasets.builds._folders import begin_build, empty, settle
+from asam_datasets.builds._folders import begin_build, empty, finalize
 from asam_datasets.builds._manifest import Build, make_build
-from asam_datasets.builds._options import Built, Known, Options
+from asam_datasets.builds._options import Built, Candidate, Options
 from asam_datasets.builds._parts import (
     ChunkTask,
     PartTask,
@@ -79,7 +79,7 @@ def _plan(
                 bad.rejects.append(reject)
                 rejected.add(piece.start + position)
         refs = tuple(ref for position, ref in enumerate(refs) if position not in rejected)
-    size_bytes = sum(ref.picture.size_bytes + ref.annotations.size_bytes for ref in refs)
+    size_bytes = sum(ref.image.size_bytes + ref.annotations.size_bytes for ref in refs)
     if not refs:
         raise _nothing_left(source.label, bad)
     parts = choose_parts(len(refs), size_bytes, options.parts, source.label)
@@ -98,7 +98,7 @@ def _unchanged(planned: Planned, known: Build, options: Options, workers: Worker
 
 
 def find_unchanged(
-    source: IndexedSource, options: Options, known: Sequence[Known], bad: BadRecords, workers: Workers
+    source: IndexedSource, options: Options, known: Sequence[Candidate], bad: BadRecords, workers: Workers
 ) -> Built | None:
     """The one of `known` that was made from exactly this input, if any. Hashes the archive and renders nothing.
 
@@ -124,7 +124,7 @@ def build_archive(
     *,
     target: Path,
     work: Path,
-    known: Sequence[Known],
+    known: Sequence[Candidate],
     bad: BadRecords,
     workers: Workers,
 ) -> Built:
@@ -155,9 +155,9 @@ def build_archive(
                 break
             empty(folder)
             count *= 2
-        pictures = source.name not in options.annotations_only
-        build = make_build(source.name, parts, rejected=planned.rejected, pictures=pictures)
-        return Built(build, settle(build, folder, target), all_ids, selected)
+        images = source.name not in options.annotations_only
+        build = make_build(source.name, parts, rejected=planned.rejected, images=images)
+        return Built(build, finalize(build, folder, target), all_ids, selected)
 
 
 def _nothing_left(label: str, bad: BadRecords) -> SourceError:
@@ -177,8 +177,8 @@ def _part_tasks(planned: Planned, options: Options, folder: Path, parts: int) ->
     for index, rows in enumerate(part_ranges(len(planned.refs), parts)):
         refs = planned.refs[rows.start : rows.stop]
         captions = tuple(options.captions.get(f"sa_{ref.image_id}.jpg") for ref in refs)
-        pictures = planned.source.name not in options.annotations_only
-        yield PartTask(planned.source, refs, captions, folder / part_file(index), pictures)
+        images = planned.source.name not in options.annotations_only
+        yield PartTask(planned.source, refs, captions, folder / part_file(index), images)
 
 
 def _build_stream(
@@ -186,12 +186,12 @@ def _build_stream(
     options: Options,
     target: Path,
     folder: Path,
-    known: Sequence[Known],
+    known: Sequence[Candidate],
     bad: BadRecords,
     workers: Workers,
 ) -> Built:
     before = len(bad.rejects)
-    pictures = source.name not in options.annotations_only
+    images = source.name not in options.annotations_only
     all_ids: list[int] = []
     waiting: list[Waiting] = []
     with tempfile.TemporaryDirectory(prefix="waiting-", dir=folder) as spool:
@@ -204,13 +204,13 @@ def _build_stream(
         waiting.sort(key=lambda row: row.position)
         count = choose_parts(len(waiting), sum(row.size_bytes for row in waiting), options.parts, source.label)
         parts = write_rows(waiting, count, folder, workers, kind="train", fixed=options.parts is not None)
-    build = make_build(source.name, parts, rejected=len(bad.rejects) - before, pictures=pictures)
+    build = make_build(source.name, parts, rejected=len(bad.rejects) - before, images=images)
     selected = _ids(row.position for row in waiting)
     for candidate in known:
         if candidate.build == build:
             empty(folder)
             return Built(candidate.build, candidate.folder, _ids(all_ids), selected)
-    return Built(build, settle(build, folder, target), _ids(all_ids), selected)
+    return Built(build, finalize(build, folder, target), _ids(all_ids), selected)
 
 
 def _chunks(
@@ -222,8 +222,8 @@ def _chunks(
     def cut() -> ChunkTask:
         nonlocal chunk, held, number
         captions = tuple(options.captions.get(f"sa_{raw.image_id}.jpg") for raw in chunk)
-        pictures = source.name not in options.annotations_only
-        task = ChunkTask(tuple(chunk), captions, spool / f"{number:06d}", bad.policy == "skip", pictures)
+        images = source.name not in options.annotations_only
+        task = ChunkTask(tuple(chunk), captions, spool / f"{number:06d}", bad.policy == "skip", images)
         chunk, held, number = [], 0, number + 1
         return task
 

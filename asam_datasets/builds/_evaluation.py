@@ -1,6 +1,6 @@
 """One evaluation set to one build.
 
-How many of its pictures have objects is known when all were read, so rows wait in files until then, as those of a
+How many of its images have objects is known when all were read, so rows wait in files until then, as those of a
 stream do; the parts are equal for any number of workers.
 """
 
@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from asam_datasets.builds._folders import begin_build, empty, settle
+from asam_datasets.builds._folders import begin_build, empty, finalize
 from asam_datasets.builds._manifest import (
     FORMAT,
     Build,
     EvaluationInfo,
     parts_digest,
 )
-from asam_datasets.builds._options import Built, Known, Options
+from asam_datasets.builds._options import Built, Candidate, Options
 from asam_datasets.builds._spool import Rendered, Spooled, spool_rows, write_rendered
 from asam_datasets.builds._workers import Workers, ordered
 from asam_datasets.errors import RecordError
@@ -36,24 +36,24 @@ _NO_IDS = np.zeros(0, np.int64)
 
 @dataclass(frozen=True)
 class EvaluationChunk:
-    """Some pictures of a set, and the file in which their rows wait."""
+    """Some images of a set, and the file in which their rows wait."""
 
     source: EvaluationSource
     refs: tuple[EvaluationRef, ...]
     first: int
     path: Path
     skip: bool
-    pictures: bool
+    images: bool
 
 
 def evaluation_rights(source: EvaluationSource) -> Rights:
-    """What the catalogue says of a set's licence."""
+    """What the catalog says of a set's license."""
     entry = source.entry
-    return Rights(entry.licence or "unknown", entry.licence_link or "", entry.redistributable)
+    return Rights(entry.license or "unknown", entry.license_link or "", entry.redistributable)
 
 
 def find_unchanged_evaluation(
-    source: EvaluationSource, options: Options, known: Sequence[Known], bad: BadRecords, workers: Workers
+    source: EvaluationSource, options: Options, known: Sequence[Candidate], bad: BadRecords, workers: Workers
 ) -> Built | None:
     """The one of `known` that was made from exactly these files, if any. Hashes the set and renders nothing.
 
@@ -90,8 +90,8 @@ def build_evaluation(
     """Build one evaluation set; arguments as `build_archive`.
 
     Raises:
-        SourceError: the folder is not that of the set, or no picture has an object.
-        RecordError: a picture or its masks cannot be read, under the policy `raise`; nothing is left in `target`.
+        SourceError: the folder is not that of the set, or no image has an object.
+        RecordError: an image or its masks cannot be read, under the policy `raise`; nothing is left in `target`.
     """
     with begin_build(work, source.name) as folder:
         before = len(bad.rejects)
@@ -106,23 +106,23 @@ def build_evaluation(
             name=source.name,
             digest=parts_digest(parts),
             rejected=len(bad.rejects) - before,
-            pictures=source.name not in options.annotations_only,
+            images=source.name not in options.annotations_only,
             rights=evaluation_rights(source),
             parts=parts,
             dropped=dropped,
             inputs=_inputs(source, refs, options, workers, may_fail=bad.policy == "skip"),
             evaluation=_info(source),
         )
-        built = Built(build, settle(build, folder, target), _NO_IDS, _NO_IDS)
+        built = Built(build, finalize(build, folder, target), _NO_IDS, _NO_IDS)
         empty(folder)
         return built
 
 
 def render_evaluation_chunk(task: EvaluationChunk) -> Spooled:
-    """Render pictures into a file of rows: the rows, how many pictures had no object, and what was rejected.
+    """Render images into a file of rows: the rows, how many images had no object, and what was rejected.
 
     Raises:
-        RecordError: a picture is bad, and the policy is `raise`.
+        RecordError: an image is bad, and the policy is `raise`.
     """
     encoder = PngEncoder()
 
@@ -139,13 +139,13 @@ def render_evaluation_chunk(task: EvaluationChunk) -> Spooled:
                     raise
                 yield Reject(task.source.label, ref.file_name, str(error))
                 continue
-            yield render_evaluation(record, encoder, pictures=task.pictures), len(record.picture), digest
+            yield render_evaluation(record, encoder, images=task.images), len(record.image), digest
 
     return spool_rows(rows(), task.path, task.first)
 
 
 def digest_chunk(task: EvaluationChunk) -> bytes:
-    """The digests of what some pictures would be made from; nothing is rendered.
+    """The digests of what some images would be made from; nothing is rendered.
 
     Raises:
         RecordError: a file cannot be read, and the policy is `raise`.
@@ -170,7 +170,7 @@ def _inputs(
     may_fail: bool = False,
 ) -> str:
     content = hashlib.sha256(f"asam_datasets {FORMAT}\n".encode())
-    content.update(b"pictures" if source.name not in options.annotations_only else b"annotations only")
+    content.update(b"images" if source.name not in options.annotations_only else b"annotations only")
     tasks = _chunks(source, refs, options, Path(), skip=may_fail)
     for digest in ordered(workers.run(digest_chunk, tasks)):
         content.update(digest)
@@ -180,10 +180,10 @@ def _inputs(
 def _chunks(
     source: EvaluationSource, refs: Sequence[EvaluationRef], options: Options, spool: Path, *, skip: bool
 ) -> Iterator[EvaluationChunk]:
-    pictures = source.name not in options.annotations_only
+    images = source.name not in options.annotations_only
     for first in range(0, len(refs), _CHUNK_RECORDS):
         some = tuple(refs[first : first + _CHUNK_RECORDS])
-        yield EvaluationChunk(source, some, first, spool / f"{first:08d}", skip, pictures)
+        yield EvaluationChunk(source, some, first, spool / f"{first:08d}", skip, images)
 
 
 def _info(source: EvaluationSource) -> EvaluationInfo:

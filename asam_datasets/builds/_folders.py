@@ -29,7 +29,7 @@ def begin_build(work: Path, name: str) -> Iterator[Path]:
             folder.rmdir()
 
 
-def settle(build: Build, folder: Path, target: Path) -> Path:
+def finalize(build: Build, folder: Path, target: Path) -> Path:
     """Move the finished parts to their place under their final name, in one rename."""
     # All that takes room comes first: on a full disk the finished parts stay where the next run finds them.
     write_atomically(folder / BUILD_FILE, encode_build(build))

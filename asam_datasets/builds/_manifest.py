@@ -45,7 +45,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EvaluationInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the card says of an evaluation set; see the catalogue for the words."""
+    """What the card says of an evaluation set; see the catalog for the words."""
 
     title: str
     homepage: str
@@ -57,12 +57,13 @@ class EvaluationInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     variant: str | None
 
 
-class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"images": "pictures"}):
     """The content of `build.json`: the parts of one archive or evaluation set.
 
-    `rejected` counts the records that `--on-bad-record skip` left out, `dropped` the pictures of an evaluation set
-    without any object; `pictures` is False where only the annotations are published. `inputs` is a digest of all that
-    it was made from, and empty for an archive, whose parts have it.
+    `rejected` counts the records that `--on-bad-record skip` left out, `dropped` the images of an evaluation set
+    without any object; `images` is False where only the annotations are published. `inputs` is a digest of all that
+    it was made from, and empty for an archive, whose parts have it. (In the file `images` is spelled `pictures`, as
+    datasets that are published already have it.)
     """
 
     format: int
@@ -70,7 +71,7 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     digest: str
     rejected: int
-    pictures: bool
+    images: bool
     rights: Rights
     parts: list[Part]
     dropped: int = 0
@@ -95,7 +96,7 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def holding(self) -> Holding:
         """What the rights to it are checked by."""
-        return Holding(self.name, self.rights, self.pictures)
+        return Holding(self.name, self.rights, self.images)
 
     @property
     def rows(self) -> int:
@@ -118,9 +119,9 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return sum(part.size_bytes for part in self.parts)
 
 
-def make_build(name: str, parts: Sequence[Part], *, rejected: int, pictures: bool = True) -> Build:
+def make_build(name: str, parts: Sequence[Part], *, rejected: int, images: bool = True) -> Build:
     """Describe the finished build of an archive; its digest is that of its parts."""
-    return Build(FORMAT, "train", name, parts_digest(parts), rejected, pictures, SA1B, list(parts))
+    return Build(FORMAT, "train", name, parts_digest(parts), rejected, images, SA1B, list(parts))
 
 
 def parts_digest(parts: Sequence[Part]) -> str:
@@ -158,11 +159,11 @@ def split_folder(name: str) -> tuple[str, str] | None:
     return (match["name"], match["digest"]) if match else None
 
 
-def record_inputs(raw: RawRecord, caption: str | None, *, pictures: bool = True) -> bytes:
-    """Digest of what makes one row: file name, JPEG, JSON, caption, and whether the picture is in it."""
+def record_inputs(raw: RawRecord, caption: str | None, *, images: bool = True) -> bytes:
+    """Digest of what makes one row: file name, JPEG, JSON, caption, and whether the image is in it."""
     content = hashlib.sha256()
-    texts = [raw.picture.rsplit("/", 1)[-1].encode(), raw.jpeg, raw.json]
-    if not pictures:
+    texts = [raw.image.rsplit("/", 1)[-1].encode(), raw.jpeg, raw.json]
+    if not images:
         content.update(b"annotations only\n")
     if caption is not None:
         texts.append(caption.encode("utf-8", "surrogatepass"))

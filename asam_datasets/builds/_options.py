@@ -16,7 +16,7 @@ from asam_datasets.builds._manifest import Build
 class Options:
     """What changes the content of builds, the same for all of a run.
 
-    `annotations_only` names the archives and sets whose pictures are left out.
+    `annotations_only` names the archives and sets whose images are left out.
     """
 
     captions: Mapping[str, str] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Known:
+class Candidate:
     """A complete build that may be taken as it is. `folder` is where it lies, None when the target shows it."""
 
     build: Build

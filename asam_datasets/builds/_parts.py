@@ -31,7 +31,7 @@ class PartTask:
     refs: tuple[RecordRef, ...]
     captions: tuple[str | None, ...]
     path: Path
-    pictures: bool = True
+    images: bool = True
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ChunkTask:
     captions: tuple[str | None, ...]
     path: Path
     skip: bool
-    pictures: bool = True
+    images: bool = True
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def check_part(task: PartTask) -> list[tuple[int, Reject]]:
 def compare_part(task: PartTask) -> str:
     """The digest of what would go into the part; nothing is rendered."""
     records = _raw_records(task)
-    return part_inputs(record_inputs(raw, caption, pictures=task.pictures) for raw, caption in records)
+    return part_inputs(record_inputs(raw, caption, images=task.images) for raw, caption in records)
 
 
 def build_part(task: PartTask) -> Part:
@@ -106,8 +106,8 @@ def build_part(task: PartTask) -> Part:
     def rows() -> Iterator[Row]:
         encoder = PngEncoder()
         for raw, caption in _raw_records(task):
-            inputs.append(record_inputs(raw, caption, pictures=task.pictures))
-            yield render(read_record(raw, caption), encoder, pictures=task.pictures)
+            inputs.append(record_inputs(raw, caption, images=task.images))
+            yield render(read_record(raw, caption), encoder, images=task.images)
             record_done()
 
     part = write_part(task.path, rows(), inputs=inputs)
@@ -127,7 +127,7 @@ def render_chunk(task: ChunkTask) -> tuple[list[Waiting], list[Reject]]:
     with open(task.path, "wb") as file:
         for raw, caption in zip(task.records, task.captions, strict=True):
             try:
-                row = render(read_record(raw, caption), encoder, pictures=task.pictures)
+                row = render(read_record(raw, caption), encoder, images=task.images)
             except RecordError as error:
                 if not task.skip:
                     raise
@@ -138,7 +138,7 @@ def render_chunk(task: ChunkTask) -> tuple[list[Waiting], list[Reject]]:
                 Waiting(
                     raw.image_id,
                     len(raw.jpeg) + len(raw.json),
-                    record_inputs(raw, caption, pictures=task.pictures),
+                    record_inputs(raw, caption, images=task.images),
                     task.path,
                     file.tell(),
                     len(content),
@@ -188,7 +188,7 @@ def write_rows(
 
 
 def _reject(raw: RawRecord, error: RecordError) -> Reject:
-    member = raw.picture if error.where.startswith(f"{raw.label}: {raw.picture}") else raw.annotations
+    member = raw.image if error.where.startswith(f"{raw.label}: {raw.image}") else raw.annotations
     return Reject(raw.label, member, str(error))
 
 

@@ -1,4 +1,4 @@
-"""Rows that wait in files until it is known how many there are: empty and bad pictures fall out first."""
+"""Rows that wait in files until it is known how many there are: empty and bad images fall out first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from asam_datasets.errors import SourceError
 from asam_datasets.sources import BadRecords, Reject
 
 Rendered = tuple[AnyRow, int, bytes] | Reject | None
-"""A row with the bytes of its picture and the digest of its input; a reject; or None for a picture without objects."""
+"""A row with the bytes of its image and the digest of its input; a reject; or None for an image without objects."""
 
 
 class Spooled(NamedTuple):
@@ -57,7 +57,7 @@ def write_rendered(
     kind: Kind,
     label: str,
 ) -> tuple[list[Part], int]:
-    """Write the parts of waiting rows: the parts, and how many pictures had no object.
+    """Write the parts of waiting rows: the parts, and how many images had no object.
 
     Raises:
         SourceError: no row is left.
@@ -68,7 +68,7 @@ def write_rendered(
     bad.rejects += rejects
     if not waiting:
         raise SourceError(
-            f"expected pictures with objects, found {dropped} without any and {len(rejects)} that were rejected",
+            f"expected images with objects, found {dropped} without any and {len(rejects)} that were rejected",
             where=label,
         )
     count = choose_parts(len(waiting), sum(row.size_bytes for row in waiting), options.parts, label)

@@ -40,7 +40,7 @@ def survey(source: Source, ids: frozenset[int] | None, parts: int | None, policy
         return Survey(source, np.zeros(0, np.int64), None, 0, None)
     refs = source.index(BadRecords(policy)).records
     chosen = [ref for ref in refs if ids is None or ref.image_id in ids]
-    size_bytes = sum(ref.picture.size_bytes + ref.annotations.size_bytes for ref in chosen)
+    size_bytes = sum(ref.image.size_bytes + ref.annotations.size_bytes for ref in chosen)
     count = choose_parts(len(chosen), size_bytes, parts, source.label) if chosen else 0
     return Survey(source, np.array([ref.image_id for ref in refs], np.int64), len(chosen), size_bytes, count)
 
@@ -50,7 +50,7 @@ def check_together(
     captions: Mapping[str, str],
     bad: BadRecords,
 ) -> list[str]:
-    """Check what only shows when all archives are looked at: ids in two of them, captions of unknown pictures.
+    """Check what only shows when all archives are looked at: ids in two of them, captions of unknown images.
 
     Args:
         archives: (label, image ids) of all archives of the run.
@@ -58,11 +58,11 @@ def check_together(
         bad: policy; under `skip` unknown captions are rejects.
 
     Returns:
-        Names of the pictures that have a caption and are in no archive (under `skip`).
+        Names of the images that have a caption and are in no archive (under `skip`).
 
     Raises:
         SourceError: an image id is in two archives.
-        CaptionsError: captions of unknown pictures, under the policy `raise`.
+        CaptionsError: captions of unknown images, under the policy `raise`.
     """
     together = np.concatenate([ids for _, ids in archives]) if archives else np.zeros(0, np.int64)
     together.sort()
@@ -76,11 +76,11 @@ def check_together(
     unknown = _unknown_captions(captions, together)
     if unknown and bad.policy == "raise":
         raise CaptionsError(
-            f"expected captions of pictures in the archives, found {_some(unknown)} in none of them",
+            f"expected captions of images in the archives, found {_some(unknown)} in none of them",
             where="--captions",
             hint="Is it the caption file of another archive? --on-bad-record skip leaves such captions out.",
         )
-    bad.rejects += [Reject("captions", name, "the picture is in no archive") for name in unknown]
+    bad.rejects += [Reject("captions", name, "the image is in no archive") for name in unknown]
     return unknown
 
 

@@ -1,6 +1,6 @@
 """One part: rows in, a Parquet file out, atomically.
 
-The file's bytes follow from the rows and from the versions of pyarrow, zlib-ng and rlemasklib alone. Picture bytes are
+The file's bytes follow from the rows and from the versions of pyarrow, zlib-ng and rlemasklib alone. Image bytes are
 stored plain: they are compressed already, and content-defined pages of plain bytes are what Xet finds again when a
 caption changes. The other columns are zstd.
 """
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from asam_datasets.builds._kinds import TABLES, AnyRow
 from asam_datasets.builds._manifest import Kind, Part, part_inputs
-from asam_datasets.schema import Column, Scalar, arrow_schema, picture_columns
+from asam_datasets.schema import Column, Scalar, arrow_schema, image_columns
 from asam_datasets.tables import row_groups
 
 _ZSTD_LEVEL = 3
@@ -112,7 +112,7 @@ def _column_bytes(footer: pq.FileMetaData, table: Mapping[str, Column]) -> dict[
 
 def _open_writer(sink: _Hashing, table: Mapping[str, Column]) -> pq.ParquetWriter:
     schema = arrow_schema(table)
-    plain = set(picture_columns(table))
+    plain = set(image_columns(table))
     columns = _leaf_columns(schema)
     compressed = [column for column in columns if column not in plain]
     return pq.ParquetWriter(
@@ -121,7 +121,7 @@ def _open_writer(sink: _Hashing, table: Mapping[str, Column]) -> pq.ParquetWrite
         compression={column: "NONE" if column in plain else "ZSTD" for column in columns},
         compression_level=dict.fromkeys(compressed, _ZSTD_LEVEL),
         use_dictionary=False,
-        # Statistics of pictures and runs would be copies of them in the footer.
+        # Statistics of images and runs would be copies of them in the footer.
         write_statistics=[
             name for name, column in table.items() if isinstance(column.type, Scalar) and name != "caption"
         ],

@@ -1,4 +1,4 @@
-"""Captions of an archive's pictures by an image-to-text model: BLIP-2 T5, or another family of the registry.
+"""Captions of an archive's images by an image-to-text model: BLIP-2 T5, or another family of the registry.
 
     caption("sa_000000.tar", Path("sa_000000-blip2-caption.json"))
 

@@ -15,8 +15,8 @@ from asam_datasets._machine import only_writer, write_errors
 from asam_datasets._progress import Listener, Silent
 from asam_datasets.builds import write_atomically
 from asam_datasets.captions._file import CaptionFile, make_header
+from asam_datasets.captions._images import prepared_ahead
 from asam_datasets.captions._options import CaptionOptions, Settings
-from asam_datasets.captions._pictures import prepared_ahead
 from asam_datasets.captions._transformers import OutOfMemory, TransformersCaptioner
 from asam_datasets.errors import CaptionsError, ModelError, RecordError, SourceError
 from asam_datasets.sources import (
@@ -35,24 +35,24 @@ _AHEAD_BATCHES = 2
 
 
 class Captioner(Protocol):
-    """What captions pictures: a loaded model. See `TransformersCaptioner` for the contract."""
+    """What captions images: a loaded model. See `TransformersCaptioner` for the contract."""
 
     settings: Settings
     device: str
     software: dict[str, str]
 
     def prepare(self, raw: RawRecord) -> Any:
-        """Make a picture ready, in any thread; RecordError when it is damaged."""
+        """Make an image ready, in any thread; RecordError when it is damaged."""
         ...
 
-    def caption(self, pictures: Sequence[Any], first_id: int) -> list[str]:
+    def caption(self, images: Sequence[Any], first_id: int) -> list[str]:
         """One caption for each; OutOfMemory when they are too many at once."""
         ...
 
 
 @dataclass
 class _Progress:
-    """What the listener hears; `left` pictures are to be done, None when that is not known."""
+    """What the listener hears; `left` images are to be done, None when that is not known."""
 
     listener: Listener
     left: int | None
@@ -63,7 +63,7 @@ class _Progress:
         self.listener.on_total(self.left)
 
     def done(self, count: int) -> None:
-        """So many more pictures are captioned."""
+        """So many more images are captioned."""
         if self.left is not None:
             self.left -= count
         self.listener.on_records(count)
@@ -71,10 +71,10 @@ class _Progress:
 
 @dataclass(frozen=True)
 class Captioned:
-    """What `caption` did. `new` pictures were captioned now, `pictures` are in the file; `batch_size` is the last."""
+    """What `caption` did. `new` images were captioned now, `images` are in the file; `batch_size` is the last."""
 
     out: str
-    pictures: int
+    images: int
     new: int
     rejected: int
     rejects: str | None
@@ -91,7 +91,7 @@ def caption(
     load: Callable[[CaptionOptions], Captioner] = TransformersCaptioner,
     listener: Listener | None = None,
 ) -> Captioned:
-    """Caption every picture of an archive. A stopped run goes on when it is called again.
+    """Caption every image of an archive. A stopped run goes on when it is called again.
 
     Args:
         source: a folder, a tar, or a URL.
@@ -104,7 +104,7 @@ def caption(
     Raises:
         SourceError, RecordError: the archive; captions so far are kept.
         CaptionsError: `out` was begun with other settings, or is somebody else's.
-        ModelError: the model cannot be loaded, or not even one picture fits.
+        ModelError: the model cannot be loaded, or not even one image fits.
         TargetError: another process writes `out`, or the disk is full.
     """
     options, listener, started = options or CaptionOptions(), listener or Silent(), time.monotonic()
@@ -120,7 +120,7 @@ def caption(
         before = len(file.captions)
         mine = _require_mine(refs, options.part, file)
         left = None if mine is None else len(mine) - before
-        counted = "the pictures" if left is None else f"{left:,} pictures"
+        counted = "the images" if left is None else f"{left:,} images"
         progress = _Progress(listener, left)
         progress.say(f"Captioning {counted} of {opened.label} on {captioner.device} ({before:,} done before)")
         records = _records(opened, mine, options.part, file.captions, bad)
@@ -162,7 +162,7 @@ def _require_mine(
     """The records of this part; None for a stream.
 
     Raises:
-        CaptionsError: the file has captions of other pictures.
+        CaptionsError: the file has captions of other images.
     """
     if refs is None:
         return None
@@ -170,7 +170,7 @@ def _require_mine(
     other = file.captions.keys() - {f"sa_{ref.image_id}.jpg" for ref in mine}
     if other:
         raise CaptionsError(
-            f"expected captions of pictures of this archive, found {len(other)} others, such as that of {min(other)}",
+            f"expected captions of images of this archive, found {len(other)} others, such as that of {min(other)}",
             where=str(file.path),
             hint="Has the archive changed, or is it another one of the same name? Give another --out.",
         )
@@ -208,9 +208,9 @@ def _run(
     pending: list[tuple[int, Any]] = []
     with prepared_ahead(records, captioner.prepare, threads=options.threads, ahead=_AHEAD_BATCHES * size) as prepared:
         for raw, future in prepared:
-            picture = _result(raw, future, bad)
-            if picture is not None:
-                pending.append((raw.image_id, picture))
+            image = _result(raw, future, bad)
+            if image is not None:
+                pending.append((raw.image_id, image))
             while len(pending) >= size:
                 size = _batch(pending, size, captioner, file, progress)
         while pending:
@@ -222,7 +222,7 @@ def _result(raw: RawRecord, future: Future[Any], bad: BadRecords) -> Any:
     try:
         return future.result()
     except RecordError as error:
-        bad.reject(error, archive=raw.label, member=raw.picture)
+        bad.reject(error, archive=raw.label, member=raw.image)
         return None
 
 
@@ -232,18 +232,18 @@ def _batch(
     """Caption the first `size` of `pending` and take them out; half the size, and nothing taken, when out of memory."""
     batch = pending[:size]
     try:
-        texts = captioner.caption([picture for _, picture in batch], batch[0][0])
+        texts = captioner.caption([image for _, image in batch], batch[0][0])
     except OutOfMemory:
         if len(batch) == 1:
             raise ModelError(
-                "expected room for one picture, found too little memory",
+                "expected room for one image, found too little memory",
                 where=captioner.device,
                 hint="Give a smaller --model, fewer --num-beams, or another --device.",
             ) from None
-        progress.say(f"Out of memory with {len(batch)} pictures at once: going on with {len(batch) // 2}")
+        progress.say(f"Out of memory with {len(batch)} images at once: going on with {len(batch) // 2}")
         return len(batch) // 2
     if len(texts) != len(batch):
-        raise ModelError(f"expected {len(batch)} captions for as many pictures, found {len(texts)}")
+        raise ModelError(f"expected {len(batch)} captions for as many images, found {len(texts)}")
     file.append([(f"sa_{image_id}.jpg", text) for (image_id, _), text in zip(batch, texts, strict=True)])
     del pending[:size]
     progress.done(len(batch))

@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class PromptInputs:
-    """What goes into `generate` besides the pixels, for one picture. `echo` are the tokens that come out again before
+    """What goes into `generate` besides the pixels, for one image. `echo` are the tokens that come out again before
     the new ones; whether they do depends on the version of transformers, so they are cut off where they are found."""
 
     tokens: Mapping[str, list[int]]
@@ -41,7 +41,7 @@ def _blip2(config: Any, tokenizer: Any, prompt: str) -> PromptInputs:
     image_token = getattr(config, "image_token_index", None)
     if image_token is None:  # checkpoints of before 2024: the queries are put before the text by the model
         return PromptInputs({"input_ids": tokens}) if prompt else NO_PROMPT
-    # Without a prompt as well: transformers 4.45 leaves the places of the picture out when it is to make them itself.
+    # Without a prompt as well: transformers 4.45 leaves the places of the image out when it is to make them itself.
     tokens = [image_token] * config.num_query_tokens + tokens
     return PromptInputs({"input_ids": tokens}, tokens)
 

@@ -39,7 +39,7 @@ class Header(msgspec.Struct, frozen=True):
 
 @dataclass
 class CaptionFile:
-    """The three files, and the captions so far by file name of the picture."""
+    """The three files, and the captions so far by file name of the image."""
 
     path: Path
     captions: dict[str, str] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class CaptionFile:
         self.captions = read_captions([path for path in (self.path, self.partial) if path.is_file()])
 
     def append(self, captions: Sequence[tuple[str, str]]) -> None:
-        """Add captions of some pictures: on disk when this returns.
+        """Add captions of some images: on disk when this returns.
 
         Raises:
             OSError: the disk is full; a torn line is cut off, here or by the next run.

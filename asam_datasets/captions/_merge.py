@@ -21,7 +21,7 @@ class Merged:
 
     out: str
     parts: int
-    pictures: int
+    images: int
 
 
 def merge(files: Sequence[Path], out: Path) -> Merged:
@@ -32,7 +32,7 @@ def merge(files: Sequence[Path], out: Path) -> Merged:
         out: the caption file; its header says what the parts' headers say.
 
     Raises:
-        CaptionsError: a part is missing, not complete, twice there, or made with other settings; a picture is in two
+        CaptionsError: a part is missing, not complete, twice there, or made with other settings; an image is in two
             parts; or `out` holds something else. Nothing is written.
         TargetError: the disk is full.
     """

@@ -16,7 +16,7 @@ _LEAST = {"batch_size": 1, "threads": 1, "max_new_tokens": 1, "num_beams": 1, "s
 class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How words are chosen; all of it explicit, so that no default of a library or a checkpoint decides.
 
-    `temperature` 0 takes the most likely words (greedy, or beams): the same picture gets the same caption. Above 0
+    `temperature` 0 takes the most likely words (greedy, or beams): the same image gets the same caption. Above 0
     words are drawn at random, seeded by `seed` and the first image id of a batch.
     """
 
@@ -29,7 +29,7 @@ class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CaptionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to caption with. `part` is (number, of how many): this process takes every n-th picture.
+    """What to caption with. `part` is (number, of how many): this process takes every n-th image.
 
     Raises:
         ModelError: a number is out of range.

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asam_datasets.captions._families import FAMILIES
+from asam_datasets.captions._images import load_image
 from asam_datasets.captions._options import CaptionOptions, Settings
-from asam_datasets.captions._pictures import load_picture
 from asam_datasets.errors import ModelError
 from asam_datasets.sources import RawRecord
 
@@ -67,27 +67,27 @@ class TransformersCaptioner:
         self.settings = Settings(options.model, checkpoint.revision, options.prompt, dtype, options.generation)
 
     def prepare(self, raw: RawRecord) -> NDArray[np.float32]:
-        """Decode and scale one picture: float32 (channels, height, width), as the model takes it.
+        """Decode and scale one image: float32 (channels, height, width), as the model takes it.
 
         Raises:
-            RecordError: the picture is damaged.
+            RecordError: the image is damaged.
         """
-        picture = load_picture(raw, self._side)
-        pixels: NDArray[np.float32] = self._images(images=picture, return_tensors="np")["pixel_values"][0]
+        image = load_image(raw, self._side)
+        pixels: NDArray[np.float32] = self._images(images=image, return_tensors="np")["pixel_values"][0]
         return np.ascontiguousarray(pixels, np.float32)
 
-    def caption(self, pictures: Sequence[NDArray[np.float32]], first_id: int) -> list[str]:
+    def caption(self, images: Sequence[NDArray[np.float32]], first_id: int) -> list[str]:
         """Caption a batch.
 
         Args:
-            pictures: what `prepare` gave.
+            images: what `prepare` gave.
             first_id: image id of the first; seeds the draws when the temperature is above 0.
 
         Raises:
             OutOfMemory: the batch does not fit; the memory that it took is free again.
         """
         try:
-            return self._generate(pictures, first_id)
+            return self._generate(images, first_id)
         except (self._torch.cuda.OutOfMemoryError, MemoryError):
             pass
         except RuntimeError as error:
@@ -98,11 +98,11 @@ class TransformersCaptioner:
             self._torch.cuda.empty_cache()
         raise OutOfMemory
 
-    def _generate(self, pictures: Sequence[NDArray[np.float32]], first_id: int) -> list[str]:
+    def _generate(self, images: Sequence[NDArray[np.float32]], first_id: int) -> list[str]:
         torch, chosen = self._torch, self._generation
-        pixels = torch.from_numpy(np.stack(pictures)).to(self._device, self._dtype)
+        pixels = torch.from_numpy(np.stack(images)).to(self._device, self._dtype)
         tokens = {
-            name: torch.tensor([ids] * len(pictures), device=self._device) for name, ids in self._prompt.tokens.items()
+            name: torch.tensor([ids] * len(images), device=self._device) for name, ids in self._prompt.tokens.items()
         }
         if "input_ids" in tokens:
             tokens["attention_mask"] = torch.ones_like(tokens["input_ids"])
@@ -211,7 +211,7 @@ def _describe(torch: Any, device: torch.device) -> str:
 
 
 def _side(images: Any) -> int:
-    """The side, in pixels, that pictures are scaled to: the largest that the image processor names."""
+    """The side, in pixels, that images are scaled to: the largest that the image processor names."""
     size = images.size
     values = [size] if isinstance(size, int) else [v for v in dict(size).values() if isinstance(v, int)]
     return max(values, default=1024)

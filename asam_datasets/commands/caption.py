@@ -41,17 +41,17 @@ def caption_command(
     length_penalty: Annotated[float, typer.Option(help="Above 0, beams prefer longer captions.")] = 1.0,
     temperature: Annotated[float, typer.Option(help="0: most likely words; above, drawn at random.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
-    batch_size: Annotated[int, typer.Option(help="Pictures at once; halved when memory runs out.")] = 16,
+    batch_size: Annotated[int, typer.Option(help="Images at once; halved when memory runs out.")] = 16,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto (bfloat16 on CUDA), float32, bfloat16, float16.")] = "auto",
-    threads: Annotated[int, typer.Option(help="Threads that decode pictures ahead.")] = 4,
+    threads: Annotated[int, typer.Option(help="Threads that decode images ahead.")] = 4,
     part: Annotated[str, typer.Option(help="3/8: this is the third of eight processes; join by merge.")] = "1/1",
     on_bad_record: Annotated[
-        BadRecord, typer.Option(help="Stop at a bad picture, or skip and list it.")
+        BadRecord, typer.Option(help="Stop at a bad image, or skip and list it.")
     ] = BadRecord.RAISE,
     as_json: _Json = False,
 ) -> None:
-    """Caption the pictures of an archive with BLIP-2 or another image-to-text model."""
+    """Caption the images of an archive with BLIP-2 or another image-to-text model."""
     terminal = Terminal(as_json=as_json)
     try:
         generation = Generation(max_new_tokens, num_beams, repetition_penalty, length_penalty, temperature, seed)
@@ -63,7 +63,7 @@ def caption_command(
         rejected = f", {done.rejected:,} rejected: see {done.rejects}" if done.rejects else ""
         terminal.result(
             done,
-            f"Captioned {done.out}\n  {done.pictures:,} pictures, {done.new:,} of them now, "
+            f"Captioned {done.out}\n  {done.images:,} images, {done.new:,} of them now, "
             f"in {done.seconds:.1f} s on {done.device}{rejected}",
         )
     finally:
@@ -78,4 +78,4 @@ def merge_command(
     """Join the caption files that several processes made with --part."""
     done = run_merge(files, out)
     terminal = Terminal(as_json=as_json)
-    terminal.result(done, f"Merged {done.out}\n  {done.pictures:,} pictures of {done.parts} parts")
+    terminal.result(done, f"Merged {done.out}\n  {done.images:,} images of {done.parts} parts")

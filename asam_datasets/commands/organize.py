@@ -41,7 +41,7 @@ def organize_command(
         BadRecord, typer.Option(help="Stop at a bad record, or skip and list it.")
     ] = BadRecord.RAISE,
     require_captions: Annotated[
-        bool, typer.Option("--require-captions", help="Refuse pictures without a caption.")
+        bool, typer.Option("--require-captions", help="Refuse images without a caption.")
     ] = False,
     as_json: _Json = False,
 ) -> None:
@@ -81,14 +81,14 @@ def export_command(
 
 
 def _text(done: Organized) -> str:
-    pictures = sum(one.pictures for one in done.archives)
+    images = sum(one.images for one in done.archives)
     masks = sum(one.annotations for one in done.archives)
     captions = sum(one.captions for one in done.archives)
     lines = [
         f"Organised {done.out}",
-        f"  {pictures:,} pictures, {masks:,} masks, {captions:,} captions, in {done.seconds:.1f} s",
+        f"  {images:,} images, {masks:,} masks, {captions:,} captions, in {done.seconds:.1f} s",
         *(
-            f"  testdata/{one.dataset}  {one.pictures:,} pictures, {one.annotations:,} masks ({one.form})"
+            f"  testdata/{one.dataset}  {one.images:,} images, {one.annotations:,} masks ({one.form})"
             for one in done.sets
         ),
         *(f"  note       {sentence}" for sentence in (*done.report.sentences(), *done.notes)),

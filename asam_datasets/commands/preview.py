@@ -33,7 +33,7 @@ def preview_command(
     revision: Annotated[Optional[str], typer.Option(help="Branch, tag or commit of the repository [main].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Draw a contact sheet of rows: picture, conditioning image, masks with their boxes, caption."""
+    """Draw a contact sheet of rows: image, conditioning image, masks with their boxes, caption."""
     terminal = Terminal(as_json=as_json)
     try:
         done = run_preview(dataset, out=out, config=config, rows=rows, revision=revision, listener=terminal.listener())

@@ -1,4 +1,4 @@
-"""Evaluation sets: a catalogue of what is known of each, and readers that turn any of them into one table.
+"""Evaluation sets: a catalog of what is known of each, and readers that turn any of them into one table.
 
 An entry says how a set lies on disk; `_adapters/` has one reader per such layout. Masks go from the source to runs
 without an array per object. A set of the user's own is an entry in a TOML file.
@@ -6,11 +6,11 @@ without an array per object. A set of the user's own is an entry in a TOML file.
 
 from __future__ import annotations
 
-from asam_datasets.evaluation._catalogue import load_catalogue as load_catalogue
+from asam_datasets.evaluation._catalog import load_catalog as load_catalog
 from asam_datasets.evaluation._entry import Entry as Entry
 from asam_datasets.evaluation._entry import Protocol as Protocol
 from asam_datasets.evaluation._entry import Reading as Reading
-from asam_datasets.evaluation._images import picture_shape as picture_shape
+from asam_datasets.evaluation._images import image_shape as image_shape
 from asam_datasets.evaluation._records import EvaluationAnnotation as EvaluationAnnotation
 from asam_datasets.evaluation._records import EvaluationRecord as EvaluationRecord
 from asam_datasets.evaluation._records import EvaluationRef as EvaluationRef
@@ -35,9 +35,9 @@ __all__ = [
     "describe_tree",
     "evaluation_table",
     "find_entry",
-    "load_catalogue",
+    "image_shape",
+    "load_catalog",
     "open_evaluation",
     "parse_evaluation",
-    "picture_shape",
     "render_evaluation",
 ]

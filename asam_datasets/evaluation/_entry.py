@@ -1,4 +1,4 @@
-"""A catalogue entry: all that is known of one evaluation set, typed and checked."""
+"""A catalog entry: all that is known of one evaluation set, typed and checked."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     Args:
         split, source_split, kind: of these files; the entry's own by default.
-        expected_pictures, expected_masks: of these files; unknown by default.
+        expected_images, expected_masks: of these files; unknown by default.
     """
 
     layout: Layout
     split: Split | None = None
     source_split: str = ""
     kind: Kind | None = None
-    expected_pictures: Count | None = None
+    expected_images: Count | None = None
     expected_masks: Count | None = None
 
 
@@ -40,15 +40,15 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     Args:
         id: names the set on the command line and its config in the dataset.
-        licence: in words; empty where nothing is known.
-        redistributable: may the pictures be published inside another dataset? Not legal advice; treat `unknown` as
+        license: in words; empty where nothing is known.
+        redistributable: may the images be published inside another dataset? Not legal advice; treat `unknown` as
             `no`.
         citation: BibTeX or text; empty where nothing is known.
         split: of the config; sets whose source knows no such split, or calls it `train`, are a `test` set here.
         source_split: what the source calls the files that the layout reads.
         layout: how the set is read; None where only the user can say which of the `variants` lies in the folder.
         variants: other files of the same set, chosen by name.
-        expected_pictures, expected_masks: pictures with at least one mask, and masks, that the layout should give.
+        expected_images, expected_masks: images with at least one mask, and masks, that the layout should give.
         protocol_asam: how the reading of ASAM's own loaders differs; empty where it does not, or where it has none.
         asam: that reading.
     """
@@ -56,16 +56,16 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     id: str
     name: str
     homepage: str
-    licence: str
+    license: str
     redistributable: Literal["yes", "no", "unknown"]
     split: Split
     source_split: str
     kind: Kind
-    licence_link: str | None = None
+    license_link: str | None = None
     citation: str = ""
     layout: Layout | None = None
     variants: dict[str, Reading] = {}
-    expected_pictures: Count | None = None
+    expected_images: Count | None = None
     expected_masks: Count | None = None
     notes: str = ""
     protocol_asam: str = ""

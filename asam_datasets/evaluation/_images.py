@@ -1,4 +1,4 @@
-"""Pictures and mask images: opened by Pillow, with a look at the size before a pixel is decoded."""
+"""Images and mask images: opened by Pillow, with a look at the size before a pixel is decoded."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from asam_datasets.evaluation._records import Folder
 from asam_datasets.masks import MAX_PIXELS
 
 MAX_IMAGE_BYTES = 2**30
-"""Largest picture or mask file that is read; 8192 × 8192 in RGB without compression is 200 MB."""
+"""Largest image or mask file that is read; 8192 × 8192 in RGB without compression is 200 MB."""
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 # What Pillow raises on bytes that are not what their beginning promises.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error)
 _GREY = ("1", "L", "P", "LA", "I;16", "I;16B", "I;16L", "I;16N", "I")
-_HINT = "The mask belongs to another picture, or one of the two was resized."
+_HINT = "The mask belongs to another image, or one of the two was resized."
 
 
-def picture_shape(data: bytes, where: str) -> tuple[int, int]:
-    """(height, width) of an encoded picture that is there as a whole.
+def image_shape(data: bytes, where: str) -> tuple[int, int]:
+    """(height, width) of an encoded image that is there as a whole.
 
     Raises:
         RecordError: not a PNG, JPEG, TIFF or BMP, cut, or more than `MAX_PIXELS`.
     """
-    with _open(data, where) as picture:
-        kind = picture.format
-        width, height = picture.size
-    # Pillow reads a header and is content. The ends of these two are cheap to look at; the picture itself is not
+    with _open(data, where) as image:
+        kind = image.format
+        width, height = image.size
+    # Pillow reads a header and is content. The ends of these two are cheap to look at; the image itself is not
     # decoded, as it is published as it is.
     if kind in ("JPEG", "MPO"):
         end = data.rfind(b"\xff\xd9")
@@ -82,8 +82,8 @@ def read_numbers(folder: Folder, name: str, shape: tuple[int, int]) -> NDArray[n
     return pixels.astype(np.uint8) if pixels.dtype == np.bool_ else pixels
 
 
-def read_colours(folder: Folder, name: str, shape: tuple[int, int]) -> NDArray[np.uint32]:
-    """A colour map folded to red + 256 × green + 65536 × blue: uint32 (height, width).
+def read_colors(folder: Folder, name: str, shape: tuple[int, int]) -> NDArray[np.uint32]:
+    """A color map folded to red + 256 × green + 65536 × blue: uint32 (height, width).
 
     Raises:
         RecordError: unreadable, more than 8 bits a channel, or not of `shape`.
@@ -91,7 +91,7 @@ def read_colours(folder: Folder, name: str, shape: tuple[int, int]) -> NDArray[n
     where = folder.place(name)
     with _open_mask(folder, name, shape) as image:
         if image.mode.startswith(("I", "F")):
-            raise RecordError(f"expected colours of 8 bits, found an image of mode {image.mode}", where=where)
+            raise RecordError(f"expected colors of 8 bits, found an image of mode {image.mode}", where=where)
         pixels = _pixels(image if image.mode == "RGB" else image.convert("RGB"), where)
     folded: NDArray[np.uint32] = pixels[:, :, 2].astype(np.uint32)
     for channel in (1, 0):
@@ -101,7 +101,7 @@ def read_colours(folder: Folder, name: str, shape: tuple[int, int]) -> NDArray[n
 
 
 def check_shape(found: tuple[int, ...], shape: tuple[int, int], where: str) -> None:
-    """Refuse a mask that does not have the picture's (height, width).
+    """Refuse a mask that does not have the image's (height, width).
 
     Raises:
         RecordError: it does not.
@@ -109,7 +109,7 @@ def check_shape(found: tuple[int, ...], shape: tuple[int, int], where: str) -> N
     if found != shape:
         sides = " × ".join(map(str, found))
         raise RecordError(
-            f"expected the picture's size, {shape[0]} × {shape[1]} (height × width), found {sides}",
+            f"expected the image's size, {shape[0]} × {shape[1]} (height × width), found {sides}",
             where=where,
             hint=_HINT,
         )

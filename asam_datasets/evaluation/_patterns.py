@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 _FIELD = re.compile(r"\{([a-z_]+)(\*\*)?\}")
-# Files that systems leave behind, such as `.DS_Store` and `._picture.jpg`, are no pictures.
+# Files that systems leave behind, such as `.DS_Store` and `._image.jpg`, are no images.
 _ONE, _FOLDERS = r"[^/]+", r"(?:[^/]+/)*"
 
 

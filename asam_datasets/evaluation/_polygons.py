@@ -1,7 +1,7 @@
 """Polygons and COCO segmentations to runs, by pycocotools' rules, with nothing unchecked in front of them.
 
 pycocotools walks along each edge in steps of a fifth of a pixel and keeps every step, so the length of an outline is
-what its memory grows with: that is bounded here, and coordinates are finite. Outlines may leave the picture; what is
+what its memory grows with: that is bounded here, and coordinates are finite. Outlines may leave the image; what is
 outside is cut off.
 """
 
@@ -39,12 +39,12 @@ def from_coco(
     """A `segmentation` of COCO's JSON: rings, runs as text, runs as numbers. None for one without a mask.
 
     Args:
-        shape: (height, width) of the picture in pixels.
+        shape: (height, width) of the image in pixels.
         where: the annotation's place, for messages.
         as_pycocotools: see the layout `Coco`.
 
     Raises:
-        RecordError: another type, coordinates out of bounds, or runs that are not of the picture's size.
+        RecordError: another type, coordinates out of bounds, or runs that are not of the image's size.
     """
     try:
         parsed = _DECODER.decode(segmentation)
@@ -65,7 +65,7 @@ def from_rings(rings: Sequence[Ring], shape: tuple[int, int], where: str) -> RLE
 
     Args:
         rings: as `Ring`.
-        shape: (height, width) of the picture in pixels.
+        shape: (height, width) of the image in pixels.
 
     Raises:
         RecordError: an odd number of coordinates, one that is not finite, or an outline longer than `MAX_OUTLINE`.

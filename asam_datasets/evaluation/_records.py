@@ -18,14 +18,14 @@ Side = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
 class EvaluationRef(NamedTuple):
-    """One picture of a set: all that `read` needs besides the source itself.
+    """One image of a set: all that `read` needs besides the source itself.
 
     Args:
         file_name: path below the set's folder, with slashes.
-        size_bytes: of the picture's file.
-        image_id: the source's own id of the picture, or `file_name` without its ending.
+        size_bytes: of the image's file.
+        image_id: the source's own id of the image, or `file_name` without its ending.
         masks: the files that its masks come from, below the set's folder, sorted.
-        key: where in a JSON of many pictures this one is; empty otherwise.
+        key: where in a JSON of many images this one is; empty otherwise.
     """
 
     file_name: str
@@ -55,20 +55,20 @@ class EvaluationAnnotation(msgspec.Struct, frozen=True):
 
 
 class EvaluationRecord(msgspec.Struct, frozen=True):
-    """One checked picture of a set with at least one mask; `masks` are the annotations' in the same order."""
+    """One checked image of a set with at least one mask; `masks` are the annotations' in the same order."""
 
     dataset: str
     file_name: str
     image_id: str
     width: Side
     height: Side
-    picture: bytes
+    image: bytes
     annotations: list[EvaluationAnnotation]
     masks: list[RLEMask]
 
 
 class Object(NamedTuple):
-    """A mask as an adapter finds it; without an `id` it gets its place among the picture's masks, from 1."""
+    """A mask as an adapter finds it; without an `id` it gets its place among the image's masks, from 1."""
 
     mask: RLEMask
     id: int | None = None
@@ -126,17 +126,17 @@ class Adapter(Protocol[L]):
     """Reads one layout. Objects of these classes hold no state."""
 
     def index(self, layout: L, folder: Folder, bad: BadRecords) -> Iterable[EvaluationRef]:
-        """Find the pictures, in any order; pictures that turn out to have no mask are among them."""
+        """Find the images, in any order; images that turn out to have no mask are among them."""
 
     def objects(self, layout: L, folder: Folder, ref: EvaluationRef, shape: tuple[int, int]) -> Iterable[Object]:
-        """The masks of one picture of `shape` (height, width) pixels; empty masks may be among them.
+        """The masks of one image of `shape` (height, width) pixels; empty masks may be among them.
 
         Raises:
             RecordError: the files that decide them cannot be used.
         """
 
     def evidence(self, layout: L, folder: Folder, ref: EvaluationRef) -> Iterator[bytes]:
-        """All bytes outside of the picture that decide its masks."""
+        """All bytes outside of the image that decide its masks."""
 
 
 def annotate(objects: Iterable[Object]) -> tuple[list[EvaluationAnnotation], list[RLEMask]]:

@@ -1,4 +1,4 @@
-"""An evaluation set in a folder: its pictures in any order, one at a time."""
+"""An evaluation set in a folder: its images in any order, one at a time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from asam_datasets.errors import CatalogueError, RecordError, SegmentationError, SourceError
+from asam_datasets.errors import CatalogError, RecordError, SegmentationError, SourceError
 from asam_datasets.evaluation._adapters import adapter_of
 from asam_datasets.evaluation._entry import Entry, Kind, Protocol, Reading, Split
-from asam_datasets.evaluation._images import MAX_IMAGE_BYTES, picture_shape
+from asam_datasets.evaluation._images import MAX_IMAGE_BYTES, image_shape
 from asam_datasets.evaluation._layouts import Layout
 from asam_datasets.evaluation._records import EvaluationRecord, EvaluationRef, Folder, annotate
 from asam_datasets.evaluation._tree import wrong_folder
@@ -30,7 +30,7 @@ class EvaluationSource:
     """One set in one folder, read one way. Cheap to make and to pickle; holds no file open.
 
     Args:
-        entry: what the catalogue says of it.
+        entry: what the catalog says of it.
         root: its folder.
         protocol: `asam` reads it as ASAM's own loaders do, where that differs.
         variant: the name of one of the entry's other readings.
@@ -77,13 +77,13 @@ class EvaluationSource:
 
     @property
     def expected(self) -> tuple[int | None, int | None]:
-        """Pictures with masks, and masks, that the catalogue expects of this reading; None where nothing is known."""
+        """Images with masks, and masks, that the catalog expects of this reading; None where nothing is known."""
         stated = self._reading or self.entry
-        return stated.expected_pictures, stated.expected_masks
+        return stated.expected_images, stated.expected_masks
 
-    def unexpected_counts(self, pictures: int, masks: int) -> str:
+    def unexpected_counts(self, images: int, masks: int) -> str:
         """A warning for counts that are not the expected ones; empty where they are, or nothing is known."""
-        found = {"pictures with objects": pictures, "masks": masks}
+        found = {"images with objects": images, "masks": masks}
         differences = [
             f"{expected} {what}, found {found[what]}"
             for what, expected in zip(found, self.expected, strict=True)
@@ -92,11 +92,11 @@ class EvaluationSource:
         return f"{self.label}: expected {'; expected '.join(differences)}" if differences else ""
 
     def index(self, bad: BadRecords) -> tuple[EvaluationRef, ...]:
-        """Find the pictures, by file name. Those without any object are among them: `read` gives None for each.
+        """Find the images, by file name. Those without any object are among them: `read` gives None for each.
 
         Raises:
-            RecordError: under the policy `raise`: a picture without its mask file, or a mask without its picture.
-            SourceError: no picture is where the layout has them, or an annotation file cannot be used.
+            RecordError: under the policy `raise`: an image without its mask file, or a mask without its image.
+            SourceError: no image is where the layout has them, or an annotation file cannot be used.
         """
         folder = self._folder
         refs: dict[str, EvaluationRef] = {}
@@ -105,37 +105,37 @@ class EvaluationSource:
             if not _is_text(ref.file_name):
                 folder.reject(bad, "expected a name in UTF-8, found other bytes", ref.file_name)
             elif refs.setdefault(ref.file_name, ref) is not ref:
-                folder.reject(bad, "expected each picture once, found it in the annotations again", ref.file_name)
+                folder.reject(bad, "expected each image once, found it in the annotations again", ref.file_name)
         if not refs and len(bad.rejects) == rejected:
             raise wrong_folder(self.entry, self.layout, self.root, self.label)
         if not refs:
             raise SourceError(
-                f"expected pictures, found none that can be used ({len(bad.rejects) - rejected} were rejected, "
+                f"expected images, found none that can be used ({len(bad.rejects) - rejected} were rejected, "
                 f"the first: {bad.rejects[rejected].reason})",
                 where=self.label,
             )
         return tuple(refs[name] for name in sorted(refs))
 
     def read(self, ref: EvaluationRef) -> EvaluationRecord | None:
-        """Read one picture and its masks. None: it has no object, so it is not part of the set; count it.
+        """Read one image and its masks. None: it has no object, so it is not part of the set; count it.
 
         Raises:
-            RecordError: the picture or what decides its masks cannot be read, or they are not of one size.
+            RecordError: the image or what decides its masks cannot be read, or they are not of one size.
             SourceError: an annotation file changed and cannot be used any more.
         """
         folder = self._folder
-        picture = folder.read(ref.file_name, limit_bytes=MAX_IMAGE_BYTES)
-        shape = picture_shape(picture, folder.place(ref.file_name))
+        image = folder.read(ref.file_name, limit_bytes=MAX_IMAGE_BYTES)
+        shape = image_shape(image, folder.place(ref.file_name))
         try:
             annotations, masks = annotate(adapter_of(self.layout).objects(self.layout, folder, ref, shape))
         except SegmentationError as error:
             raise RecordError(error.problem, where=folder.place(ref.file_name), hint=error.hint) from None
         if not masks:
             return None
-        return EvaluationRecord(self.name, ref.file_name, ref.image_id, shape[1], shape[0], picture, annotations, masks)
+        return EvaluationRecord(self.name, ref.file_name, ref.image_id, shape[1], shape[0], image, annotations, masks)
 
     def input_digest(self, ref: EvaluationRef) -> bytes:
-        """SHA-256 over all that decides a picture's row: its name, its bytes, what its masks come from, the layout.
+        """SHA-256 over all that decides an image's row: its name, its bytes, what its masks come from, the layout.
 
         Raises:
             RecordError: a file is gone or cannot be read.
@@ -174,15 +174,15 @@ def open_evaluation(
     """A set in a folder, with everything checked that can be checked without reading it.
 
     Raises:
-        CatalogueError: the entry has no such variant, or only the user can say which one the folder holds; or both a
+        CatalogError: the entry has no such variant, or only the user can say which one the folder holds; or both a
             variant and ASAM's reading were asked for, where the entry has such a reading.
         SourceError: the folder is not there.
     """
     if variant is not None and variant not in entry.variants:
         known = ", ".join(entry.variants) or "none"
-        raise CatalogueError(f"expected a variant of {entry.id} ({known}), found {variant!r}", where=entry.id)
+        raise CatalogError(f"expected a variant of {entry.id} ({known}), found {variant!r}", where=entry.id)
     if variant is not None and protocol == "asam" and entry.asam is not None:
-        raise CatalogueError(
+        raise CatalogError(
             f"expected a variant or the protocol asam, found both for {entry.id}",
             where=f"{entry.id}:{variant}",
             hint="ASAM's loaders read the files of one variant: leave it out.",
@@ -197,44 +197,44 @@ def open_evaluation(
     return source
 
 
-def parse_evaluation(text: str, catalogue: Mapping[str, Entry], *, protocol: Protocol = "default") -> EvaluationSource:
+def parse_evaluation(text: str, catalog: Mapping[str, Entry], *, protocol: Protocol = "default") -> EvaluationSource:
     """A set as the command line names it: `hrsod_te=FOLDER`, or `ibd:coco=FOLDER` for a variant.
 
     Raises:
-        CatalogueError: not of this form, or a set that the catalogue does not have. Otherwise as `open_evaluation`.
+        CatalogError: not of this form, or a set that the catalog does not have. Otherwise as `open_evaluation`.
         SourceError: the folder is not there.
     """
     found = _SPEC.fullmatch(text)
     if found is None:
-        raise CatalogueError(
+        raise CatalogError(
             f"expected ID=FOLDER, such as hrsod_te=/data/HRSOD, found {text!r}",
             hint="`asam-datasets catalog` lists the ids.",
         )
     identity, variant, root = found.groups()
-    return open_evaluation(find_entry(catalogue, identity), root, protocol=protocol, variant=variant)
+    return open_evaluation(find_entry(catalog, identity), root, protocol=protocol, variant=variant)
 
 
-def find_entry(catalogue: Mapping[str, Entry], identity: str) -> Entry:
+def find_entry(catalog: Mapping[str, Entry], identity: str) -> Entry:
     """The set of that id.
 
     Raises:
-        CatalogueError: there is none; the message names the nearest ids first.
+        CatalogError: there is none; the message names the nearest ids first.
     """
-    if identity in catalogue:
-        return catalogue[identity]
-    near = [name for name in sorted(catalogue) if name.startswith(identity)]
-    near = near or get_close_matches(identity, sorted(catalogue), n=3)
+    if identity in catalog:
+        return catalog[identity]
+    near = [name for name in sorted(catalog) if name.startswith(identity)]
+    near = near or get_close_matches(identity, sorted(catalog), n=3)
     meant = f"Did you mean {' or '.join(near)}? " if near else ""
-    raise CatalogueError(
-        f"expected a set of the catalogue, found {identity!r}",
+    raise CatalogError(
+        f"expected a set of the catalog, found {identity!r}",
         hint=f"{meant}`asam-datasets catalog` lists the ids; "
         "a set of your own goes into a TOML file: --catalog mine.toml",
     )
 
 
-def _variant_needed(entry: Entry) -> CatalogueError:
+def _variant_needed(entry: Entry) -> CatalogError:
     ways = " or ".join(f"{entry.id}:{variant}=FOLDER" for variant in entry.variants)
-    return CatalogueError(f"expected the variant that the folder holds, found none: say {ways}", where=entry.id)
+    return CatalogError(f"expected the variant that the folder holds, found none: say {ways}", where=entry.id)
 
 
 def _add(digest: hashlib._Hash, part: bytes) -> None:

@@ -10,13 +10,13 @@ import pyarrow as pa
 from asam_datasets.evaluation._records import EvaluationAnnotation, EvaluationRecord
 from asam_datasets.masks import PngEncoder
 from asam_datasets.schema import EVALUATION, EVALUATION_ANNOTATION, arrow_schema
-from asam_datasets.tables import NUMBERS_BYTES, list_array, picture_array, struct_array
+from asam_datasets.tables import NUMBERS_BYTES, image_array, list_array, struct_array
 
 
 class EvaluationRow(msgspec.Struct, frozen=True):
     """One rendered row of an evaluation table. It can be written to disk by msgspec and read back equal.
 
-    `picture` is None where only the annotations are published.
+    `image` is None where only the annotations are published.
     """
 
     dataset: str
@@ -24,25 +24,25 @@ class EvaluationRow(msgspec.Struct, frozen=True):
     image_id: str
     width: int
     height: int
-    picture: bytes | None
+    image: bytes | None
     masks: list[bytes]
     annotations: list[EvaluationAnnotation]
 
     def size_bytes(self) -> int:
         """About how many bytes the row takes in Arrow: what row groups are bounded by."""
         text = sum(len(annotation.segmentation.counts) for annotation in self.annotations)
-        return len(self.picture or b"") + sum(map(len, self.masks)) + text + NUMBERS_BYTES * len(self.annotations) + 64
+        return len(self.image or b"") + sum(map(len, self.masks)) + text + NUMBERS_BYTES * len(self.annotations) + 64
 
 
-def render_evaluation(record: EvaluationRecord, encoder: PngEncoder, *, pictures: bool = True) -> EvaluationRow:
-    """Render a checked record: its masks as 1-bit PNG; without `pictures`, the picture is left out."""
+def render_evaluation(record: EvaluationRecord, encoder: PngEncoder, *, images: bool = True) -> EvaluationRow:
+    """Render a checked record: its masks as 1-bit PNG; without `images`, the image is left out."""
     return EvaluationRow(
         record.dataset,
         record.file_name,
         record.image_id,
         record.width,
         record.height,
-        record.picture if pictures else None,
+        record.image if images else None,
         [encoder.mask(mask) for mask in record.masks],
         record.annotations,
     )
@@ -52,9 +52,9 @@ def evaluation_table(rows: Sequence[EvaluationRow]) -> pa.Table:
     """Make the table of some rows, column by column."""
     annotations = [annotation for row in rows for annotation in row.annotations]
     columns = {
-        "image": picture_array([row.picture for row in rows], [row.file_name for row in rows]),
+        "image": image_array([row.image for row in rows], [row.file_name for row in rows]),
         "masks": list_array(
-            [len(row.masks) for row in rows], picture_array([mask for row in rows for mask in row.masks])
+            [len(row.masks) for row in rows], image_array([mask for row in rows for mask in row.masks])
         ),
         "annotations": list_array(
             [len(row.annotations) for row in rows], struct_array(EVALUATION_ANNOTATION, annotations)

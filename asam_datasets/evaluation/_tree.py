@@ -26,7 +26,7 @@ def describe_tree(entry: Entry) -> str:
 
 
 def wrong_folder(entry: Entry, layout: Layout, root: Path, label: str) -> SourceError:
-    """The error for a folder in which the layout finds no picture: what was expected, and what is there instead."""
+    """The error for a folder in which the layout finds no image: what was expected, and what is there instead."""
     expected = ", or ".join(
         f"{shown(first)} with {' or '.join(map(shown, seconds))}" for first, seconds in _pairs(layout)
     )
@@ -51,20 +51,20 @@ def _tree(title: str, layout: Layout) -> Iterator[str]:
         for another, second in enumerate(seconds):
             yield f"  {shown(second):<64} {'or here' if another else second_label}"
     for name in sorted(_lists(layout)):
-        yield f"  {name:<64} names the pictures of the split"
+        yield f"  {name:<64} names the images of the split"
 
 
 def _pairs(layout: Layout) -> list[tuple[str, tuple[str, ...]]]:
     """What is looked for first, and what belongs to each, in all the places where it may be."""
     if isinstance(layout, Coco | Via | Visor | YouTubeVIS):
-        return [(part.json, part.pictures) for part in layout.parts]
-    return [(pair.picture, (pair.mask,)) for pair in layout.pairs]
+        return [(part.json, part.images) for part in layout.parts]
+    return [(pair.image, (pair.mask,)) for pair in layout.pairs]
 
 
 def _labels(layout: Layout) -> tuple[str, str]:
     if isinstance(layout, Coco | Via | Visor | YouTubeVIS):
-        return "annotations", "pictures"
-    return "pictures", "masks, one per object" if isinstance(layout, Objects) else "masks"
+        return "annotations", "images"
+    return "images", "masks, one per object" if isinstance(layout, Objects) else "masks"
 
 
 def _lists(layout: Layout) -> set[str]:

@@ -1,17 +1,17 @@
-"""Where datasets go: a folder or a repository on the Hub; the card; the flip that makes a release visible."""
+"""Where datasets go: a folder or a repository on the Hub; the card; the release commit that makes a release visible."""
 
 from __future__ import annotations
 
 from asam_datasets.hub._access import Access as Access
+from asam_datasets.hub._access import Destination as Destination
 from asam_datasets.hub._access import Gate as Gate
-from asam_datasets.hub._access import Route as Route
 from asam_datasets.hub._card import ALL_SETS as ALL_SETS
-from asam_datasets.hub._card import CURTAIN as CURTAIN
+from asam_datasets.hub._card import PLACEHOLDER as PLACEHOLDER
 from asam_datasets.hub._card import README as README
 from asam_datasets.hub._card import config_names as config_names
 from asam_datasets.hub._card import count_bytes as count_bytes
 from asam_datasets.hub._card import front_matter as front_matter
-from asam_datasets.hub._card import render_licence as render_licence
+from asam_datasets.hub._card import render_license as render_license
 from asam_datasets.hub._card import visible_folders as visible_folders
 from asam_datasets.hub._client import FileInfo as FileInfo
 from asam_datasets.hub._client import HubClient as HubClient
@@ -30,10 +30,11 @@ from asam_datasets.hub._remote import RepositoryTarget as RepositoryTarget
 
 __all__ = [
     "ALL_SETS",
-    "CURTAIN",
+    "PLACEHOLDER",
     "README",
     "Access",
     "Changes",
+    "Destination",
     "FileInfo",
     "FolderTarget",
     "Gate",
@@ -45,13 +46,12 @@ __all__ = [
     "Release",
     "ReleaseMaker",
     "RepositoryTarget",
-    "Route",
     "config_names",
     "count_bytes",
     "front_matter",
     "open_location",
     "open_published",
-    "render_licence",
+    "render_license",
     "visible_builds",
     "visible_folders",
 ]

@@ -24,7 +24,7 @@ class Access:
 
 
 @dataclass(frozen=True)
-class Route:
+class Destination:
     """How a publish reaches the dataset: straight, on a branch, or through a pull request; and the tag it leaves."""
 
     revision: str | None = None

@@ -22,7 +22,7 @@ from asam_datasets.schema import ADVERSARIAL, EVALUATION, TRAIN, VIEWS, Column, 
 
 README = "README.md"
 LICENSE = "LICENSE.md"
-CURTAIN = ".huggingface.yaml"
+PLACEHOLDER = ".huggingface.yaml"
 """Where there is no README yet, this file says that nothing is visible; the commit that brings the README deletes it.
 Without it, `load_dataset` would take whatever lies in `data/`."""
 
@@ -31,21 +31,21 @@ ALL_SETS = "evaluation"
 
 _PARTS = "part-*.parquet"
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
-_LICENCE_HEAD = """# Licences
+_LICENSE_HEAD = """# Licenses
 
 This dataset puts together sets of several owners; each is under its own terms, and using it means accepting them.
-Captions and conditioning images follow the terms of the pictures that they were made from."""
+Captions and conditioning images follow the terms of the images that they were made from."""
 _GATE: Mapping[str, Any] = {
-    "extra_gated_heading": "Accept the terms of SA-1B to see these pictures",
+    "extra_gated_heading": "Accept the terms of SA-1B to see these images",
     "extra_gated_prompt": (
-        f"The photographs come from SA-1B, under the {SA1B.licence} ({SA1B.link}): for research only, not to identify "
+        f"The photographs come from SA-1B, under the {SA1B.license} ({SA1B.link}): for research only, not to identify "
         "people, and not to be given on without the same terms."
     ),
     "extra_gated_fields": {
         "Name": "text",
         "Affiliation": "text",
-        "I use the pictures for research only and accept the SA-1B Dataset Research License": "checkbox",
-        "I will not try to identify anybody in the pictures": "checkbox",
+        "I use the images for research only and accept the SA-1B Dataset Research License": "checkbox",
+        "I will not try to identify anybody in the images": "checkbox",
     },
     "extra_gated_button_content": "Accept and continue",
 }
@@ -77,7 +77,7 @@ def render_card(builds: Sequence[Build], *, location: str, title: str, gated: bo
         provenance_rows="\n".join(_provenance(build) for build in archives),
         set_rows="\n".join(_set_row(build) for build in sets),
         set_column_rows=_column_rows(EVALUATION),
-        sample_counts="; ".join(f"{build.rows:,} pictures, {build.annotations:,} masks" for build in samples),
+        sample_counts="; ".join(f"{build.rows:,} images, {build.annotations:,} masks" for build in samples),
         sample_column_rows=_column_rows(ADVERSARIAL),
         set_citations="\n".join(_citation(build) for build in sets),
         first_set=sets[0].name if sets else "",
@@ -87,24 +87,24 @@ def render_card(builds: Sequence[Build], *, location: str, title: str, gated: bo
     )
 
 
-def render_curtain() -> str:
+def render_placeholder() -> str:
     """The configuration of a dataset that shows nothing yet: its one config names no file."""
     nothing = {"config_name": VIEWS[0].name, "data_files": [{"split": "train", "path": []}]}
     return yaml.safe_dump({"configs": [nothing]}, sort_keys=False)
 
 
-def render_licence(holdings: Iterable[Holding]) -> str:
-    """The licence file: the terms of each set, by licence."""
+def render_license(holdings: Iterable[Holding]) -> str:
+    """The license file: the terms of each set, by license."""
     sets: dict[tuple[str, str], list[str]] = {}
     for holding in sorted(holdings):
-        sets.setdefault((holding.rights.licence, holding.rights.link), []).append(
-            f"- `{holding.name}`" + ("" if holding.pictures else " (annotations only)")
+        sets.setdefault((holding.rights.license, holding.rights.link), []).append(
+            f"- `{holding.name}`" + ("" if holding.images else " (annotations only)")
         )
     sections = [
         "\n".join([f"## {name}", "", *([f"<{link}>", ""] if link else []), *held])
         for (name, link), held in sorted(sets.items())
     ]
-    return "\n\n".join([_LICENCE_HEAD, *sections]) + "\n"
+    return "\n\n".join([_LICENSE_HEAD, *sections]) + "\n"
 
 
 def config_splits(builds: Sequence[Build]) -> list[tuple[str, str]]:
@@ -167,7 +167,7 @@ def _front_matter(builds: Sequence[Build]) -> dict[str, Any]:
     archives, sets = _of_kind(builds, "train"), _of_kind(builds, "evaluation")
     return {
         "license": "other",
-        **_licence(builds),
+        **_license(builds),
         "pretty_name": "ASAM Datasets",
         "language": ["en"],
         "task_categories": ["image-segmentation", "mask-generation", *(["text-to-image"] if archives else [])],
@@ -183,8 +183,8 @@ def _front_matter(builds: Sequence[Build]) -> dict[str, Any]:
     }
 
 
-def _licence(builds: Sequence[Build]) -> dict[str, str]:
-    """Name and link of the licence: that of all builds, or the file that lists them."""
+def _license(builds: Sequence[Build]) -> dict[str, str]:
+    """Name and link of the license: that of all builds, or the file that lists them."""
     rights = {build.rights for build in builds}
     if rights == {SA1B}:
         return {"license_name": "sa-1b-dataset-research-license", "license_link": SA1B.link}
@@ -251,12 +251,12 @@ def _set_row(build: Build) -> str:
     reading = "as ASAM's loaders read it" if info.protocol == "asam" else "the set's own"
     reading += f", {info.variant}" if info.variant else ""
     title = f"[{info.title}]({info.homepage})" if info.homepage else info.title
-    only = "" if build.pictures else "; annotations only"
-    licence = build.rights.licence.replace("|", "\\|")
+    only = "" if build.images else "; annotations only"
+    license = build.rights.license.replace("|", "\\|")
     return (
         f"| `{build.name}` | {title} | `{info.split}` (its `{info.source_split}`) | {info.masks} | {reading} | "
         f"{build.rows:,} | {build.annotations:,} | {build.dropped:,} | {count_bytes(build.size_bytes)} | "
-        f"{licence}{only} |"
+        f"{license}{only} |"
     )
 
 
@@ -276,9 +276,9 @@ def _config_row(view: View, builds: Sequence[Build]) -> str:
 
 def _provenance(build: Build) -> str:
     rejected = f"; {build.rejected:,} damaged ones were left out" if build.rejected else ""
-    only = "" if build.pictures else ", annotations only"
+    only = "" if build.images else ", annotations only"
     return (
-        f"- SA-1B archive `{build.name}`{only}: {build.rows:,} pictures, {build.annotations:,} masks, "
+        f"- SA-1B archive `{build.name}`{only}: {build.rows:,} images, {build.annotations:,} masks, "
         f"{build.captions:,} captions, {count_bytes(build.size_bytes)} in {len(build.parts)} files{rejected}"
     )
 

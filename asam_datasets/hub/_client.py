@@ -55,18 +55,18 @@ class HubClient:
 
     Args:
         repo_id: `namespace/name`.
-        tell: gets a line whenever something is tried again.
+        log: gets a line whenever something is tried again.
 
     Raises:
         TargetError: `repo_id` is not one.
     """
 
-    def __init__(self, repo_id: str, tell: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(self, repo_id: str, log: Callable[[str], None] = lambda text: None) -> None:
         from huggingface_hub import HfApi
 
         check_repo_id(repo_id)
         self.repo_id = repo_id
-        self.tell = tell
+        self.log = log
         self.api: HfApi = HfApi()
         self.url = f"{self.api.endpoint}/datasets/{repo_id}"
         self._answered = False
@@ -122,7 +122,7 @@ class HubClient:
         if attempt >= len(waits) or not _may_pass(error):
             raise self.explain(error) from error
         wait = max(waits[attempt], _retry_after(error))
-        self.tell(f"{what}: {_reason(error)}; trying again in {wait:.0f} s ({attempt + 1} of {len(waits)})")
+        self.log(f"{what}: {_reason(error)}; trying again in {wait:.0f} s ({attempt + 1} of {len(waits)})")
         time.sleep(wait)
 
     def head(self, revision: str) -> str:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from asam_datasets.builds import BUILD_FILE, DATA, Build, Built, Known, decode_build, split_folder, write_atomically
+from asam_datasets.builds import BUILD_FILE, DATA, Build, Built, Candidate, decode_build, split_folder, write_atomically
 from asam_datasets.errors import TargetError
 from asam_datasets.hub._access import Access
 from asam_datasets.hub._card import LICENSE, README
@@ -68,19 +68,21 @@ class FolderTarget:
         builds = list(data.glob("*/*"))
         return bool(builds) and all(split_folder(one.name) and (one / BUILD_FILE).is_file() for one in builds)
 
-    def known(self, name: str, current: Sequence[Build]) -> list[Known]:
+    def known(self, name: str, current: Sequence[Build]) -> list[Candidate]:
         """Complete builds of a name that need not be made again: the visible one, and what a killed run left."""
         known = [
-            Known(build, None) for build in current if build.name == name and is_complete(self.path / build.path, build)
+            Candidate(build, None)
+            for build in current
+            if build.name == name and is_complete(self.path / build.path, build)
         ]
         visible = {build.folder for build in current}
         left = staged(self.data_folder, name, is_complete)
         return known + [one for one in left if one.build.folder not in visible]
 
-    def prepare(self, request: Access, licence: str) -> None:
+    def prepare(self, request: Access, license: str) -> None:
         """Take back what a killed run left in `data/`: without a README, `load_dataset` takes whatever lies there.
 
-        Who may see a folder is its file system's business, and the licence file comes with the release.
+        Who may see a folder is its file system's business, and the license file comes with the release.
         """
         data = self.path / DATA
         if not (self.path / README).exists() and self._data_is_ours():
@@ -91,7 +93,7 @@ class FolderTarget:
     def add(self, built: Built) -> None:
         """A build of this run is complete in `data_folder`, where no reader looks: nothing to do here."""
 
-    def flip(self, maker: ReleaseMaker) -> tuple[Release, Changes]:
+    def release(self, maker: ReleaseMaker) -> tuple[Release, Changes]:
         """Make the release visible by replacing README, then delete what it no longer names."""
         release = maker.make(self._seen)
         changes = Changes()
@@ -155,7 +157,7 @@ class FolderTarget:
         return True
 
 
-def staged(data: Path, name: str, complete: Callable[[Path, Build], bool]) -> list[Known]:
+def staged(data: Path, name: str, complete: Callable[[Path, Build], bool]) -> list[Candidate]:
     """The complete builds of a name that lie in a folder, below the names of the tables."""
     found = []
     for entry in sorted(data.glob("*/*")):
@@ -166,7 +168,7 @@ def staged(data: Path, name: str, complete: Callable[[Path, Build], bool]) -> li
             except TargetError:
                 continue  # left by another version of this program
             if complete(entry, build):
-                found.append(Known(build, entry))
+                found.append(Candidate(build, entry))
     return found
 
 

@@ -30,22 +30,22 @@ class Location(NamedTuple):
     commit: str | None
 
 
-def open_location(location: Location, tell: Callable[[str], None] = lambda text: None) -> Published:
-    """Open a dataset in another process; `tell` gets a line when something is tried again."""
+def open_location(location: Location, log: Callable[[str], None] = lambda text: None) -> Published:
+    """Open a dataset in another process; `log` gets a line when something is tried again."""
     if location.commit is None:
         return PublishedFolder(Path(location.place))
-    return PublishedRepository(HubClient(location.place, tell), location.commit)
+    return PublishedRepository(HubClient(location.place, log), location.commit)
 
 
 def open_published(
-    dataset: str, revision: str | None = None, tell: Callable[[str], None] = lambda text: None
+    dataset: str, revision: str | None = None, log: Callable[[str], None] = lambda text: None
 ) -> Published:
     """Find a dataset: a folder if there is one of that name, else a repository on the Hub.
 
     Args:
         dataset: a folder, or a repository id `namespace/name`.
         revision: branch, tag or commit on the Hub; `main` by default. One commit is read from first to last.
-        tell: gets a line when something is tried again.
+        log: gets a line when something is tried again.
 
     Raises:
         TargetError: it is neither.
@@ -56,7 +56,7 @@ def open_published(
     if Path(dataset).is_dir():
         return PublishedFolder(Path(dataset))
     try:
-        client = HubClient(dataset, tell)
+        client = HubClient(dataset, log)
     except TargetError:
         raise TargetError(
             f"expected a folder or a repository id such as xhk/ASAM-Datasets, found {dataset!r}",

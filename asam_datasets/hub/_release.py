@@ -1,4 +1,4 @@
-"""A release: everything that one flip makes visible, and what it takes away."""
+"""A release: everything that one release commit makes visible, and what it takes away."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from asam_datasets.builds import BUILD_FILE, Build, Built, encode_build
 from asam_datasets.errors import RightsError
-from asam_datasets.hub._card import LICENSE, README, config_splits, render_card, render_licence
+from asam_datasets.hub._card import LICENSE, README, config_splits, render_card, render_license
 from asam_datasets.rights import check_public, needs_gate
 from asam_datasets.sources import CAPTION_LIST, CONTROLNET_LIST, encode_lists
 
@@ -91,12 +91,12 @@ class ReleaseMaker:
             check_public(holdings, terms_accepted=self.terms_accepted)
             if needs_gate(holdings) and not self.gated:
                 raise RightsError(
-                    "expected a gate in front of SA-1B's pictures, found none: somebody added them meanwhile",
+                    "expected a gate in front of SA-1B's images, found none: somebody added them meanwhile",
                     hint="Run the same command again; it puts the gate there first.",
                 )
         card = render_card(ordered, location=self.location, title=self.title, gated=self.gated)
-        licence = render_licence(holdings)
-        files = {README: card.encode(), LICENSE: licence.encode()}
+        license = render_license(holdings)
+        files = {README: card.encode(), LICENSE: license.encode()}
         files.update((f"{build.path}/{BUILD_FILE}", encode_build(build)) for build in ordered)
         for one in (one for one in self.built if one.build.kind == "train"):
             files.update(organized_files(one, self.captions))

@@ -1,6 +1,6 @@
 """A repository on the Hub as target.
 
-Order of things: private first, then the gate, the licence, the data under names that no README knows, and when all of
+Order of things: private first, then the gate, the license, the data under names that no README knows, and when all of
 it is verified one commit with README, every `build.json` and the deletions, guarded by the head that this run saw. Then
 the tag, and last of all the visibility. A reader sees the whole old dataset or the whole new one. What is there
 already, by sha256 and size, is not sent again, and when nothing changed there is no commit.
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import yaml
 
-from asam_datasets.builds import DATA, Build, Built, Known, split_folder
+from asam_datasets.builds import DATA, Build, Built, Candidate, split_folder
 from asam_datasets.errors import HubError, RightsError, TargetError
-from asam_datasets.hub._access import Access, Route
-from asam_datasets.hub._card import CURTAIN, LICENSE, README, front_matter, render_curtain
+from asam_datasets.hub._access import Access, Destination
+from asam_datasets.hub._card import LICENSE, PLACEHOLDER, README, front_matter, render_placeholder
 from asam_datasets.hub._client import KIND, ConflictError, FileInfo, HubClient, check_permission, check_token
 from asam_datasets.hub._history import past_holdings
 from asam_datasets.hub._local import is_complete, staged
@@ -39,17 +39,21 @@ class RepositoryTarget:
     Args:
         repo_id: `namespace/name`.
         cache: folder that keeps unfinished work and finished parts until they are on the Hub.
-        route: branch, pull request and tag.
-        tell: gets a line whenever something is tried again or takes a while.
+        destination: branch, pull request and tag.
+        log: gets a line whenever something is tried again or takes a while.
 
     Raises:
         TargetError: `repo_id` is not one, or there is no token.
     """
 
     def __init__(
-        self, repo_id: str, cache: Path, route: Route | None = None, tell: Callable[[str], None] = lambda text: None
+        self,
+        repo_id: str,
+        cache: Path,
+        destination: Destination | None = None,
+        log: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._client = HubClient(repo_id, tell)
+        self._client = HubClient(repo_id, log)
         check_token(repo_id)
         self.location = repo_id
         self.path = cache / repo_id.replace("/", "--")
@@ -58,20 +62,20 @@ class RepositoryTarget:
         self.url = self._client.url
         self.access: Access | None = None
         self.replaces_foreign = False
-        self._route = route or Route()
-        self._revision = self._route.revision or _MAIN
+        self._destination = destination or Destination()
+        self._revision = self._destination.revision or _MAIN
         self._head: str | None = None
         self._is_opened = False
         self._files: dict[str, FileInfo] = {}
         self._seen: list[Build] = []
         self._readme: FileInfo | None = None
         self._needs_branch = False
-        self._tag = Tag(self._client, self._route.tag)
+        self._tag = Tag(self._client, self._destination.tag)
         self._main = ""
         self._queue: list[Built] = []
         self._changes = Changes()
         self._request = Access(private=True)
-        self._licence = b""
+        self._license = b""
         self._me = ""
 
     def current(self) -> list[Build]:
@@ -83,11 +87,11 @@ class RepositoryTarget:
         """
         from huggingface_hub.errors import RepositoryNotFoundError
 
-        self._me = check_permission(self._client, may_propose=self._route.create_pr)
+        self._me = check_permission(self._client, may_propose=self._destination.create_pr)
         try:
             self.access = self._read_access()
         except RepositoryNotFoundError:
-            if self._route.create_pr:
+            if self._destination.create_pr:
                 raise TargetError(
                     "expected a repository to open a pull request on, found none",
                     where=self.url,
@@ -99,7 +103,7 @@ class RepositoryTarget:
         self._see()
         return self._seen
 
-    def known(self, name: str, current: Sequence[Build]) -> list[Known]:
+    def known(self, name: str, current: Sequence[Build]) -> list[Candidate]:
         """Complete builds of a name that need not be made again: on the Hub, or left by a run that was killed."""
         visible = [build for build in current if build.name == name and not missing_parts(build, self._files)]
 
@@ -108,7 +112,7 @@ class RepositoryTarget:
 
         left = staged(self.data_folder, name, complete)
         folders = {build.folder for build in visible}
-        return [Known(build, None) for build in visible] + [one for one in left if one.build.folder not in folders]
+        return [Candidate(build, None) for build in visible] + [one for one in left if one.build.folder not in folders]
 
     def past_holdings(self) -> list[Holding]:
         """What anybody could load out of the history if the repository were public; empty while there is none.
@@ -118,10 +122,10 @@ class RepositoryTarget:
         """
         return past_holdings(self._client) if self.access is not None else []
 
-    def prepare(self, request: Access, licence: str) -> None:
+    def prepare(self, request: Access, license: str) -> None:
         """Remember who shall see it and under which terms; the Hub hears of it before the first byte of data."""
         self._request = request
-        self._licence = licence.encode()
+        self._license = license.encode()
 
     def add(self, built: Built) -> None:
         """Upload a build that this run made, as far as it is not there. Nothing refers to it yet.
@@ -137,7 +141,7 @@ class RepositoryTarget:
             if sum(one.build.size_bytes for one in self._queue) >= _UPLOAD_BYTES:
                 self._upload()
 
-    def flip(self, maker: ReleaseMaker) -> tuple[Release, Changes]:
+    def release(self, maker: ReleaseMaker) -> tuple[Release, Changes]:
         """Verify that everything is there, and make the release visible in one commit.
 
         When somebody else published meanwhile, the release is made again on top of theirs.
@@ -165,7 +169,7 @@ class RepositoryTarget:
                 conflicts += 1
                 if conflicts == _CONFLICTS:
                     raise
-                self._client.tell("Somebody else changed the repository meanwhile; joining both")
+                self._client.log("Somebody else changed the repository meanwhile; joining both")
                 self._refresh()
         shutil.rmtree(self.path, ignore_errors=True)
         changes = self._changes
@@ -174,7 +178,7 @@ class RepositoryTarget:
         return release, changes
 
     def finish(self, release: Release) -> None:
-        """What follows the flip: tag it, and show it to those whom it is for.
+        """What follows the release commit: tag it, and show it to those whom it is for.
 
         Raises:
             HubError: refused, or not reached. The same command does what is left.
@@ -202,7 +206,7 @@ class RepositoryTarget:
                 folder.rmdir()
 
     def _open(self) -> None:
-        """Before the first byte of data: the repository, who may see it, the branch, the licence."""
+        """Before the first byte of data: the repository, who may see it, the branch, the license."""
         if self._is_opened:
             return
         client = self._client
@@ -219,7 +223,7 @@ class RepositoryTarget:
             self._needs_branch = self._revision != _MAIN
         # The gate first, and privacy at once; being public comes last of all.
         self._set_access(Access(self.access.private or self._request.private, self._request.gated))
-        if self._route.create_pr and self._revision == _MAIN:
+        if self._destination.create_pr and self._revision == _MAIN:
             self._revision = start_pull_request(client, self._me)
         elif self._needs_branch:
             make = client.api.create_branch
@@ -228,8 +232,8 @@ class RepositoryTarget:
         for attempt in range(_CONFLICTS):
             self._refresh()
             self._refuse_new_readers()
-            first = {} if self._shows_configs() else {CURTAIN: render_curtain().encode()}
-            first[LICENSE] = self._licence
+            first = {} if self._shows_configs() else {PLACEHOLDER: render_placeholder().encode()}
+            first[LICENSE] = self._license
             first = {path: content for path, content in first.items() if not self._holds(path, content)}
             try:
                 if first:
@@ -286,13 +290,13 @@ class RepositoryTarget:
         self._queue.clear()
 
     def _differences(self, release: Release) -> tuple[dict[str, bytes], list[str]]:
-        """What the flip has to write, README last, and what it has to delete; folders end with a slash."""
+        """What the release commit has to write, README last, and what it has to delete; folders end with a slash."""
         # Last, so that a server which applies the list in order never names what is not there.
         order = sorted(release.files, key=lambda path: (path == README, path))
         additions = {path: release.files[path] for path in order if not self._holds(path, release.files[path])}
         organized = [path for path in self._files if path.startswith(f"{ORGANIZED_FOLDER}/")]
         gone = [f"{path}/" for path in self._stale(release)] + release.without(organized)
-        return additions, gone + ([CURTAIN] if CURTAIN in self._files else [])
+        return additions, gone + ([PLACEHOLDER] if PLACEHOLDER in self._files else [])
 
     def _refuse_new_readers(self) -> None:
         """Somebody may have opened the repository since the rights were checked.
@@ -374,7 +378,7 @@ class RepositoryTarget:
         """Head and files of the branch or pull request; of `main`, from which it will start, while there is none."""
         from huggingface_hub.errors import RevisionNotFoundError
 
-        if self._route.create_pr:
+        if self._destination.create_pr:
             self._revision = find_pull_request(self._client, self._me) or _MAIN
         try:
             self._head = self._main if self._revision == _MAIN else self._client.head(self._revision)

@@ -5,7 +5,7 @@ Knows numpy and the engine (`rlemasklib`), nothing of datasets. Shapes are (heig
 
 from __future__ import annotations
 
-from asam_datasets.masks._colours import colours as colours
+from asam_datasets.masks._colors import colors as colors
 from asam_datasets.masks._decode import decode as decode
 from asam_datasets.masks._decode import decode_batch as decode_batch
 from asam_datasets.masks._decode import resize as resize
@@ -24,7 +24,7 @@ __all__ = [
     "MAX_PIXELS",
     "PngEncoder",
     "Segmentation",
-    "colours",
+    "colors",
     "conditioning_png",
     "decode",
     "decode_batch",

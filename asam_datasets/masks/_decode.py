@@ -56,7 +56,7 @@ def decode_batch(
     out: NDArray[np.uint8] | None = None,
     value: int = 1,
 ) -> NDArray[np.uint8]:
-    """Render the segmentations of one picture.
+    """Render the segmentations of one image.
 
     Args:
         segmentations: COCO RLEs; all of one size unless `shape` is given.

@@ -1,4 +1,4 @@
-"""Label maps to runs in one pass: all masks of a picture from a map in which each pixel names its object.
+"""Label maps to runs in one pass: all masks of an image from a map in which each pixel names its object.
 
 The map is cut where one pixel differs from the next in column-major order, and the pieces are grouped by their value.
 So the work is one look at each pixel and one sort of the pieces, however many objects there are, and no mask exists as
@@ -46,7 +46,7 @@ def from_label_map(labels: NDArray[np.integer[Any]], *, leave_out: Collection[in
     starts, ends, values = _pieces(labels)
     kept = ~np.isin(values, np.array([value for value in leave_out if _fits(value, labels.dtype)], labels.dtype))
     starts, ends, values = starts[kept], ends[kept], values[kept]
-    order = np.argsort(values, kind="stable")  # pieces of one value stay in the order of the picture
+    order = np.argsort(values, kind="stable")  # pieces of one value stay in the order of the image
     starts, ends, values = starts[order], ends[order], values[order]
     firsts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]]) if values.size else np.zeros(0, np.int64)
     if firsts.size > MAX_LABELS:

@@ -22,7 +22,7 @@ from rlemasklib import RLEMask
 from zlib_ng import zlib_ng
 
 from asam_datasets.errors import SegmentationError
-from asam_datasets.masks._colours import colours
+from asam_datasets.masks._colors import colors
 from asam_datasets.masks._deflate import deflate
 from asam_datasets.masks._rle import MAX_PIXELS, Segmentation, from_segmentation, to_segmentation
 
@@ -56,9 +56,9 @@ def from_png(data: bytes) -> Segmentation:
     """
     if data[:8] != _SIGNATURE or len(data) < 33:
         raise SegmentationError(f"expected a PNG, found bytes that start with {data[:8]!r}")
-    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", data[16:29])
-    if colour != _GREY or depth not in (1, 8):
-        raise SegmentationError(f"expected a grey PNG of 1 or 8 bits, found colour type {colour} of {depth} bits")
+    width, height, depth, color, _, _, interlaced = struct.unpack(">IIBBBBB", data[16:29])
+    if color != _GREY or depth not in (1, 8):
+        raise SegmentationError(f"expected a grey PNG of 1 or 8 bits, found color type {color} of {depth} bits")
     if height * width > MAX_PIXELS:
         raise SegmentationError(f"expected at most {MAX_PIXELS} pixels, found {height} × {width}")
     packed = _whole_chunks(data)
@@ -73,30 +73,30 @@ def from_png(data: bytes) -> Segmentation:
             return to_segmentation(RLEMask.from_png(data=data))
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
-                return to_segmentation(RLEMask.from_array(np.asarray(picture) != 0))
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+                return to_segmentation(RLEMask.from_array(np.asarray(image) != 0))
     except (ValueError, OSError, SyntaxError, Warning, Image.DecompressionBombError, ZLIB_ERROR) as error:
         raise SegmentationError(f"expected a readable PNG, found one that fails with: {error}") from error
 
 
 def conditioning_png(segmentations: Sequence[Segmentation], shape: tuple[int, int]) -> bytes:
-    """Paint all segmentations of a picture as one RGB PNG: a colour per mask, larger masks under smaller ones.
+    """Paint all segmentations of an image as one RGB PNG: a color per mask, larger masks under smaller ones.
 
-    Mask `i` always gets `colours(n)[i]`; background is black. Equal areas keep their order.
+    Mask `i` always gets `colors(n)[i]`; background is black. Equal areas keep their order.
 
     Args:
         segmentations: COCO RLEs, all of size `shape`.
-        shape: (height, width) of the picture, in pixels.
+        shape: (height, width) of the image, in pixels.
 
     Raises:
-        SegmentationError: an RLE is not valid or not of this size, or the picture has no pixels.
+        SegmentationError: an RLE is not valid or not of this size, or the image has no pixels.
     """
     masks = [from_segmentation(segmentation, shape=shape) for segmentation in segmentations]
     return PngEncoder().conditioning(masks, shape)
 
 
 class PngEncoder:
-    """Writes PNGs into buffers that it keeps, for one thread. The buffers grow to the largest picture seen."""
+    """Writes PNGs into buffers that it keeps, for one thread. The buffers grow to the largest image seen."""
 
     def __init__(self) -> None:
         # Between calls `_rows` is all zeros: each call clears what it wrote.
@@ -133,7 +133,7 @@ class PngEncoder:
         return data
 
     def conditioning(self, masks: Sequence[RLEMask], shape: tuple[int, int]) -> bytes:
-        """Checked masks of one picture as RGB PNG; see `conditioning_png`."""
+        """Checked masks of one image as RGB PNG; see `conditioning_png`."""
         height, width = _check_shape(shape)
         per_row = 3 * width
         if self._canvas.size < height * per_row:
@@ -142,7 +142,7 @@ class PngEncoder:
             self._painted = np.zeros(height * (1 + per_row), np.uint8)
         canvas = self._canvas[: height * per_row].reshape(height, width, 3)
         canvas.fill(0)
-        palette = colours(len(masks))
+        palette = colors(len(masks))
         areas = [mask.area() for mask in masks]
         for index in sorted(range(len(masks)), key=lambda i: (-areas[i], i)):
             masks[index].decode_into(canvas, fg_value=palette[index])
@@ -162,10 +162,10 @@ def _check_shape(shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def _png(
-    rows: NDArray[np.uint8], height: int, width: int, bit_depth: int, colour: int, *, used: tuple[int, int]
+    rows: NDArray[np.uint8], height: int, width: int, bit_depth: int, color: int, *, used: tuple[int, int]
 ) -> bytes:
     """A PNG out of filtered rows, of which only those from `used[0]` to before `used[1]` are not all zero."""
-    header = struct.pack(">IIBBBBB", width, height, bit_depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, bit_depth, color, 0, 0, 0)
     content = deflate(rows, used[0] * rows.shape[1], used[1] * rows.shape[1])
     return b"".join((_SIGNATURE, _chunk(b"IHDR", header), _chunk(b"IDAT", content), _chunk(b"IEND", b"")))
 

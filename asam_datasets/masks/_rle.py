@@ -5,7 +5,7 @@ with background, and are written as little-endian groups of 5 bits plus 48, each
 difference to the run two before (`rleToString` in pycocotools' `maskApi.c`). The invariants, all enforced by
 `from_segmentation`:
 
-1. `size` is two non-negative integers with at most `MAX_PIXELS` pixels, and is the picture's when that is known;
+1. `size` is two non-negative integers with at most `MAX_PIXELS` pixels, and is the image's when that is known;
 2. `counts` holds only the characters `0` to `o`;
 3. no run takes more than 6 characters (the engine keeps 32 bits of a run), and the last character ends its run;
 4. the runs are not negative and add up to height × width.
@@ -23,7 +23,7 @@ from rlemasklib import RLEMask
 from asam_datasets.errors import SegmentationError
 
 MAX_PIXELS = 2**26
-"""Largest picture that is rendered, in pixels (8192 × 8192): a hostile size must not allocate gigabytes."""
+"""Largest image that is rendered, in pixels (8192 × 8192): a hostile size must not allocate gigabytes."""
 
 _CONTINUES = 0x20
 # Each character's class: does it end a run, promise more of it, or not belong here. One `translate` and three
@@ -49,7 +49,7 @@ def from_segmentation(segmentation: Segmentation, *, shape: tuple[int, int] | No
     Args:
         segmentation: `{"size": [height, width], "counts": str}`; `counts` may be ASCII `bytes` as pycocotools
             returns them.
-        shape: (height, width) of the picture that the mask belongs to, when known.
+        shape: (height, width) of the image that the mask belongs to, when known.
 
     Raises:
         SegmentationError: an invariant of this module does not hold; `where` names the field.
@@ -67,19 +67,19 @@ def from_segmentation(segmentation: Segmentation, *, shape: tuple[int, int] | No
 
 
 def check_size(size: list[int] | tuple[int, ...], *, shape: tuple[int, int] | None) -> tuple[int, int]:
-    """Check `[height, width]` against the limits and against the picture's (height, width).
+    """Check `[height, width]` against the limits and against the image's (height, width).
 
     Raises:
-        SegmentationError: not two non-negative integers, more than `MAX_PIXELS`, or not the picture's size.
+        SegmentationError: not two non-negative integers, more than `MAX_PIXELS`, or not the image's size.
     """
     if len(size) != 2 or not all(isinstance(n, int) and n >= 0 for n in size):
         raise SegmentationError(f"expected [height, width] in pixels, found {size!r}", where="size")
     height, width = size
     if shape is not None and (height, width) != tuple(shape):
         raise SegmentationError(
-            f"expected the picture's [height, width] [{shape[0]}, {shape[1]}], found [{height}, {width}]",
+            f"expected the image's [height, width] [{shape[0]}, {shape[1]}], found [{height}, {width}]",
             where="size",
-            hint="The mask belongs to another picture, or height and width are swapped.",
+            hint="The mask belongs to another image, or height and width are swapped.",
         )
     if height * width > MAX_PIXELS or max(height, width) > MAX_PIXELS:
         raise SegmentationError(

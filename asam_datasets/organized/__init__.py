@@ -7,7 +7,7 @@
         sa_1.png                       conditioning image, full size: the published one
       sa_000000-blip2-caption.json     JSON Lines: {"img": "sa_1.jpg", "prompt": "a photo of ..."}
       sa_000000-controlnet-train.json  JSON Lines: {"source": "sa_000000/sa_1.png", "target": "sa_000000/sa_1.jpg", ...}
-      testdata/hrsod_te/{imgs,gts}/    evaluation sets (`export` alone): binary ones with a mask per picture,
+      testdata/hrsod_te/{imgs,gts}/    evaluation sets (`export` alone): binary ones with a mask per image,
       testdata/lvis/{imgs/,annotations.json}                              the others with a COCO file
 
 Both write the same bytes. As a source, such a folder is read by `asam_datasets.sources`.

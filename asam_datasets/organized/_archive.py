@@ -1,12 +1,12 @@
 """One archive of the organised folder: tasks for workers, what may lie in the folder, the lists at the end.
 
     out/.asam_datasets/<archive>/     unfinished work; gone when the archive is complete
-    out/<archive>/                    pictures, each complete (see `_picture.py`)
+    out/<archive>/                    images, each complete (see `_image.py`)
     out/<archive>-*.json              the two lists, written last
     out/testdata/                     evaluation sets: see `_evaluation.py`
 
 While an archive is unfinished, a note in the work folder says from what and how it is made. A run that finds its own
-note goes on; without one, every picture that is there is compared with what would be written.
+note goes on; without one, every image that is there is compared with what would be written.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from asam_datasets.builds import Workers, write_atomically
 from asam_datasets.builds._workers import record_done
 from asam_datasets.errors import RecordError, TargetError
 from asam_datasets.masks import PngEncoder
+from asam_datasets.organized._image import Place, write_image
 from asam_datasets.organized._masks import MaskRange
-from asam_datasets.organized._picture import Place, write_picture
 from asam_datasets.sources import (
     CAPTION_LIST,
     CONTROLNET_LIST,
@@ -40,7 +40,7 @@ from asam_datasets.sources import (
 
 WORK_FOLDER = ".asam_datasets"
 SETS_FOLDER = "testdata"
-SET_PICTURES, SET_MASKS, SET_COCO = "imgs", "gts", "annotations.json"
+SET_IMAGES, SET_MASKS, SET_COCO = "imgs", "gts", "annotations.json"
 REJECTS = "rejects.jsonl"
 
 _NOTE = "made-from.json"
@@ -62,7 +62,7 @@ class _Note(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one task did: (image id, caption) and number of masks of each picture that is there now, and rejects."""
+    """What one task did: (image id, caption) and number of masks of each image that is there now, and rejects."""
 
     captions: list[tuple[int, str | None]]
     annotations: int
@@ -74,7 +74,7 @@ class ArchiveWritten:
     """One archive of the organised folder, complete; `annotations` counts all, decoded or not."""
 
     archive: str
-    pictures: int
+    images: int
     annotations: int
     captions: int
 
@@ -84,7 +84,7 @@ def write_records(records: Iterable[tuple[RawRecord, str | None]], place: Place,
 
     Raises:
         RecordError: a record is bad, and the policy is `raise`.
-        TargetError, OSError: as `write_picture`.
+        TargetError, OSError: as `write_image`.
     """
     encoder = PngEncoder()
     outcome = Outcome([], 0, [])
@@ -98,7 +98,7 @@ def write_records(records: Iterable[tuple[RawRecord, str | None]], place: Place,
             outcome.rejects.append(Reject(raw.label, raw.annotations, str(error)))
             continue
         if not place.has(raw.image_id):
-            write_picture(raw, record, place, encoder)
+            write_image(raw, record, place, encoder)
         outcome.captions.append((raw.image_id, caption))
         annotations += len(record.masks)
         record_done()
@@ -111,7 +111,7 @@ def open_place(out: Path, archive: str, *, origin: str, masks: MaskRange) -> Pla
     Args:
         out: the organised folder.
         archive: name of the archive.
-        origin: a digest of what the pictures are made from.
+        origin: a digest of what the images are made from.
         masks: which masks are decoded.
     """
     folder, work = out / archive, out / WORK_FOLDER / archive
@@ -140,10 +140,10 @@ def write_archive(
     """Run the tasks of one archive.
 
     Returns:
-        What was written, and (image id, caption) of the pictures that have one, by image id.
+        What was written, and (image id, caption) of the images that have one, by image id.
 
     Raises:
-        TargetError: pictures of another archive lie in the folder.
+        TargetError: images of another archive lie in the folder.
     """
     captions: list[tuple[int, str | None]] = []
     annotations = 0
@@ -258,7 +258,7 @@ def _foreign_in_sets(folder: Path, sets: Mapping[str, Collection[str]]) -> Itera
         if one.name.startswith("."):
             continue
         names = [entry.name for entry in one.iterdir() if not entry.name.startswith(".")] if one.is_dir() else None
-        if not names or not {SET_PICTURES, SET_MASKS, SET_COCO}.issuperset(names):
+        if not names or not {SET_IMAGES, SET_MASKS, SET_COCO}.issuperset(names):
             if names != []:
                 yield one.name
             continue

@@ -19,8 +19,8 @@ _ANY = "object"
 _Kind = tuple[int | None, str | None]
 
 
-class Pictured(msgspec.Struct, frozen=True):
-    """One checked picture of a set, without its bytes."""
+class Imaged(msgspec.Struct, frozen=True):
+    """One checked image of a set, without its bytes."""
 
     source_name: str
     source_id: str
@@ -29,16 +29,16 @@ class Pictured(msgspec.Struct, frozen=True):
     annotations: list[EvaluationAnnotation]
 
 
-def encode_coco(title: str, names: Sequence[str], pictures: Sequence[Pictured]) -> bytes:
+def encode_coco(title: str, names: Sequence[str], images: Sequence[Imaged]) -> bytes:
     """Write the instances file.
 
     Args:
         title: of the set.
-        names: the file of each picture below the folder of the pictures.
-        pictures: in the order of the table.
+        names: the file of each image below the folder of the images.
+        images: in the order of the table.
     """
-    image_ids = _image_ids([picture.source_id for picture in pictures])
-    annotations = [(image, one) for image, p in zip(image_ids, pictures, strict=True) for one in p.annotations]
+    image_ids = _image_ids([image.source_id for image in images])
+    annotations = [(number, one) for number, p in zip(image_ids, images, strict=True) for one in p.annotations]
     own = [one.id for _, one in annotations]
     # COCO's evaluation takes the id 0 for "no match".
     ids = own if len(set(own)) == len(own) and min(own, default=1) > 0 else range(1, len(own) + 1)
@@ -47,26 +47,26 @@ def encode_coco(title: str, names: Sequence[str], pictures: Sequence[Pictured]) 
         "info": {"description": title},
         "images": [
             {
-                "id": image,
+                "id": number,
                 "file_name": name,
-                "width": picture.width,
-                "height": picture.height,
-                "source_file_name": picture.source_name,
-                "source_id": picture.source_id,
+                "width": image.width,
+                "height": image.height,
+                "source_file_name": image.source_name,
+                "source_id": image.source_id,
             }
-            for image, name, picture in zip(image_ids, names, pictures, strict=True)
+            for number, name, image in zip(image_ids, names, images, strict=True)
         ],
         "annotations": [
             {
-                "id": number,
-                "image_id": image,
+                "id": own_id,
+                "image_id": number,
                 "category_id": categories[one.category_id, one.category],
                 "iscrowd": one.iscrowd,
                 "area": one.area,
                 "bbox": one.bbox,
                 "segmentation": one.segmentation,
             }
-            for number, (image, one) in zip(ids, annotations, strict=True)
+            for own_id, (number, one) in zip(ids, annotations, strict=True)
         ],
         "categories": _category_list(categories),
     }

@@ -5,9 +5,9 @@
     out/testdata/coco2017_val/imgs/...
     out/testdata/coco2017_val/annotations.json      the others: COCO instances, written last
 
-The picture is renamed into place after its mask, so one that is there is there completely. What lies there already is
+The image is renamed into place after its mask, so one that is there is there completely. What lies there already is
 compared and never replaced. The annotations of one set are held in memory, as every reader of its COCO file does;
-pictures are not.
+images are not.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from rlemasklib import RLEMask
 
 from asam_datasets.builds import TABLES, Build, Workers, record_done
 from asam_datasets.errors import AsamDatasetsError, RecordError, SegmentationError, SourceError
-from asam_datasets.evaluation import EvaluationAnnotation, picture_shape
+from asam_datasets.evaluation import EvaluationAnnotation, image_shape
 from asam_datasets.masks import PngEncoder, from_segmentation
 from asam_datasets.organized._archive import (
     SET_COCO,
+    SET_IMAGES,
     SET_MASKS,
-    SET_PICTURES,
     SETS_FOLDER,
     drop_work,
     open_place,
 )
-from asam_datasets.organized._coco import Pictured, encode_coco
+from asam_datasets.organized._coco import Imaged, encode_coco
+from asam_datasets.organized._image import Place, place_file
 from asam_datasets.organized._masks import MaskRange
 from asam_datasets.organized._names import flat_names, mask_name
-from asam_datasets.organized._picture import Place, place_file
 from asam_datasets.parts import Dataset, PartFile
 from asam_datasets.schema import arrow_schema
 
@@ -51,17 +51,17 @@ _Side = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 @dataclass(frozen=True)
 class SetWritten:
-    """One exported evaluation set, complete. `form` says what is beside its pictures: `gts/`, or a COCO file."""
+    """One exported evaluation set, complete. `form` says what is beside its images: `gts/`, or a COCO file."""
 
     dataset: str
     form: Form
-    pictures: int
+    images: int
     annotations: int
 
 
 @dataclass(frozen=True)
 class SetPlan:
-    """One evaluation set that will be written; `names` has its pictures, part by part, in the order of the table."""
+    """One evaluation set that will be written; `names` has its images, part by part, in the order of the table."""
 
     build: Build
     title: str
@@ -72,7 +72,7 @@ class SetPlan:
     def files(self) -> frozenset[str]:
         """All its files, relative to its folder."""
         names = [name for part in self.names for name in part]
-        files = {f"{SET_PICTURES}/{name}" for name in names}
+        files = {f"{SET_IMAGES}/{name}" for name in names}
         files |= {f"{SET_MASKS}/{mask_name(name)}" for name in names} if self.form == "binary" else {SET_COCO}
         return frozenset(files)
 
@@ -87,7 +87,7 @@ class SetTask:
     names: list[str]
 
 
-class _Picture(msgspec.Struct, frozen=True, rename={"content": "bytes"}):
+class _Image(msgspec.Struct, frozen=True, rename={"content": "bytes"}):
     """What `datasets.Image` stores; a field of the name of its type would hide the type."""
 
     content: bytes | None = None
@@ -101,18 +101,18 @@ class _Row(msgspec.Struct, frozen=True):
     file_name: str
     width: _Side
     height: _Side
-    image: _Picture | None = None
+    image: _Image | None = None
 
 
 class _Found(NamedTuple):
     name: str
-    picture: bytes | None
-    row: Pictured
+    image: bytes | None
+    row: Imaged
     masks: list[RLEMask]
 
 
 def plan_set(dataset: Dataset, build: Build) -> SetPlan:
-    """Find out which files an evaluation set becomes: reads the names of its pictures.
+    """Find out which files an evaluation set becomes: reads the names of its images.
 
     Raises:
         SourceError: a part is damaged.
@@ -137,36 +137,36 @@ def export_set(plan: SetPlan, out: Path, workers: Workers) -> SetWritten:
     """Export one evaluation set.
 
     Raises:
-        SourceError, RecordError, HubError: the dataset; finished pictures are kept.
+        SourceError, RecordError, HubError: the dataset; finished images are kept.
         TargetError: something else lies there under one of the names.
     """
     place = open_place(out, f"{SETS_FOLDER}/{plan.build.name}", origin=plan.build.folder, masks=MaskRange())
-    for folder in (SET_PICTURES, SET_MASKS) if plan.form == "binary" else (SET_PICTURES,):
+    for folder in (SET_IMAGES, SET_MASKS) if plan.form == "binary" else (SET_IMAGES,):
         (place.folder / folder).mkdir(exist_ok=True)
     tasks = [SetTask(place, plan.form, part, names) for part, names in zip(plan.parts, plan.names, strict=True)]
     done = sorted(workers.run(set_task, tasks), key=lambda pair: pair[0])
-    pictures = [picture for _, found in done for picture in found]
+    images = [image for _, found in done for image in found]
     if plan.form == "coco":
-        content = encode_coco(plan.title, [name for part in plan.names for name in part], pictures)
+        content = encode_coco(plan.title, [name for part in plan.names for name in part], images)
         place_file(place.folder / SET_COCO, content, place.work / SET_COCO)
     drop_work(place)
-    annotations = sum(len(picture.annotations) for picture in pictures)
-    return SetWritten(plan.build.name, plan.form, len(pictures), annotations)
+    annotations = sum(len(image.annotations) for image in images)
+    return SetWritten(plan.build.name, plan.form, len(images), annotations)
 
 
-def set_task(task: SetTask) -> list[Pictured]:
-    """Read, check and write the pictures of one part: what a worker does."""
+def set_task(task: SetTask) -> list[Imaged]:
+    """Read, check and write the images of one part: what a worker does."""
     encoder, done = PngEncoder(), []
     work = task.place.work / f"{os.getpid()}"
     try:
         with closing(_found(task)) as rows:
-            for name, picture, row, masks in rows:
-                if picture is not None:
+            for name, image, row, masks in rows:
+                if image is not None:
                     if task.form == "binary":
                         joined = RLEMask.union(masks) if masks else RLEMask.zeros((row.height, row.width))
                         mask = encoder.mask(joined, bit_depth=8)
                         place_file(task.place.folder / SET_MASKS / mask_name(name), mask, work)
-                    place_file(task.place.folder / SET_PICTURES / name, picture, work)
+                    place_file(task.place.folder / SET_IMAGES / name, image, work)
                 done.append(row)
                 record_done()
     finally:
@@ -175,8 +175,8 @@ def set_task(task: SetTask) -> list[Pictured]:
 
 
 def _found(task: SetTask) -> Generator[_Found, None, None]:
-    """The rows of a part, checked; no picture for those that are there already. A row group of which all are there is
-    read without its pictures."""
+    """The rows of a part, checked; no image for those that are there already. A row group of which all are there is
+    read without its images."""
     names = iter(task.names)
     with task.part.open() as parquet:
         expected = arrow_schema(TABLES["evaluation"].columns)
@@ -196,11 +196,11 @@ def _found(task: SetTask) -> Generator[_Found, None, None]:
 
 
 def _has(task: SetTask, name: str) -> bool:
-    """Whether a picture is there and need not be looked at; its mask came before it."""
+    """Whether an image is there and need not be looked at; its mask came before it."""
     folder = task.place.folder
     return (
         task.place.trusted
-        and (folder / SET_PICTURES / name).is_file()
+        and (folder / SET_IMAGES / name).is_file()
         and (task.form == "coco" or (folder / SET_MASKS / mask_name(name)).is_file())
     )
 
@@ -211,12 +211,12 @@ def _check(name: str, raw: dict[str, Any], label: str, *, has: bool) -> _Found:
         row = msgspec.convert(raw, _Row)
         shape = (row.height, row.width)
         masks = [_check_annotation(one, number, shape) for number, one in enumerate(row.annotations)]
-        picture = None
+        image = None
         if not has:
-            picture = row.image.content if row.image is not None else None
-            if picture is None:
-                raise RecordError("expected a picture, found none", where="image")
-            found = picture_shape(picture, "image")
+            image = row.image.content if row.image is not None else None
+            if image is None:
+                raise RecordError("expected an image, found none", where="image")
+            found = image_shape(image, "image")
             if found != shape:
                 raise RecordError(
                     f"expected {shape[0]} × {shape[1]} (height × width), found {found[0]} × {found[1]}", where="image"
@@ -225,14 +225,14 @@ def _check(name: str, raw: dict[str, Any], label: str, *, has: bool) -> _Found:
         raise RecordError(f"expected a row of an evaluation set, found: {error}", where=where, hint=_HINT) from None
     except AsamDatasetsError as error:
         raise RecordError(error.problem, where=f"{where}: {error.where}", hint=_HINT) from None
-    return _Found(name, picture, Pictured(row.file_name, row.image_id, row.width, row.height, row.annotations), masks)
+    return _Found(name, image, Imaged(row.file_name, row.image_id, row.width, row.height, row.annotations), masks)
 
 
 def _check_annotation(one: EvaluationAnnotation, number: int, shape: tuple[int, int]) -> RLEMask:
     """The mask of an annotation whose numbers are right.
 
     Raises:
-        RecordError: they are not, or its runs do not describe a mask of the picture.
+        RecordError: they are not, or its runs do not describe a mask of the image.
     """
     where = f"annotations[{number}]"
     try:

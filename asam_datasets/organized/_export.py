@@ -23,9 +23,9 @@ from asam_datasets.organized._archive import (
     write_records,
 )
 from asam_datasets.organized._evaluation import export_set, plan_set
+from asam_datasets.organized._image import Place
 from asam_datasets.organized._masks import MaskRange
 from asam_datasets.organized._organize import Organized
-from asam_datasets.organized._picture import Place
 from asam_datasets.organized._records import PartRecords
 from asam_datasets.parts import Dataset, open_dataset
 from asam_datasets.sources import BadRecords, CaptionReport, RawRecord
@@ -51,10 +51,10 @@ def export(
     """Make ASAM's organised folder out of a published dataset; equal to `organize` of the archives.
 
     The JPEGs are equal byte for byte, the JSONs in every field, and in their bytes where the archive spells them as
-    the SA-1B release does. Evaluation sets go to `out/testdata/<id>/`: pictures and binary masks (`imgs/`, `gts/`) of
-    binary sets, pictures and a COCO file (`imgs/`, `annotations.json`) of the others; a set that was published
-    without its pictures is left out, with a note. A stopped run goes on when it is called again; from the Hub, row
-    groups whose pictures are all there are not transferred again.
+    the SA-1B release does. Evaluation sets go to `out/testdata/<id>/`: images and binary masks (`imgs/`, `gts/`) of
+    binary sets, images and a COCO file (`imgs/`, `annotations.json`) of the others; a set that was published
+    without its images is left out, with a note. A stopped run goes on when it is called again; from the Hub, row
+    groups whose images are all there are not transferred again.
 
     Args:
         dataset: a folder made by `publish`, or a repository id on the Hub, which is read in place.
@@ -65,13 +65,13 @@ def export(
         listener: who follows the run.
 
     Raises:
-        SourceError, RecordError, HubError: the dataset; finished pictures are kept.
+        SourceError, RecordError, HubError: the dataset; finished images are kept.
         TargetError: `out` holds something else, is written by another process, or the disk is full.
     """
     listener, started, chosen = listener or Silent(), time.monotonic(), MaskRange.from_text(masks)
     with only_writer(out), write_errors(out):
         listener.on_stage(f"Looking at {dataset} and {out}")
-        opened = open_dataset(dataset, revision=revision, tell=listener.on_stage)
+        opened = open_dataset(dataset, revision=revision, log=listener.on_stage)
         archives, sets, notes = _choose(opened)
         plans = [plan_set(opened, build) for build in sets]
         check_target(out, [(build.name, None) for build in archives], {plan.build.name: plan.files() for plan in plans})
@@ -80,7 +80,7 @@ def export(
             written = [_export_build(opened, build, out, chosen, pool) for build in archives]
             exported = [export_set(plan, out, pool) for plan in plans]
     captions = sum(one.captions for one in written)
-    # Which pictures have no caption is a question to the publisher; here their number is enough.
+    # Which images have no caption is a question to the publisher; here their number is enough.
     report = CaptionReport(captions, (), ())
     return Organized(str(out), written, report, 0, None, time.monotonic() - started, exported, notes)
 
@@ -92,13 +92,13 @@ def _choose(dataset: Dataset) -> tuple[list[Build], list[Build], list[str]]:
         SourceError: nothing is left, or an archive has the name of the folder of the sets.
     """
     archives = [build for build in dataset.builds if build.kind == "train"]
-    sets = [build for build in dataset.builds if build.kind == "evaluation" and build.pictures]
-    left = [build.name for build in dataset.builds if build.kind == "evaluation" and not build.pictures]
-    notes = [f"{name} was published without its pictures and is left out" for name in left]
+    sets = [build for build in dataset.builds if build.kind == "evaluation" and build.images]
+    left = [build.name for build in dataset.builds if build.kind == "evaluation" and not build.images]
+    notes = [f"{name} was published without its images and is left out" for name in left]
     url = dataset.published.url
     if dataset.builds and not archives and not sets:
         raise SourceError(
-            f"expected pictures, found only annotations of {', '.join(left)}",
+            f"expected images, found only annotations of {', '.join(left)}",
             where=url,
             hint="Export a dataset that was published with them: without --annotations-only.",
         )
@@ -112,7 +112,7 @@ def _choose(dataset: Dataset) -> tuple[list[Build], list[Build], list[str]]:
 
 
 def export_task(task: ExportTask) -> Outcome:
-    """Read, check and write the pictures of one part: what a worker does."""
+    """Read, check and write the images of one part: what a worker does."""
     there: list[tuple[int, str | None]] = []
 
     def records(found: Iterable[tuple[int, str | None, RawRecord | None]]) -> Iterator[tuple[RawRecord, str | None]]:
@@ -133,7 +133,7 @@ def _export_build(dataset: Dataset, build: Build, out: Path, masks: MaskRange, w
     place = open_place(out, build.name, origin=build.folder, masks=masks)
     tasks = [ExportTask(place, PartRecords(part, build.name)) for part in dataset.parts(build)]
     written, captions = write_archive(place, export_task, tasks, bad=BadRecords(), workers=workers)
-    if written.pictures != build.rows:
-        raise SourceError(f"expected {build.rows} pictures, found {written.pictures}", where=build.folder)
+    if written.images != build.rows:
+        raise SourceError(f"expected {build.rows} images, found {written.images}", where=build.folder)
     finish_archive(place, captions)
     return ArchiveWritten(build.name, build.rows, build.annotations, written.captions)

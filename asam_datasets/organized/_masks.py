@@ -1,4 +1,4 @@
-"""Which masks of a picture are decoded: all, none, or a range, for people short of disk."""
+"""Which masks of an image are decoded: all, none, or a range, for people short of disk."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class MaskRange:
             raise TargetError(
                 f"expected `all`, `none` or a range such as 0:4, found {text!r}",
                 where="--masks",
-                hint="0:4 takes the first four masks of each picture.",
+                hint="0:4 takes the first four masks of each image.",
             )
         return cls(start, stop)
 

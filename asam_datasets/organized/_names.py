@@ -1,7 +1,7 @@
-"""Names of exported pictures: one flat folder, whatever paths the dataset has.
+"""Names of exported images: one flat folder, whatever paths the dataset has.
 
 ASAM's loaders look for `imgs/*.jpg` and pair by the name without its ending, so sub-folders cannot stay, and no two
-pictures may differ by their ending alone. A dataset may hold any name: `../`, control characters, names of 400
+images may differ by their ending alone. A dataset may hold any name: `../`, control characters, names of 400
 letters, two names that are one on a disk that ignores case.
 """
 
@@ -36,9 +36,9 @@ def flat_names(paths: Sequence[str]) -> list[str]:
     return names
 
 
-def mask_name(picture: str) -> str:
-    """Name of the mask of a picture: another ending."""
-    return f"{PurePosixPath(picture).stem}.png"
+def mask_name(image: str) -> str:
+    """Name of the mask of an image: another ending."""
+    return f"{PurePosixPath(image).stem}.png"
 
 
 def _parts(path: str) -> list[str]:

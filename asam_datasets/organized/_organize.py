@@ -23,8 +23,8 @@ from asam_datasets.organized._archive import (
     write_rejects,
 )
 from asam_datasets.organized._evaluation import SetWritten
+from asam_datasets.organized._image import Place
 from asam_datasets.organized._masks import MaskRange
-from asam_datasets.organized._picture import Place
 from asam_datasets.sources import (
     BadRecords,
     CaptionReport,
@@ -48,7 +48,7 @@ _CHUNK_RECORDS = 8
 
 @dataclass(frozen=True)
 class Organized:
-    """What `organize` or `export` wrote. `report` says how captions and pictures fit together; `sets` are evaluation
+    """What `organize` or `export` wrote. `report` says how captions and images fit together; `sets` are evaluation
     sets, and `notes` tells what was left out."""
 
     out: str
@@ -98,11 +98,11 @@ def organize(
         masks: `all`, `none`, or a range of annotations such as `0:4`.
         workers: processes; one for each core by default.
         on_bad_record: `skip` goes on past bad records and lists them in `out/rejects.jsonl`.
-        require_captions: whether a picture without caption is an error.
+        require_captions: whether an image without caption is an error.
         listener: who follows the run.
 
     Raises:
-        SourceError, RecordError, CaptionsError: the input; finished pictures are kept.
+        SourceError, RecordError, CaptionsError: the input; finished images are kept.
         TargetError: `out` holds something else, is written by another process, or the disk is full.
     """
     listener, started, chosen = listener or Silent(), time.monotonic(), MaskRange.from_text(masks)
@@ -189,11 +189,11 @@ def _report(captions: Mapping[str, str], ids: set[int], bad: BadRecords, require
     report = caption_report(captions, ids)
     if report.unknown and bad.policy == "raise":
         raise CaptionsError(
-            f"expected captions of pictures in the archives, found {report.sentences()[0]}",
+            f"expected captions of images in the archives, found {report.sentences()[0]}",
             where="--captions",
             hint="Is it the caption file of another archive? --on-bad-record skip leaves such captions out.",
         )
-    bad.rejects += [Reject("captions", name, "the picture is in no archive") for name in report.unknown]
+    bad.rejects += [Reject("captions", name, "the image is in no archive") for name in report.unknown]
     if required:
         report.require_all()
     return report
@@ -202,7 +202,7 @@ def _report(captions: Mapping[str, str], ids: set[int], bad: BadRecords, require
 def _origin(one: _Opened) -> str:
     """What an unfinished archive is recognised by: names and sizes of the members, or the address of a stream."""
     refs = one.index.records if one.index is not None else ()
-    members = "\n".join(f"{ref.image_id} {ref.picture.size_bytes} {ref.annotations.size_bytes}" for ref in refs)
+    members = "\n".join(f"{ref.image_id} {ref.image.size_bytes} {ref.annotations.size_bytes}" for ref in refs)
     return hashlib.sha256((members or one.source.label).encode()).hexdigest()
 
 

@@ -51,7 +51,7 @@ class PartRecords:
         image_id, name, label = row["image_id"], row["file_name"], self.part.label
         if image_id is None or name != f"sa_{image_id}.jpg" or row["image"] is None:
             raise SourceError(
-                f"expected a picture sa_{image_id}.jpg in the row of image id {image_id}, found {name!r}",
+                f"expected an image sa_{image_id}.jpg in the row of image id {image_id}, found {name!r}",
                 where=label,
             )
         jpeg = row["image"]["bytes"] or b""

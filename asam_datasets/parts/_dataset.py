@@ -85,21 +85,21 @@ class Dataset:
 
 
 def open_dataset(
-    location: str | Path, *, revision: str | None = None, tell: Callable[[str], None] = lambda text: None
+    location: str | Path, *, revision: str | None = None, log: Callable[[str], None] = lambda text: None
 ) -> Dataset:
     """Find out which builds a published dataset shows.
 
     Args:
         location: a folder made by `publish`, or a repository id on the Hub.
         revision: branch, tag or commit on the Hub; `main` by default. One commit is read from first to last.
-        tell: gets a line when something is tried again.
+        log: gets a line when something is tried again.
 
     Raises:
         SourceError: nothing is there, or no dataset of ours.
         HubError: the Hub refused, or was not reached.
     """
     try:
-        published = open_published(str(location), revision, tell)
+        published = open_published(str(location), revision, log)
         builds = visible_builds(published)
     except TargetError as error:  # these functions speak to publishers
         found = error.problem.partition("found")[2].strip() or error.problem

@@ -88,11 +88,11 @@ class GroupReader:
     From the Hub, only the bytes of the columns asked for are fetched, and a failure that may pass is tried again.
 
     Args:
-        tell: gets a line when something is tried again.
+        log: gets a line when something is tried again.
     """
 
-    def __init__(self, location: Location, tell: Callable[[str], None] = lambda text: None) -> None:
-        self._published = open_location(location, tell)
+    def __init__(self, location: Location, log: Callable[[str], None] = lambda text: None) -> None:
+        self._published = open_location(location, log)
         self._footers: dict[str, pq.FileMetaData] = {}
 
     def read(self, part: PartFile, group: int, columns: Sequence[str]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Contact sheets of published datasets: pictures with their masks and captions, good enough for a card.
+"""Contact sheets of published datasets: images with their masks and captions, good enough for a card.
 
 Rows are read in place, and of them only what is shown: the row groups that hold them, without the PNGs of the masks.
 """

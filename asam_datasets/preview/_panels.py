@@ -1,6 +1,6 @@
-"""What a sheet shows of one row, in the size of its cell: the picture, and the masks over it.
+"""What a sheet shows of one row, in the size of its cell: the image, and the masks over it.
 
-Pictures are reduced while they are decoded where their format can do that, masks while they are runs, so nothing but
+Images are reduced while they are decoded where their format can do that, masks while they are runs, so nothing but
 a PNG ever exists at full size. Masks refer to the pixels as they are stored: a rotation noted in EXIF is not applied.
 """
 
@@ -17,20 +17,20 @@ from PIL import Image, UnidentifiedImageError
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import RecordError
-from asam_datasets.masks import colours, resize
+from asam_datasets.masks import colors, resize
 from asam_datasets.preview._rows import HINT
 
 NEUTRAL = (64, 68, 72)
-"""What masks are painted on where a picture was not published."""
+"""What masks are painted on where an image was not published."""
 
-_TINT = 115  # of 256: enough to tell the colours apart, little enough to see what is below
+_TINT = 115  # of 256: enough to tell the colors apart, little enough to see what is below
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP")  # those that are published; others of Pillow's start programs
 # What Pillow raises on bytes that are not what their beginning promises.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error)
 
 
 def fit(shape: tuple[int, int], side: int) -> tuple[int, int]:
-    """(height, width) of a picture in a square cell. Small ones grow by a whole factor, so that their pixels stay
+    """(height, width) of an image in a square cell. Small ones grow by a whole factor, so that their pixels stay
     squares; all are one pixel or more."""
     height, width = shape
     longest = max(shape)
@@ -40,17 +40,17 @@ def fit(shape: tuple[int, int], side: int) -> tuple[int, int]:
     return max(1, round(height * side / longest)), max(1, round(width * side / longest))
 
 
-def decode_picture(
+def decode_image(
     data: bytes, shape: tuple[int, int], fitted: tuple[int, int], where: str, *, is_map: bool = False
 ) -> NDArray[np.uint8]:
-    """Decode a picture at another size.
+    """Decode an image at another size.
 
     Args:
         data: a JPEG, PNG, TIFF or BMP.
         shape: (height, width) that it must have.
         fitted: (height, width) to decode it at.
         where: its place, for the message.
-        is_map: whether colours mean something, so that no new ones may come between them.
+        is_map: whether colors mean something, so that no new ones may come between them.
 
     Returns:
         uint8 array (height, width, 3), RGB.
@@ -78,10 +78,10 @@ def decode_picture(
     except RecordError:
         raise
     except UnidentifiedImageError:
-        problem = f"expected a picture, found {len(data)} bytes that start with {data[:8]!r}"
+        problem = f"expected an image, found {len(data)} bytes that start with {data[:8]!r}"
         raise RecordError(problem, where=where, hint=HINT) from None
     except (*_DAMAGE, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise RecordError(f"expected a picture that decodes, found: {error}", where=where, hint=HINT) from None
+        raise RecordError(f"expected an image that decodes, found: {error}", where=where, hint=HINT) from None
     pixels: NDArray[np.uint8] = np.array(small)
     return pixels
 
@@ -92,22 +92,22 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def overlay(picture: NDArray[np.uint8], masks: Sequence[RLEMask]) -> NDArray[np.uint8]:
-    """Masks over a picture: each tinted, outlined and boxed in the colour that it has in the conditioning image,
+def overlay(image: NDArray[np.uint8], masks: Sequence[RLEMask]) -> NDArray[np.uint8]:
+    """Masks over an image: each tinted, outlined and boxed in the color that it has in the conditioning image,
     larger ones under smaller ones.
 
     Boxes are one pixel wide and lie on the outermost pixels of their mask in this size. Of a mask too small for it,
     the box is all that is seen.
 
     Args:
-        picture: uint8 (height, width, 3), RGB.
-        masks: checked masks, of any one size; they are resized to the picture's.
+        image: uint8 (height, width, 3), RGB.
+        masks: checked masks, of any one size; they are resized to the image's.
 
     Returns:
-        uint8 array (height, width, 3); pixels below no mask and no box are the picture's.
+        uint8 array (height, width, 3); pixels below no mask and no box are the image's.
     """
-    height, width = picture.shape[:2]
-    palette = colours(len(masks))
+    height, width = image.shape[:2]
+    palette = colors(len(masks))
     areas = [mask.area() for mask in masks]
     order = sorted((index for index, area in enumerate(areas) if area), key=lambda index: (-areas[index], index))
     shown = {index: resize(masks[index], (height, width)) for index in order}
@@ -117,8 +117,8 @@ def overlay(picture: NDArray[np.uint8], masks: Sequence[RLEMask]) -> NDArray[np.
         shown[index].decode_into(tint, fg_value=palette[index])
         shown[index].decode_into(covered, fg_value=1)
     inside = covered.astype(bool)
-    painted: NDArray[np.uint8] = picture.copy()
-    mixed = picture[inside].astype(np.uint16) * (256 - _TINT) + tint[inside].astype(np.uint16) * _TINT
+    painted: NDArray[np.uint8] = image.copy()
+    mixed = image[inside].astype(np.uint16) * (256 - _TINT) + tint[inside].astype(np.uint16) * _TINT
     painted[inside] = mixed >> 8
     for index in order:
         _draw_outline(painted, shown[index], palette[index])
@@ -127,7 +127,7 @@ def overlay(picture: NDArray[np.uint8], masks: Sequence[RLEMask]) -> NDArray[np.
     return painted
 
 
-def _draw_outline(pixels: NDArray[np.uint8], mask: RLEMask, colour: NDArray[np.uint8]) -> None:
+def _draw_outline(pixels: NDArray[np.uint8], mask: RLEMask, color: NDArray[np.uint8]) -> None:
     """Paint the pixels of a mask that have one beside them that is not of it."""
     x, y, width, height = (int(n) for n in mask.bbox().tolist())
     if not width:
@@ -136,7 +136,7 @@ def _draw_outline(pixels: NDArray[np.uint8], mask: RLEMask, colour: NDArray[np.u
     core = patch[1:-1, 1:-1]
     mask.crop([x, y, width, height]).decode_into(core, fg_value=1)
     inner = patch[:-2, 1:-1] & patch[2:, 1:-1] & patch[1:-1, :-2] & patch[1:-1, 2:]
-    pixels[y : y + height, x : x + width][core > inner] = colour
+    pixels[y : y + height, x : x + width][core > inner] = color
 
 
 def _box_of(shown: RLEMask, mask: RLEMask) -> tuple[int, int, int, int]:
@@ -151,7 +151,7 @@ def _box_of(shown: RLEMask, mask: RLEMask) -> tuple[int, int, int, int]:
     return top, max(top, int((y + height - 1) * rows)), left, max(left, int((x + width - 1) * columns))
 
 
-def _draw_box(pixels: NDArray[np.uint8], box: tuple[int, int, int, int], colour: NDArray[np.uint8]) -> None:
+def _draw_box(pixels: NDArray[np.uint8], box: tuple[int, int, int, int], color: NDArray[np.uint8]) -> None:
     top, bottom, left, right = box
-    pixels[[top, bottom], left : right + 1] = colour
-    pixels[top : bottom + 1, [left, right]] = colour
+    pixels[[top, bottom], left : right + 1] = color
+    pixels[top : bottom + 1, [left, right]] = color

@@ -18,15 +18,15 @@ from asam_datasets.builds import ADVERSARIAL_NAME, write_atomically
 from asam_datasets.errors import TargetError
 from asam_datasets.hub import ALL_SETS
 from asam_datasets.parts import Config, Dataset, open_dataset
-from asam_datasets.preview._panels import NEUTRAL, decode_picture, fit, overlay
+from asam_datasets.preview._panels import NEUTRAL, decode_image, fit, overlay
 from asam_datasets.preview._rows import Record, find_rows, parse_rows, read_records
 from asam_datasets.preview._sheet import Block, Grid, draw_sheet, make_grid
 from asam_datasets.schema import VIEWS
 
-_PICTURE, _CONDITIONING, _MASKS = "picture", "conditioning image", "masks and boxes"
+_IMAGE, _CONDITIONING, _MASKS = "image", "conditioning image", "masks and boxes"
 _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     ".png": ("PNG", {"compress_level": 6}),
-    ".jpg": ("JPEG", {"quality": 92, "subsampling": 0}),  # lines one pixel wide keep their colour
+    ".jpg": ("JPEG", {"quality": 92, "subsampling": 0}),  # lines one pixel wide keep their color
     ".jpeg": ("JPEG", {"quality": 92, "subsampling": 0}),
     ".webp": ("WEBP", {"quality": 92, "method": 4}),
 }
@@ -59,10 +59,10 @@ def preview(
     revision: str | None = None,
     listener: Listener | None = None,
 ) -> Preview:
-    """Draw a contact sheet of rows of a published dataset: picture, conditioning image, masks and boxes, caption.
+    """Draw a contact sheet of rows of a published dataset: image, conditioning image, masks and boxes, caption.
 
-    Masks are tinted in the colours of the conditioning image, with a box one pixel wide. Rows that were published
-    without their picture have their masks on a neutral ground. The same rows give the same bytes, from a folder as
+    Masks are tinted in the colors of the conditioning image, with a box one pixel wide. Rows that were published
+    without their image have their masks on a neutral ground. The same rows give the same bytes, from a folder as
     from the Hub.
 
     Args:
@@ -84,10 +84,10 @@ def preview(
     kind, settings = _check_target(out)
     parse_rows(rows)  # before anything is fetched
     listener.on_stage(f"Looking at {dataset}")
-    opened = open_dataset(dataset, revision=revision, tell=listener.on_stage)
+    opened = open_dataset(dataset, revision=revision, log=listener.on_stage)
     shown = opened.config(config or _default_config(opened))
     chosen, total, spans = find_rows(opened, shown, rows)
-    labels = _labels(shown, any(span.build.pictures for span in spans))
+    labels = _labels(shown, any(span.build.images for span in spans))
     grid = make_grid(len(chosen), len(labels))
     listener.on_total(len(chosen))
     blocks, masks = [], 0
@@ -135,10 +135,10 @@ def _default_config(dataset: Dataset) -> str:
     return ALL_SETS if "evaluation" in kinds else ADVERSARIAL_NAME
 
 
-def _labels(config: Config, pictures: bool) -> list[str]:
+def _labels(config: Config, images: bool) -> list[str]:
     """The panels of every block, by their names."""
     candidates = (
-        (_PICTURE, pictures and "image" in config.columns),
+        (_IMAGE, images and "image" in config.columns),
         (_CONDITIONING, "conditioning_image" in config.columns),
         (_MASKS, "annotations" in config.columns),
     )
@@ -147,19 +147,19 @@ def _labels(config: Config, pictures: bool) -> list[str]:
 
 def _block(record: Record, labels: list[str], grid: Grid, config: Config) -> Block:
     fitted = fit(record.shape, grid.side)
-    picture = conditioning = None
-    if record.picture is not None:
-        picture = decode_picture(record.picture, record.shape, fitted, f"{record.where}: image")
+    image = conditioning = None
+    if record.image is not None:
+        image = decode_image(record.image, record.shape, fitted, f"{record.where}: image")
     if record.conditioning is not None:
         where = f"{record.where}: conditioning_image"
-        conditioning = decode_picture(record.conditioning, record.shape, fitted, where, is_map=True)
+        conditioning = decode_image(record.conditioning, record.shape, fitted, where, is_map=True)
     panels: dict[str, NDArray[np.uint8] | str] = {
-        _PICTURE: "no picture" if picture is None else picture,
+        _IMAGE: "no image" if image is None else image,
         _CONDITIONING: "no conditioning image" if conditioning is None else conditioning,
     }
     has_masks = "annotations" in config.columns
     if has_masks:
-        ground = np.full((*fitted, 3), NEUTRAL, np.uint8) if picture is None else picture
+        ground = np.full((*fitted, 3), NEUTRAL, np.uint8) if image is None else image
         panels[_MASKS] = overlay(ground, record.masks)
     height, width = record.shape
     facts = [f"{len(record.masks):,} {'mask' if len(record.masks) == 1 else 'masks'}"] if has_masks else []

@@ -81,7 +81,7 @@ class Record:
     name: str
     file_name: str
     shape: tuple[int, int]
-    picture: bytes | None
+    image: bytes | None
     conditioning: bytes | None
     caption: str | None
     masks: tuple[RLEMask, ...]
@@ -146,7 +146,7 @@ def _spans(dataset: Dataset, config: Config, chosen: range) -> Iterator[Span]:
 
 
 def read_records(
-    dataset: Dataset, config: Config, spans: Sequence[Span], tell: Callable[[str], None]
+    dataset: Dataset, config: Config, spans: Sequence[Span], log: Callable[[str], None]
 ) -> Iterator[Record]:
     """The rows, in order. One row group (at most 32 MiB) is held at a time.
 
@@ -155,9 +155,9 @@ def read_records(
         RecordError: a row is not what its table says.
         HubError: the Hub refused, or was not reached.
     """
-    reader = GroupReader(dataset.published.location, tell)
+    reader = GroupReader(dataset.published.location, log)
     for span in spans:
-        shown = [name for name in _SHOWN if name in config.columns and (name != "image" or span.build.pictures)]
+        shown = [name for name in _SHOWN if name in config.columns and (name != "image" or span.build.images)]
         names = [*(name for name in _ALWAYS if name in TABLES[span.build.kind].columns), *shown]
         columns = [path for name in names for path in _SHOWN.get(name, (name,))]
         table = reader.read(span.part, span.group, columns)

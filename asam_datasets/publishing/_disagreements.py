@@ -47,7 +47,7 @@ def _check(chunk: _Chunk) -> list[str]:
 
 
 def _holds_decoded(source: FolderSource) -> bool:
-    """Whether anything decoded lies beside the pictures."""
+    """Whether anything decoded lies beside the images."""
     return any(
         entry.suffix == ".png" or (entry.is_dir() and entry.name.startswith("sa_")) for entry in source.path.iterdir()
     )

@@ -1,4 +1,4 @@
-"""The proof after the flip: stock `datasets` loads every config from the Hub."""
+"""The proof after the release commit: stock `datasets` loads every config from the Hub."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _WAITS_S = (2.0, 5.0, 10.0)
 _PROGRAM = Path(__file__).with_name("_read_back.py")
 
 
-def load_back(repo_id: str, revision: str, configs: Sequence[tuple[str, str]], tell: Callable[[str], None]) -> None:
+def load_back(repo_id: str, revision: str, configs: Sequence[tuple[str, str]], log: Callable[[str], None]) -> None:
     """Stream one record of each config, as a reader would, in a process of its own.
 
     Args:
         repo_id: the dataset.
         revision: branch or pull request.
         configs: name and split.
-        tell: gets a line when something is tried again.
+        log: gets a line when something is tried again.
 
     Raises:
         HubError: a config could not be loaded; the release is visible all the same.
@@ -40,7 +40,7 @@ def load_back(repo_id: str, revision: str, configs: Sequence[tuple[str, str]], t
                 where=repo_id,
                 hint="It is published. Look at it with `asam-datasets verify`, or run the same command again.",
             )
-        tell(f"loading {config} back: {failure}; trying again in {_WAITS_S[attempt]:.0f} s")
+        log(f"loading {config} back: {failure}; trying again in {_WAITS_S[attempt]:.0f} s")
         time.sleep(_WAITS_S[attempt])
         attempt += 1
 

@@ -11,8 +11,8 @@ from asam_datasets.builds import (
     ADVERSARIAL_NAME,
     Build,
     Built,
+    Candidate,
     Kind,
-    Known,
     Options,
     Original,
     Survey,
@@ -28,7 +28,7 @@ from asam_datasets.builds import (
     survey,
 )
 from asam_datasets.errors import SourceError, TargetError
-from asam_datasets.evaluation import EvaluationSource, load_catalogue, parse_evaluation
+from asam_datasets.evaluation import EvaluationSource, load_catalog, parse_evaluation
 from asam_datasets.hub import Access, FolderTarget, RepositoryTarget, config_names
 from asam_datasets.publishing._options import PublishOptions
 from asam_datasets.publishing._plan import Plan, PlannedBuild, State
@@ -49,15 +49,15 @@ from asam_datasets.sources import (
 
 Target = FolderTarget | RepositoryTarget
 
-_GROWTH = 1.25  # of an archive that becomes Parquet: 1.08 was measured, and small pictures have relatively more masks
+_GROWTH = 1.25  # of an archive that becomes Parquet: 1.08 was measured, and small images have relatively more masks
 
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """An evaluation set that was looked over: pictures that were found, and their bytes."""
+    """An evaluation set that was looked over: images that were found, and their bytes."""
 
     source: EvaluationSource
-    pictures: int
+    images: int
     size_bytes: int
 
 
@@ -67,7 +67,7 @@ class AdversarialSet:
 
     source: AdversarialSource
     originals: Mapping[int, Original]
-    pictures: int
+    images: int
     size_bytes: int
 
 
@@ -126,7 +126,7 @@ def look(options: PublishOptions, target: Target, workers: Workers) -> Run:
         raise TargetError("expected a file in a folder that exists", where=f"--rejects {options.rejects}")
     surveys = [survey(source, ids, options.parts, options.on_bad_record) for source in sources]
     streams = any(one.rows is None for one in surveys)
-    # Captions of a stream's pictures look unknown until it was read.
+    # Captions of a stream's images look unknown until it was read.
     check_together(
         [(one.source.label, one.all_ids) for one in surveys],
         {} if streams else captions,
@@ -160,7 +160,7 @@ def look(options: PublishOptions, target: Target, workers: Workers) -> Run:
 def _find_unchanged(run: Run, workers: Workers) -> None:
     """Note what is published already, or left finished by a run that was killed."""
 
-    def known(name: str) -> list[Known]:
+    def known(name: str) -> list[Candidate]:
         return run.target.known(name, run.current)
 
     found: dict[str, Built | None] = {}
@@ -232,8 +232,8 @@ def _planned_set(name: str, one: EvaluationSet | AdversarialSet, run: Run, publi
     if found is not None:
         return _line(found.build, _state(found.build, published), one.source.label, path)
     state: State = "replaced" if published else "new"
-    parts = run.options.parts or count_parts(one.pictures, one.size_bytes)
-    return PlannedBuild(name, False, state, True, one.source.label, one.pictures, parts, one.size_bytes, path)
+    parts = run.options.parts or count_parts(one.images, one.size_bytes)
+    return PlannedBuild(name, False, state, True, one.source.label, one.images, parts, one.size_bytes, path)
 
 
 def _line(build: Build, state: State, label: str, path: str | None) -> PlannedBuild:
@@ -304,17 +304,17 @@ def _check_names(
 
 
 def _open_sets(options: PublishOptions) -> list[EvaluationSet]:
-    """Find the evaluation sets and their pictures.
+    """Find the evaluation sets and their images.
 
     Raises:
-        CatalogueError, SourceError, RecordError: as `asam_datasets.evaluation`; or one is given twice.
+        CatalogError, SourceError, RecordError: as `asam_datasets.evaluation`; or one is given twice.
     """
     if not options.evaluation:
         return []
-    catalogue = load_catalogue(options.catalog)
+    catalog = load_catalog(options.catalog)
     sets: dict[str, EvaluationSet] = {}
     for text in options.evaluation:
-        source = parse_evaluation(text, catalogue, protocol=options.protocol)
+        source = parse_evaluation(text, catalog, protocol=options.protocol)
         if source.name in sets:
             raise SourceError(
                 f"expected each evaluation set once, found {source.label} and {sets[source.name].source.label}",
@@ -345,7 +345,7 @@ def _open_adversarial(options: PublishOptions, sources: Sequence[Source]) -> Adv
                 hint="Download the archive, or unpack it, to publish adversarial samples of it.",
             )
         indexed.append(source)
-    size_bytes = sum((samples.path / ref.picture).stat().st_size for ref in refs)
+    size_bytes = sum((samples.path / ref.image).stat().st_size for ref in refs)
     return AdversarialSet(samples, find_originals(indexed), len(refs), size_bytes)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from asam_datasets.errors import SourceError, TargetError
 from asam_datasets.evaluation import Protocol
-from asam_datasets.hub import Gate, Route
+from asam_datasets.hub import Destination, Gate
 from asam_datasets.publishing._plan import Plan
 from asam_datasets.sources import OnBadRecord
 
@@ -24,11 +24,11 @@ class PublishOptions:
         protocol: `asam` reads evaluation sets as ASAM's own loaders do.
         adversarial: folder that ASAM's generator of adversarial samples left; their originals are in `train`.
         captions: caption files; those beside the archives of an organised folder if none are given.
-        require_captions: every picture has to have one.
+        require_captions: every image has to have one.
         out: folder that becomes (or is) the dataset.
         repo_id: repository on the Hub, `namespace/name`.
         remove: names of published archives that are taken away.
-        annotations_only: names of archives whose pictures are left out.
+        annotations_only: names of archives whose images are left out.
         ids: file with the image ids to take.
         parts: number of Parquet files per archive.
         workers: processes.
@@ -37,7 +37,7 @@ class PublishOptions:
         private: True, False, or None for what the repository is (private if it is new).
         gated: readers have to accept the terms: `auto` lets them in at once, `manual` after they were looked at.
         accept_sa1b_terms: the publisher acknowledges the SA-1B terms.
-        route: branch, pull request, tag.
+        destination: branch, pull request, tag.
 
     Raises:
         SourceError, TargetError: options that do not go together.
@@ -62,7 +62,7 @@ class PublishOptions:
     private: bool | None = None
     gated: Gate | None = None
     accept_sa1b_terms: bool = False
-    route: Route = field(default_factory=Route)
+    destination: Destination = field(default_factory=Destination)
 
     def __post_init__(self) -> None:
         if (self.out is None) == (self.repo_id is None):
@@ -78,19 +78,19 @@ class PublishOptions:
         for name, number in (("--parts", self.parts), ("--workers", self.workers)):
             if number is not None and number < 1:
                 raise TargetError(f"expected {name} of at least 1, found {number}")
-        asked = self.private is not None or self.gated or self.route != Route()
+        asked = self.private is not None or self.gated or self.destination != Destination()
         if self.out is not None and asked:
             raise TargetError(
                 "expected --private, --public, --gated, --revision, --create-pr and --tag with --repo-id only",
                 where="--out",
                 hint="A folder has none of these; leave them out.",
             )
-        if self.route.create_pr and (self.private is not None or self.gated):
+        if self.destination.create_pr and (self.private is not None or self.gated):
             raise TargetError(
                 "expected --create-pr alone, found it with --private, --public or --gated",
                 hint="Who may see the dataset is for those to say who merge the pull request.",
             )
-        if self.route.create_pr and (self.route.revision or self.route.tag):
+        if self.destination.create_pr and (self.destination.revision or self.destination.tag):
             raise TargetError(
                 "expected --create-pr alone, found it with --revision or --tag",
                 hint="A pull request is its own revision; tag the dataset when it is merged.",

@@ -1,4 +1,4 @@
-"""The run: look, build, upload, flip, load back."""
+"""The run: look, build, upload, release commit, load back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from asam_datasets.hub import (
     FolderTarget,
     ReleaseMaker,
     RepositoryTarget,
-    render_licence,
+    render_license,
 )
 from asam_datasets.publishing._disagreements import find_disagreements
 from asam_datasets.publishing._load_back import load_back
@@ -94,7 +94,7 @@ def publish(options: PublishOptions, listener: Listener | None = None) -> Summar
                 run = look(options, target, pool)
                 planned = make_plan(run)
                 listener.on_plan(planned)
-                target.prepare(run.access, render_licence(run.holdings))
+                target.prepare(run.access, render_license(run.holdings))
                 if planned.rows_to_build != 0:
                     listener.on_total(planned.rows_to_build)
                 disagreements = find_disagreements([one.source for one in run.surveys], pool)
@@ -115,7 +115,7 @@ def publish(options: PublishOptions, listener: Listener | None = None) -> Summar
                 public=not run.access.private,
                 terms_accepted=run.terms_accepted,
             )
-            release, changes = target.flip(maker)
+            release, changes = target.release(maker)
             if isinstance(target, RepositoryTarget) and (changes.commits or not target.is_finished):
                 listener.on_stage(f"Loading {len(release.configs)} configs back")
                 load_back(target.location, target.revision, release.configs, listener.on_stage)
@@ -203,7 +203,7 @@ def _build_sets(run: Run, workers: Workers) -> list[Built]:
 
 
 def _warnings(run: Run, built: Sequence[Built]) -> list[str]:
-    """Evaluation sets whose counts are not those that the catalogue expects."""
+    """Evaluation sets whose counts are not those that the catalog expects."""
     builds = {one.build.name: one.build for one in built}
     texts = [
         one.source.unexpected_counts(builds[one.source.name].rows, builds[one.source.name].annotations)
@@ -215,7 +215,7 @@ def _warnings(run: Run, built: Sequence[Built]) -> list[str]:
 def _make_target(options: PublishOptions, listener: Listener) -> Target:
     if options.out is not None:
         return FolderTarget(options.out)
-    return RepositoryTarget(options.repo_id or "", default_cache(), options.route, listener.on_stage)
+    return RepositoryTarget(options.repo_id or "", default_cache(), options.destination, listener.on_stage)
 
 
 def _write_rejects(options: PublishOptions, rejects: Sequence[Reject]) -> Path | None:

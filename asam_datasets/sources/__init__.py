@@ -107,8 +107,8 @@ def find_archives(location: str | Path) -> list[str]:
         return [text]
     names = sorted(entry.name for entry in folder.iterdir())
     tars = [name for name in names if re.search(_TAR, name)]
-    pictures = any(name.startswith("sa_") and name.endswith(".jpg") for name in names)
-    if tars and pictures:
+    images = any(name.startswith("sa_") and name.endswith(".jpg") for name in names)
+    if tars and images:
         raise SourceError(
             f"expected a folder of pairs or a folder of tars, found both (such as {tars[0]})",
             where=text,

@@ -1,10 +1,10 @@
 """What ASAM's generator of adversarial samples leaves behind.
 
-    adv/sa_1.png (or .jpg)     the adversarial picture
+    adv/sa_1.png (or .jpg)     the adversarial image
     record/sa_1.txt            one float: the worst IoU that SAM reached on it, 0 to 1
-    pair/                      both pictures side by side, for people; not read
+    pair/                      both images side by side, for people; not read
 
-Pictures may have another size than the original; its masks are in the SA-1B archive under the same id.
+Images may have another size than the original; its masks are in the SA-1B archive under the same id.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _FORM = "ASAM's generator leaves adv/sa_N.png (or .jpg) and record/sa_N.txt with
 
 @dataclass(frozen=True)
 class AdversarialRef:
-    """One sample: `picture` and `record` are names below the folder."""
+    """One sample: `image` and `record` are names below the folder."""
 
     image_id: int
-    picture: str
+    image: str
     record: str
 
 
 @dataclass(frozen=True)
 class AdversarialRecord:
-    """One checked sample. `image_id` is that of the original; `content` the picture's bytes as they are, PNG or JPEG
+    """One checked sample. `image_id` is that of the original; `content` the image's bytes as they are, PNG or JPEG
     by the ending of `file_name`; `worst_iou` the record's number; sides in pixels."""
 
     image_id: int
@@ -70,32 +70,32 @@ class AdversarialSource:
         """Find the samples, by image id.
 
         Raises:
-            RecordError: under the policy `raise`: a picture or a number alone, a picture as PNG and JPEG, a file in
+            RecordError: under the policy `raise`: an image or a number alone, an image as PNG and JPEG, a file in
                 `adv/` or `record/` that is named otherwise.
             SourceError: no sample is left.
         """
-        pictures = self._names("adv", tuple(_KINDS), bad)
+        images = self._names("adv", tuple(_KINDS), bad)
         numbers = self._names("record", (".txt",), bad)
-        for image_id in sorted(pictures.keys() ^ numbers.keys()):
-            here = pictures.get(image_id) or numbers[image_id]
+        for image_id in sorted(images.keys() ^ numbers.keys()):
+            here = images.get(image_id) or numbers[image_id]
             other = "adv/sa_{}.png (or .jpg)" if image_id in numbers else "record/sa_{}.txt"
             self._reject(f"expected {other.format(image_id)} for it, found none", here, bad)
-        both = sorted(pictures.keys() & numbers.keys())
+        both = sorted(images.keys() & numbers.keys())
         if not both:
             raise SourceError("expected adversarial samples, found none", where=self.label, hint=_FORM)
-        return tuple(AdversarialRef(image_id, pictures[image_id], numbers[image_id]) for image_id in both)
+        return tuple(AdversarialRef(image_id, images[image_id], numbers[image_id]) for image_id in both)
 
     def read(self, ref: AdversarialRef) -> AdversarialRecord:
         """Read and check one sample.
 
         Raises:
-            RecordError: the picture is damaged, not what its ending says, or too large; the number is none.
+            RecordError: the image is damaged, not what its ending says, or too large; the number is none.
             SourceError: a file is gone or cannot be read.
         """
-        content = self._read(ref.picture)
-        height, width = _check_picture(content, ref.picture, f"{self.label}: {ref.picture}")
+        content = self._read(ref.image)
+        height, width = _check_image(content, ref.image, f"{self.label}: {ref.image}")
         number = _parse_number(self._read(ref.record), f"{self.label}: {ref.record}")
-        return AdversarialRecord(ref.image_id, ref.picture.rsplit("/", 1)[-1], content, height, width, number)
+        return AdversarialRecord(ref.image_id, ref.image.rsplit("/", 1)[-1], content, height, width, number)
 
     def records(self, bad: BadRecords) -> Iterator[AdversarialRecord]:
         """All samples in order; one that is bad follows the policy.
@@ -107,7 +107,7 @@ class AdversarialSource:
             try:
                 yield self.read(ref)
             except RecordError as error:
-                bad.reject(error, archive=self.label, member=ref.picture)
+                bad.reject(error, archive=self.label, member=ref.image)
 
     def _names(self, folder: str, endings: tuple[str, ...], bad: BadRecords) -> dict[int, str]:
         found: dict[int, str] = {}
@@ -125,7 +125,7 @@ class AdversarialSource:
             if known is None:
                 self._reject(f"expected files named sa_N{' or sa_N'.join(endings)}, found {path.name!r}", name, bad)
             elif known[0] in found:
-                self._reject(f"expected one picture of image id {known[0]}, found also {found[known[0]]}", name, bad)
+                self._reject(f"expected one image of image id {known[0]}, found also {found[known[0]]}", name, bad)
             else:
                 found[known[0]] = name
         return found
@@ -143,15 +143,15 @@ class AdversarialSource:
             raise SourceError(f"expected a readable file, found: {error.strerror}", where=str(path)) from error
 
 
-def _check_picture(content: bytes, name: str, where: str) -> tuple[int, int]:
-    """The (height, width) of a whole picture of the kind that its name says."""
+def _check_image(content: bytes, name: str, where: str) -> tuple[int, int]:
+    """The (height, width) of a whole image of the kind that its name says."""
     kind = _KINDS[Path(name).suffix]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked below
-            with Image.open(io.BytesIO(content), formats=[kind]) as picture:
-                width, height = picture.size
-                picture.verify()  # of a PNG: every checksum; of a JPEG: nothing
+            with Image.open(io.BytesIO(content), formats=[kind]) as image:
+                width, height = image.size
+                image.verify()  # of a PNG: every checksum; of a JPEG: nothing
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise RecordError(
             f"expected a whole {kind}, found {len(content)} bytes that start with {content[:8]!r} ({error})",

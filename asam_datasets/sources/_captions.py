@@ -45,14 +45,14 @@ def read_captions(paths: Iterable[Path], bad: BadRecords | None = None) -> dict[
 
     Args:
         paths: the files.
-        bad: policy for lines that are no captions and for pictures with two different ones, `raise` by default.
-            Under `skip` each is a reject, and the first caption of a picture stands.
+        bad: policy for lines that are no captions and for images with two different ones, `raise` by default.
+            Under `skip` each is a reject, and the first caption of an image stands.
 
     Returns:
-        Captions by file name of the picture.
+        Captions by file name of the image.
 
     Raises:
-        CaptionsError: a file is missing; or, under the policy `raise`, a line is not a caption, or a picture has two
+        CaptionsError: a file is missing; or, under the policy `raise`, a line is not a caption, or an image has two
             different ones. `where` names file and line.
     """
     bad = bad or BadRecords()
@@ -78,9 +78,9 @@ def read_captions(paths: Iterable[Path], bad: BadRecords | None = None) -> dict[
 
 @dataclass(frozen=True)
 class CaptionReport:
-    """How captions and pictures fit together.
+    """How captions and images fit together.
 
-    `used` captions belong to a picture, those of the pictures `unknown` (names) to none; the pictures `missing`
+    `used` captions belong to an image, those of the images `unknown` (names) to none; the images `missing`
     (image ids, sorted) have none.
     """
 
@@ -92,14 +92,14 @@ class CaptionReport:
         """What people should know: nothing when all fits."""
         said = []
         if self.unknown:
-            said.append(f"{len(self.unknown):,} captions of pictures that are in no archive: {_some(self.unknown)}")
+            said.append(f"{len(self.unknown):,} captions of images that are in no archive: {_some(self.unknown)}")
         if self.missing:
             names = [f"sa_{number}.jpg" for number in self.missing[:_SHOWN]]
-            said.append(f"{len(self.missing):,} pictures without a caption: {_some(names, len(self.missing))}")
+            said.append(f"{len(self.missing):,} images without a caption: {_some(names, len(self.missing))}")
         return said
 
     def require_all(self) -> None:
-        """Insist that every picture has a caption.
+        """Insist that every image has a caption.
 
         Raises:
             CaptionsError: one has none.
@@ -107,7 +107,7 @@ class CaptionReport:
         if self.missing:
             names = [f"sa_{number}.jpg" for number in self.missing[:_SHOWN]]
             raise CaptionsError(
-                f"expected a caption for every picture, found {len(self.missing)} pictures without one: "
+                f"expected a caption for every image, found {len(self.missing)} images without one: "
                 f"{_some(names, len(self.missing))}",
                 where="--require-captions",
                 hint="Caption them (`asam-datasets caption`), or leave --require-captions out.",
@@ -123,13 +123,13 @@ def caption_report(captions: Mapping[str, str], ids: Collection[int]) -> Caption
 
 
 def caption_id(name: str) -> int:
-    """The image id in a picture's file name (`sa_7.jpg` gives 7); -1 for names that are not SA-1B's."""
+    """The image id in an image's file name (`sa_7.jpg` gives 7); -1 for names that are not SA-1B's."""
     match = re.fullmatch(r"sa_(0|[1-9][0-9]{0,17})\.jpg", name)
     return int(match[1]) if match else -1
 
 
 def _entries(path: Path, content: bytes, bad: BadRecords) -> Iterator[tuple[str, str, str]]:
-    """(place, name of the picture, caption) of each entry of a file."""
+    """(place, name of the image, caption) of each entry of a file."""
     table = _as_object(content)
     if table is not None:
         for name, text in table:

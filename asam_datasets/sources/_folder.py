@@ -41,9 +41,9 @@ class FolderSource:
             self.name,
             self.label,
             ref.image_id,
-            ref.picture.name,
+            ref.image.name,
             ref.annotations.name,
-            self._read(ref.picture),
+            self._read(ref.image),
             self._read(ref.annotations),
         )
 
@@ -52,7 +52,7 @@ class FolderSource:
 
     def _members(self, bad: BadRecords) -> Iterator[Member]:
         for folder, folders, files in os.walk(self.path):
-            # Of an organised folder: the masks of a picture lie in a folder of its name, hundreds of files each.
+            # Of an organised folder: the masks of an image lie in a folder of its name, hundreds of files each.
             there = set(files)
             folders[:] = [name for name in folders if f"{name}.jpg" not in there]
             for file in files:

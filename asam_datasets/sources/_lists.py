@@ -21,7 +21,7 @@ class CaptionLine(msgspec.Struct, frozen=True):
 
 
 class ControlNetLine(msgspec.Struct, frozen=True):
-    """One line of `sa_000000-controlnet-train.json`: conditioning image, picture, caption; paths from the top."""
+    """One line of `sa_000000-controlnet-train.json`: conditioning image, image, caption; paths from the top."""
 
     source: str
     target: str

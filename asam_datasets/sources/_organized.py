@@ -3,7 +3,7 @@
     sam-1b/sa_000000/sa_1.jpg, sa_1.json, sa_1/segmentation_0.png ..., sa_1.png
     sam-1b/sa_000000-blip2-caption.json, sa_000000-controlnet-train.json
 
-Records come from the pictures and their JSON alone, through `FolderSource`. Masks and maps are made from the JSON
+Records come from the images and their JSON alone, through `FolderSource`. Masks and maps are made from the JSON
 again when they are published; `check_organized` tells whether those in the folder are the same.
 """
 
@@ -28,7 +28,7 @@ from asam_datasets.sources._records import RecordRef
 from asam_datasets.sources._sa1b import Record, read_record
 
 _ARCHIVE = re.compile(r"sa_[0-9]{6}")
-_PICTURE = re.compile(r"sa_[0-9]+\.jpg")
+_IMAGE = re.compile(r"sa_[0-9]+\.jpg")
 
 
 class Disagreement(NamedTuple):
@@ -41,15 +41,15 @@ class Disagreement(NamedTuple):
 
 def organized_archives(folder: Path) -> list[Path]:
     """The archives of an organised folder, sorted: folders with a caption or ControlNet list beside them, and folders
-    named like an archive (`sa_000000`) with pictures in them. None when the folder is not an organised one."""
-    if _has_pictures(folder):  # an archive itself, in which the masks of picture 226381 lie in a folder of that name
+    named like an archive (`sa_000000`) with images in them. None when the folder is not an organised one."""
+    if _has_images(folder):  # an archive itself, in which the masks of image 226381 lie in a folder of that name
         return []
     return sorted(
         entry
         for entry in folder.iterdir()
         if not entry.name.startswith(".")
         and entry.is_dir()
-        and (_lists_of(entry) or (_ARCHIVE.fullmatch(entry.name) and _has_pictures(entry)))
+        and (_lists_of(entry) or (_ARCHIVE.fullmatch(entry.name) and _has_images(entry)))
     )
 
 
@@ -81,14 +81,14 @@ def check_organized(source: FolderSource, refs: Iterable[RecordRef]) -> Iterator
     encoder = PngEncoder()
     for ref in refs:
         record = read_record(source.read(ref), None)
-        beside = source.path / ref.picture.name
+        beside = source.path / ref.image.name
         for member, problem in _disagreements(record, beside.with_suffix(""), encoder):
-            name = Path(ref.picture.name).parent / member
+            name = Path(ref.image.name).parent / member
             yield Disagreement(source.label, name.as_posix(), problem)
 
 
 def _disagreements(record: Record, stem: Path, encoder: PngEncoder) -> Iterator[tuple[str, str]]:
-    """(path relative to the picture, problem) of one record; `stem` is the picture's path without its ending."""
+    """(path relative to the image, problem) of one record; `stem` is the image's path without its ending."""
     if stem.is_dir():
         expected = {f"segmentation_{number}.png": mask for number, mask in enumerate(record.masks)}
         found = {path.name for path in stem.iterdir()}
@@ -99,14 +99,14 @@ def _disagreements(record: Record, stem: Path, encoder: PngEncoder) -> Iterator[
                 problem = _compare_mask((stem / name).read_bytes(), mask, encoder)
                 if problem:
                     yield f"{stem.name}/{name}", problem
-    picture = stem.with_suffix(".png")
-    if picture.is_file():
-        content = picture.read_bytes()
+    image = stem.with_suffix(".png")
+    if image.is_file():
+        content = image.read_bytes()
         shape = (record.image.height, record.image.width)
         painted = encoder.conditioning(record.masks, shape)
         problem = "" if content == painted else _compare_pixels(content, _pixels(painted), "the annotations' map")
         if problem:
-            yield picture.name, problem
+            yield image.name, problem
 
 
 def _compare_mask(content: bytes, mask: RLEMask, encoder: PngEncoder) -> str:
@@ -118,12 +118,12 @@ def _compare_pixels(content: bytes, expected: NDArray[np.uint8], what: str) -> s
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=["PNG", "JPEG"]) as picture:
-                if picture.height * picture.width > MAX_PIXELS:
-                    return f"expected a picture, found {picture.height} × {picture.width} pixels"
-                found = np.asarray(picture)
+            with Image.open(io.BytesIO(content), formats=["PNG", "JPEG"]) as image:
+                if image.height * image.width > MAX_PIXELS:
+                    return f"expected an image, found {image.height} × {image.width} pixels"
+                found = np.asarray(image)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return f"expected a picture, found {len(content)} bytes that are none ({type(error).__name__})"
+        return f"expected an image, found {len(content)} bytes that are none ({type(error).__name__})"
     if found.shape != expected.shape:
         return f"expected {_shape(expected)}, found {_shape(found)}"
     wrong = int(np.count_nonzero((found != expected).reshape(*found.shape[:2], -1).any(axis=2)))
@@ -131,8 +131,8 @@ def _compare_pixels(content: bytes, expected: NDArray[np.uint8], what: str) -> s
 
 
 def _pixels(png: bytes) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(png)) as picture:
-        return np.asarray(picture)
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image)
 
 
 def _shape(pixels: NDArray[np.uint8]) -> str:
@@ -153,5 +153,5 @@ def _lists_of(archive: Path) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def _has_pictures(folder: Path) -> bool:
-    return any(_PICTURE.fullmatch(entry.name) for entry in folder.iterdir())
+def _has_images(folder: Path) -> bool:
+    return any(_IMAGE.fullmatch(entry.name) for entry in folder.iterdir())

@@ -31,12 +31,12 @@ class RecordRef(NamedTuple):
     """One record of an archive that can be read in any order."""
 
     image_id: int
-    picture: Member
+    image: Member
     annotations: Member
 
 
 class RawRecord(NamedTuple):
-    """The two members of one record as bytes, unchecked; `picture` and `annotations` are their names.
+    """The two members of one record as bytes, unchecked; `image` and `annotations` are their names.
 
     `archive` is the name that goes into the table, `label` the path or URL that goes into messages.
     """
@@ -44,7 +44,7 @@ class RawRecord(NamedTuple):
     archive: str
     label: str
     image_id: int
-    picture: str
+    image: str
     annotations: str
     jpeg: bytes
     json: bytes
@@ -81,7 +81,7 @@ class Index:
     @property
     def size_bytes(self) -> int:
         """Bytes of all members together; the same for a folder, a tar and a stream of one archive."""
-        return sum(ref.picture.size_bytes + ref.annotations.size_bytes for ref in self.records)
+        return sum(ref.image.size_bytes + ref.annotations.size_bytes for ref in self.records)
 
 
 def member_id(name: str, *, archive: str) -> tuple[int, str] | None:

@@ -68,7 +68,7 @@ class RecordJSON(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One checked record: the picture as it is, its annotations, and the masks as runs in the same order."""
+    """One checked record: the image as it is, its annotations, and the masks as runs in the same order."""
 
     archive: str
     image: ImageInfo
@@ -86,10 +86,10 @@ def read_record(raw: RawRecord, caption: str | None) -> Record:
 
     Raises:
         RecordError: the JPEG is cut or not one; the JSON does not parse, has other types, or belongs to another
-            picture; an RLE is not valid or not of the picture's size. `where` names archive, member and place.
+            image; an RLE is not valid or not of the image's size. `where` names archive, member and place.
     """
     parsed = _parse_json(raw)
-    _check_picture(raw, parsed.image)
+    _check_image(raw, parsed.image)
     shape = (parsed.image.height, parsed.image.width)
     masks = []
     for position, annotation in enumerate(parsed.annotations):
@@ -136,7 +136,7 @@ def _parse_json(raw: RawRecord) -> RecordJSON:
             where=_where(raw, place.strip("`") or "$"),
             hint="The file is cut or not SA-1B's: get the archive again, or leave it out: --on-bad-record skip.",
         ) from None
-    expected_name = raw.picture.rsplit("/", 1)[-1]
+    expected_name = raw.image.rsplit("/", 1)[-1]
     if parsed.image.image_id != raw.image_id:
         raise RecordError(
             f"expected the member's own id {raw.image_id}, found {parsed.image.image_id}",
@@ -149,30 +149,30 @@ def _parse_json(raw: RawRecord) -> RecordJSON:
     return parsed
 
 
-def _check_picture(raw: RawRecord, image: ImageInfo) -> None:
-    where = f"{raw.label}: {raw.picture}"
+def _check_image(raw: RawRecord, info: ImageInfo) -> None:
+    where = f"{raw.label}: {raw.image}"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked below
-            with Image.open(io.BytesIO(raw.jpeg), formats=["JPEG"]) as picture:
-                width, height = picture.size
+            with Image.open(io.BytesIO(raw.jpeg), formats=["JPEG"]) as image:
+                width, height = image.size
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         raise RecordError(
             f"expected a JPEG, found {len(raw.jpeg)} bytes that start with {raw.jpeg[:8]!r}", where=where
         ) from None
     except Image.DecompressionBombError:
-        width, height = image.width, image.height
+        width, height = info.width, info.height
     check_whole_jpeg(raw.jpeg, where)
-    if image.height * image.width > MAX_PIXELS:
+    if info.height * info.width > MAX_PIXELS:
         raise RecordError(
-            f"expected at most {MAX_PIXELS} pixels, found {image.height} × {image.width}",
+            f"expected at most {MAX_PIXELS} pixels, found {info.height} × {info.width}",
             where=_where(raw, "$.image"),
         )
-    if (height, width) != (image.height, image.width):
+    if (height, width) != (info.height, info.width):
         raise RecordError(
-            f"expected the JPEG's size, {height} × {width} (height × width), found {image.height} × {image.width}",
+            f"expected the JPEG's size, {height} × {width} (height × width), found {info.height} × {info.width}",
             where=_where(raw, "$.image"),
-            hint="The JSON belongs to another picture.",
+            hint="The JSON belongs to another image.",
         )
 
 
@@ -183,7 +183,7 @@ def check_whole_jpeg(jpeg: bytes, where: str) -> None:
         RecordError: it is.
     """
     # A whole JPEG ends with an end-of-image marker, and no scan begins after the last one. (The marker of an embedded
-    # preview comes before the scan of the picture itself, so a cut picture with a preview is found as well.)
+    # preview comes before the scan of the image itself, so a cut image with a preview is found as well.)
     end = jpeg.rfind(b"\xff\xd9")
     if end < 0 or jpeg.find(b"\xff\xda", end) >= 0:
         raise RecordError(

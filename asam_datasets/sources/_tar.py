@@ -66,9 +66,9 @@ class TarSource:
             self.name,
             self.label,
             ref.image_id,
-            ref.picture.name,
+            ref.image.name,
             ref.annotations.name,
-            self._read(ref.picture),
+            self._read(ref.image),
             self._read(ref.annotations),
         )
 

@@ -9,7 +9,7 @@
     loader = StatefulDataLoader(stream, batch_size=4, num_workers=2, collate_fn=collate)
 
 The functions that make samples take records of any origin: rows of these streams, and of stock `datasets`, map style
-(`with_transform`: `sam_samples`) or streaming (`map`: `sam_sample`), best with pictures not decoded
+(`with_transform`: `sam_samples`) or streaming (`map`: `sam_sample`), best with images not decoded
 (`cast_column("image", Image(decode=False))`).
 """
 

@@ -1,4 +1,4 @@
-"""Samples to train a ControlNet: picture, conditioning image and caption, under the names of diffusers' script."""
+"""Samples to train a ControlNet: image, conditioning image and caption, under the names of diffusers' script."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import RecordError
-from asam_datasets.masks import colours
+from asam_datasets.masks import colors
 from asam_datasets.training._geometry import Geometry, draw_geometry
+from asam_datasets.training._images import EncodedImage, open_image
 from asam_datasets.training._options import ControlNetOptions, random_of
-from asam_datasets.training._pictures import Picture, open_picture
 from asam_datasets.training._sam import mask_of, rows_of
 
 _DEFAULT = ControlNetOptions()
@@ -27,7 +27,7 @@ def controlnet_sample(
     """Make one sample of a record: for `map` on a streaming dataset, and `transform` of `open_stream`.
 
     The conditioning image is that of the record, or is painted from `annotations` where the record has none, in the
-    same colours: larger masks under smaller ones on black.
+    same colors: larger masks under smaller ones on black.
 
     Args:
         record: `image`, `caption`, and `conditioning_image` or `annotations`.
@@ -40,18 +40,18 @@ def controlnet_sample(
         the record has it (`ends="pad"`).
 
     Raises:
-        RecordError: a picture or an annotation cannot be used.
+        RecordError: an image or an annotation cannot be used.
     """
     where = str(record.get("image_id", "record"))
-    picture = open_picture(record.get("image"), f"{where}: image")
-    random = random_of(options.seed, record, picture.encoded)
-    geometry = draw_geometry(picture.shape, options.size, options.fit, options.augment, random)
+    image = open_image(record.get("image"), f"{where}: image")
+    random = random_of(options.seed, record, image.encoded)
+    geometry = draw_geometry(image.shape, options.size, options.fit, options.augment, random)
     caption = record.get("caption") or ""
     if random.random() < options.empty_captions:
         caption = ""
     sample: dict[str, Any] = {
-        "pixel_values": _on_canvas(geometry.picture(picture, f"{where}: image"), geometry).div_(127.5).sub_(1.0),
-        "conditioning_pixel_values": _on_canvas(_conditioning(record, geometry, picture, where), geometry).div_(255.0),
+        "pixel_values": _on_canvas(geometry.image(image, f"{where}: image"), geometry).div_(127.5).sub_(1.0),
+        "conditioning_pixel_values": _on_canvas(_conditioning(record, geometry, image, where), geometry).div_(255.0),
     }
     if "padding" in record:
         sample["padding"] = torch.tensor(bool(record["padding"]))
@@ -81,16 +81,16 @@ def controlnet_batch(
     }
 
 
-def _conditioning(record: Mapping[str, Any], geometry: Geometry, picture: Picture, where: str) -> torch.Tensor:
+def _conditioning(record: Mapping[str, Any], geometry: Geometry, image: EncodedImage, where: str) -> torch.Tensor:
     """uint8 (3, height, width) of what is not padding."""
     if record.get("conditioning_image") is not None:
-        painted = open_picture(record["conditioning_image"], f"{where}: conditioning_image")
-        if painted.shape != picture.shape:
+        painted = open_image(record["conditioning_image"], f"{where}: conditioning_image")
+        if painted.shape != image.shape:
             raise RecordError(
-                f"expected a conditioning image of the picture's size {picture.shape}, found {painted.shape}",
+                f"expected a conditioning image of the image's size {image.shape}, found {painted.shape}",
                 where=f"{where}: conditioning_image",
             )
-        return geometry.picture(painted, f"{where}: conditioning_image")
+        return geometry.image(painted, f"{where}: conditioning_image")
     if record.get("annotations") is None:
         raise RecordError(
             "expected `conditioning_image` or `annotations`, found neither",
@@ -98,18 +98,18 @@ def _conditioning(record: Mapping[str, Any], geometry: Geometry, picture: Pictur
             hint="Use the config `controlnet` or `sam`.",
         )
     masks = [
-        mask_of(annotation, picture.shape, f"{where}: annotations[{position}]")
+        mask_of(annotation, image.shape, f"{where}: annotations[{position}]")
         for position, annotation in enumerate(record["annotations"])
     ]
     return torch.from_numpy(_paint(masks, geometry)).permute(2, 0, 1)
 
 
 def _paint(masks: Sequence[RLEMask], geometry: Geometry) -> NDArray[np.uint8]:
-    """uint8 (height, width, 3): mask `i` in colour `i`, as the published conditioning image."""
+    """uint8 (height, width, 3): mask `i` in color `i`, as the published conditioning image."""
     numbers = np.zeros((geometry.size, geometry.size), np.int32)
     for number in sorted(range(len(masks)), key=lambda index: -int(masks[index].area())):
         geometry.mask(masks[number]).decode_into(numbers, fg_value=number + 1)
-    table = np.concatenate([np.zeros((1, 3), np.uint8), colours(len(masks))])
+    table = np.concatenate([np.zeros((1, 3), np.uint8), colors(len(masks))])
     height, width = geometry.shape
     painted: NDArray[np.uint8] = table[numbers[:height, :width]]
     return painted

@@ -31,7 +31,7 @@ def fetch_rows(
     groups: Sequence[Group],
     columns: Sequence[str],
     location: Location,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
     *,
     start: int = 0,
 ) -> Generator[dict[str, Any], None, None]:
@@ -42,7 +42,7 @@ def fetch_rows(
         groups: the row groups that `order` counts.
         columns: those that are fetched.
         location: where the parts are.
-        tell: gets a line when something is tried again.
+        log: gets a line when something is tried again.
         start: how many records were given already.
 
     Raises:
@@ -52,7 +52,7 @@ def fetch_rows(
     numbers = order.groups[start:]
     left = Counter(numbers.tolist())
     coming = iter(_in_order_of_use(numbers))
-    reader = GroupReader(location, tell)
+    reader = GroupReader(location, log)
     held: dict[int, pa.Table] = {}
     pool = ThreadPoolExecutor(1, thread_name_prefix="asam_datasets")
     ahead: tuple[int, Future[pa.Table]] | None = None

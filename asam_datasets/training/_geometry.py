@@ -1,8 +1,8 @@
-"""Where the pixels of a sample come from: one crop, one mirroring, one resize, for the picture and its masks alike.
+"""Where the pixels of a sample come from: one crop, one mirroring, one resize, for the image and its masks alike.
 
-In this order: the crop is cut out of the picture, mirrored left to right, resized, and laid into the upper left corner
+In this order: the crop is cut out of the image, mirrored left to right, resized, and laid into the upper left corner
 of the sample; what it does not cover is padding. Corners of random crops lie on multiples of 4 pixels, so that they are
-whole pixels of a JPEG decoded at a reduced size as well; in a centred crop the picture may be off by half of such one.
+whole pixels of a JPEG decoded at a reduced size as well; in a centred crop the image may be off by half of such one.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from rlemasklib import RLEMask
 
 from asam_datasets.errors import StreamError
 from asam_datasets.masks import resize
-from asam_datasets.training._pictures import Picture, choose_reduction, decode_picture, resize_picture
+from asam_datasets.training._images import EncodedImage, choose_reduction, decode_image, resize_image
 
 Fit = Literal["pad", "squeeze", "crop"]
-"""How a picture becomes a square. `pad`: its longer side is resized to it and the rest is padding, as SAM does;
+"""How an image becomes a square. `pad`: its longer side is resized to it and the rest is padding, as SAM does;
 `squeeze`: both sides are, as ASAM does; `crop`: the shorter side is, and the middle is kept, as diffusers' do."""
 
 _GRID = 4
 
 
 class Crop(NamedTuple):
-    """A part of a picture, in its pixels."""
+    """A part of an image, in its pixels."""
 
     top: int
     left: int
@@ -36,7 +36,7 @@ class Crop(NamedTuple):
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a picture becomes a sample of `size` × `size`; `shape` is (height, width) of what is not padding."""
+    """How an image becomes a sample of `size` × `size`; `shape` is (height, width) of what is not padding."""
 
     crop: Crop
     mirrored: bool
@@ -44,7 +44,7 @@ class Geometry:
     size: int
 
     def mask(self, mask: RLEMask) -> RLEMask:
-        """A mask of the picture as one of the sample, without any array; nearest neighbour as Pillow's NEAREST."""
+        """A mask of the image as one of the sample, without any array; nearest neighbour as Pillow's NEAREST."""
         top, left, height, width = self.crop
         if (top, left) != (0, 0) or (height, width) != mask.shape:
             mask = mask.crop(np.array([left, top, width, height]))
@@ -54,20 +54,20 @@ class Geometry:
         below, right = self.size - self.shape[0], self.size - self.shape[1]
         return mask.pad(0, below, 0, right) if below or right else mask
 
-    def picture(self, picture: Picture, where: str) -> torch.Tensor:
-        """A picture as uint8 (3, *shape), without the padding.
+    def image(self, image: EncodedImage, where: str) -> torch.Tensor:
+        """An image as uint8 (3, *shape), without the padding.
 
         Raises:
             RecordError: it cannot be decoded.
         """
         top, left, height, width = self.crop
-        by = choose_reduction((height, width), self.shape, picture.encoded is not None)
-        pixels = decode_picture(picture, by, where)
+        by = choose_reduction((height, width), self.shape, image.encoded is not None)
+        pixels = decode_image(image, by, where)
         first = round(top / by), round(left / by)
         cut = pixels[first[0] : first[0] - (-height // by), first[1] : first[1] - (-width // by)]
         if self.mirrored:
             cut = cut[:, ::-1]
-        return resize_picture(cut.copy(), self.shape)  # one column mirrored is contiguous to NumPy, but not to torch
+        return resize_image(cut.copy(), self.shape)  # one column mirrored is contiguous to NumPy, but not to torch
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ class Augment:
     """Random changes of the geometry.
 
     Args:
-        mirror: how likely a picture is mirrored left to right, 0 … 1.
+        mirror: how likely an image is mirrored left to right, 0 … 1.
         crop: range of the share of each side that is kept, such as `(0.5, 1.0)`; one share for both sides, anywhere in
-            the picture. None keeps all of it.
+            the image. None keeps all of it.
         jitter: range of the scale of a large-scale jitter, such as `(0.1, 2.0)` (Ghiasi et al., Simple Copy-Paste,
-            CVPR 2021): the fitted picture is scaled, then a window of the sample's size is cut out of it anywhere where
+            CVPR 2021): the fitted image is scaled, then a window of the sample's size is cut out of it anywhere where
             it is larger, and padded where it is smaller. None leaves it out.
     """
 
@@ -100,7 +100,7 @@ class Augment:
 def draw_geometry(
     source: tuple[int, int], size: int, fit: Fit, augment: Augment, random: np.random.Generator
 ) -> Geometry:
-    """Choose crop, mirroring and scale for a picture of (height, width) `source`."""
+    """Choose crop, mirroring and scale for an image of (height, width) `source`."""
     draws = random.random(7)
     crop = Crop(0, 0, *source)
     if augment.crop is not None:
@@ -122,7 +122,7 @@ def draw_geometry(
 
 
 def _fitted(source: tuple[int, int], size: int, fit: Fit) -> tuple[int, int]:
-    """The (height, width) of a fitted picture; rounded as SAM's `ResizeLongestSide` does."""
+    """The (height, width) of a fitted image; rounded as SAM's `ResizeLongestSide` does."""
     if fit != "pad":
         return size, size
     scale = size / max(source)

@@ -14,7 +14,7 @@ from asam_datasets.errors import RecordError, StreamError
 from asam_datasets.training._geometry import Augment, Fit
 
 Pixels = Literal["uint8", "float32"]
-"""Pictures as they are, 0 … 255 and 0 in the padding; or as SAM takes them: ImageNet's mean and deviation, then 0 in
+"""Images as they are, 0 … 255 and 0 in the padding; or as SAM takes them: ImageNet's mean and deviation, then 0 in
 the padding."""
 
 Target = Literal["masks", "packed_masks", "low_res_masks"]
@@ -23,14 +23,14 @@ _TARGETS = ("masks", "packed_masks", "low_res_masks")
 
 @dataclass(frozen=True)
 class Choose:
-    """Which masks of a picture a sample has.
+    """Which masks of an image a sample has.
 
     Args:
         count: how many; slots that are left over are not valid. None where `rule` is `all`.
         rule: `random`, `largest` (by area), or `all`, in the order of the annotations.
         min_predicted_iou: leaves out masks below it, and those without the number; 0 leaves out none.
         min_stability_score: as `min_predicted_iou`.
-        min_area: leaves out masks of fewer pixels, counted in the picture as published.
+        min_area: leaves out masks of fewer pixels, counted in the image as published.
         max_area: leaves out masks of more.
     """
 
@@ -59,7 +59,7 @@ class SamOptions:
 
     Args:
         size: side of the sample in pixels.
-        fit: how a picture becomes a square.
+        fit: how an image becomes a square.
         choose: which masks.
         augment: random changes of the geometry.
         points: points inside of each mask.
@@ -68,7 +68,7 @@ class SamOptions:
             logits.
         low_res: side of `low_res_masks`.
         pixels: `uint8`, or `float32` as SAM takes it.
-        seed: of all random choices, with the epoch and the id of the picture; None draws anew each time.
+        seed: of all random choices, with the epoch and the id of the image; None draws anew each time.
     """
 
     size: int = 1024
@@ -102,7 +102,7 @@ class ControlNetOptions:
         fit: `crop` as diffusers' script does, `squeeze` as ASAM's does.
         augment: random changes of the geometry.
         empty_captions: share of the samples whose caption is replaced with an empty one, 0 … 1.
-        seed: of all random choices, with the epoch and the picture; None draws anew each time.
+        seed: of all random choices, with the epoch and the image; None draws anew each time.
     """
 
     size: int = 512
@@ -124,7 +124,7 @@ class ControlNetOptions:
 def random_of(seed: int | None, record: Mapping[str, Any], encoded: bytes | None) -> np.random.Generator:
     """The random numbers of one record in one epoch: the same wherever and whenever it is read.
 
-    A record is known by its `image_id`, and where it has none (config `controlnet`) by the bytes of its picture.
+    A record is known by its `image_id`, and where it has none (config `controlnet`) by the bytes of its image.
 
     Raises:
         RecordError: neither is there, and there is a seed.
@@ -134,9 +134,9 @@ def random_of(seed: int | None, record: Mapping[str, Any], encoded: bytes | None
     name = record.get("image_id")
     if name is None and encoded is None:
         raise RecordError(
-            "expected `image_id` in the record, found none, nor encoded bytes of the picture",
+            "expected `image_id` in the record, found none, nor encoded bytes of the image",
             where="record",
-            hint="Keep that column, decode pictures later (`Image(decode=False)`), or give seed=None.",
+            hint="Keep that column, decode images later (`Image(decode=False)`), or give seed=None.",
         )
     content = encoded if name is None else str(name).encode()
     entropy = (seed, int(record.get("epoch", 0)), zlib.crc32(content or b""))

@@ -1,4 +1,4 @@
-"""Samples to tune SAM: the picture, masks of it, and prompts that fit them, as `transformers`' SAM models take them.
+"""Samples to tune SAM: the image, masks of it, and prompts that fit them, as `transformers`' SAM models take them.
 
 Masks stay runs until they are written into the tensor that the sample (or the batch) has, at its size.
 
@@ -20,8 +20,8 @@ from rlemasklib import RLEMask
 from asam_datasets.errors import RecordError, SegmentationError
 from asam_datasets.masks import from_segmentation, resize
 from asam_datasets.training._geometry import draw_geometry
+from asam_datasets.training._images import open_image
 from asam_datasets.training._options import Choose, SamOptions, random_of
-from asam_datasets.training._pictures import open_picture
 
 PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """ImageNet's, of 0 … 255, as SAM uses them (`pixel_mean` and `pixel_std` in segment_anything's `build_sam.py`)."""
@@ -60,13 +60,13 @@ def sam_sample(record: Mapping[str, Any], options: SamOptions = _DEFAULT) -> dic
         `input_boxes` float32 (N, 4);
         `input_points` float32 (N, P, 2) and `input_labels` int64 (N, P), if P > 0;
         `valid` bool (N,), False in slots without a mask, whose boxes are 0 and whose labels are `NO_POINT`;
-        `original_sizes`, `reshaped_input_sizes` int64 (2,), (height, width) of the picture and of what is not padding;
+        `original_sizes`, `reshaped_input_sizes` int64 (2,), (height, width) of the image and of what is not padding;
         `image_id`; `padding`, if the record has it (`ends="pad"`): True for one that is repeated.
 
         A mask that is empty in the sample, cut off or too small for a target, takes no slot.
 
     Raises:
-        RecordError: the picture or an annotation cannot be used.
+        RecordError: the image or an annotation cannot be used.
     """
     parts = _read(record, options)
     slots = len(parts.masks) if options.choose.count is None else options.choose.count
@@ -93,7 +93,7 @@ def sam_batch(records: Sequence[Mapping[str, Any]], options: SamOptions = _DEFAU
 
 
 def normalize(pixel_values: torch.Tensor, reshaped_input_sizes: torch.Tensor) -> torch.Tensor:
-    """Turn uint8 pictures into what SAM takes, on their device: the same as `pixels="float32"` gives.
+    """Turn uint8 images into what SAM takes, on their device: the same as `pixels="float32"` gives.
 
     Args:
         pixel_values: uint8 (batch, 3, S, S).
@@ -126,9 +126,9 @@ def rows_of(batch: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
 
 def _read(record: Mapping[str, Any], options: SamOptions) -> _Parts:
     where = str(record.get("image_id", "record"))
-    picture = open_picture(record.get("image"), f"{where}: image")
-    random = random_of(options.seed, record, picture.encoded)
-    geometry = draw_geometry(picture.shape, options.size, options.fit, options.augment, random)
+    image = open_image(record.get("image"), f"{where}: image")
+    random = random_of(options.seed, record, image.encoded)
+    geometry = draw_geometry(image.shape, options.size, options.fit, options.augment, random)
     annotations = record.get("annotations")
     if annotations is None:
         raise RecordError("expected `annotations`, found none", where=where, hint="Use a config with that column.")
@@ -139,18 +139,18 @@ def _read(record: Mapping[str, Any], options: SamOptions) -> _Parts:
     for position in _ranked(annotations, options.choose, random, where):
         if limit is not None and len(masks) == limit:
             break
-        mask = geometry.mask(mask_of(annotations[position], picture.shape, f"{where}: annotations[{position}]"))
+        mask = geometry.mask(mask_of(annotations[position], image.shape, f"{where}: annotations[{position}]"))
         small = resize(mask, low_shape)
         if small.any():  # a mask that vanishes in a target is none to learn from
             masks.append(mask)
             low_res.append(small)
-    pixels = geometry.picture(picture, f"{where}: image")
+    pixels = geometry.image(image, f"{where}: image")
     points = _points(masks, options.points, random)
-    return _Parts(pixels, picture.shape, geometry.shape, masks, low_res, points, record)
+    return _Parts(pixels, image.shape, geometry.shape, masks, low_res, points, record)
 
 
 def mask_of(annotation: Any, shape: tuple[int, int], where: str) -> RLEMask:
-    """The mask of an annotation of a picture of (height, width) `shape`.
+    """The mask of an annotation of an image of (height, width) `shape`.
 
     Raises:
         RecordError: it is no COCO RLE as we publish it, or does not fit.

@@ -62,7 +62,7 @@ class Plan:
 class Stream(torch.utils.data.IterableDataset):  # type: ignore[misc]
     """The records of one rank; made by `open_stream`.
 
-    A record is a dict of the columns, as the rows of `datasets` with pictures not decoded
+    A record is a dict of the columns, as the rows of `datasets` with images not decoded
     (`{"bytes": ..., "path": ...}`), and `epoch`; with `ends="pad"` also `padding`, True for a record that is repeated.
     In a `DataLoader` the workers share the records of the rank. `torchdata`'s `StatefulDataLoader` saves and loads
     the state of all workers; with any other loader the state is known to its workers alone.
@@ -228,7 +228,7 @@ def open_stream(
     """
     rank, world_size = _place_of_process(rank, world_size)
     _check(rank, world_size, seed, window, ends)
-    opened = open_dataset(dataset, revision=revision, tell=_LOG.warning)
+    opened = open_dataset(dataset, revision=revision, log=_LOG.warning)
     found = opened.config(config)
     columns = (columns,) if isinstance(columns, str) else columns
     unknown = [name for name in columns or () if name not in found.columns]

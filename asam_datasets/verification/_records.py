@@ -90,12 +90,12 @@ def _check_row(row: Mapping[str, Any], build: Build, encoder: PngEncoder) -> Ite
         yield f".{name}", f"expected {build.name}, found {row[name]}"
     if is_archive and row["file_name"] != f"sa_{row['image_id']}.jpg":
         yield ".file_name", f"expected sa_{row['image_id']}.jpg, found {row['file_name']}"
-    yield from _check_picture(row["image"], shape, build.pictures)
+    yield from _check_image(row["image"], shape, build.images)
     if len(row["masks"]) != len(row["annotations"]):
         yield ".masks", f"expected {len(row['annotations'])} masks, one for each annotation, found {len(row['masks'])}"
         return
     masks: list[RLEMask] = []
-    for position, (annotation, picture) in enumerate(zip(row["annotations"], row["masks"], strict=True)):
+    for position, (annotation, image) in enumerate(zip(row["annotations"], row["masks"], strict=True)):
         try:
             mask = from_segmentation(annotation["segmentation"], shape=shape)
         except SegmentationError as error:
@@ -106,14 +106,14 @@ def _check_row(row: Mapping[str, Any], build: Build, encoder: PngEncoder) -> Ite
             (f".annotations[{position}].{place}", text) for place, text in _check_numbers(annotation, mask, is_archive)
         )
         # Equal bytes are equal masks; other bytes may be, from another deflate.
-        if picture["bytes"] != encoder.mask(mask) and not _same_mask(picture["bytes"], mask):
-            yield f".masks[{position}]", "expected the mask of its annotation, found another picture"
+        if image["bytes"] != encoder.mask(mask) and not _same_mask(image["bytes"], mask):
+            yield f".masks[{position}]", "expected the mask of its annotation, found another image"
     if is_archive and len(masks) == len(row["annotations"]):
         painted = encoder.conditioning(masks, shape)
         if row["conditioning_image"]["bytes"] != painted and not _same_pixels(
             row["conditioning_image"]["bytes"], painted
         ):
-            yield ".conditioning_image", "expected the painting of its masks, found another picture"
+            yield ".conditioning_image", "expected the painting of its masks, found another image"
 
 
 def _check_numbers(annotation: Mapping[str, Any], mask: RLEMask, inclusive: bool) -> Iterator[tuple[str, str]]:
@@ -129,19 +129,17 @@ def _check_numbers(annotation: Mapping[str, Any], mask: RLEMask, inclusive: bool
             yield "bbox", f"expected {box} ({kind}), found {list(annotation['bbox'])}"
 
 
-def _check_picture(
-    picture: Mapping[str, Any] | None, shape: tuple[int, int], expected: bool
-) -> Iterator[tuple[str, str]]:
-    if not expected or picture is None:
-        if expected or picture is not None:
-            yield ".image", f"expected {'a' if expected else 'no'} picture, found {'one' if picture else 'none'}"
+def _check_image(image: Mapping[str, Any] | None, shape: tuple[int, int], expected: bool) -> Iterator[tuple[str, str]]:
+    if not expected or image is None:
+        if expected or image is not None:
+            yield ".image", f"expected {'a' if expected else 'no'} image, found {'one' if image else 'none'}"
         return
     try:
-        with Image.open(io.BytesIO(picture["bytes"])) as image:
-            image.load()
-            found = (image.height, image.width)
+        with Image.open(io.BytesIO(image["bytes"])) as opened:
+            opened.load()
+            found = (opened.height, opened.width)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        yield ".image", f"expected a picture that decodes, found: {error}"
+        yield ".image", f"expected an image that decodes, found: {error}"
         return
     if found != shape:
         yield ".image", f"expected {shape[0]} × {shape[1]} (height × width), found {found[0]} × {found[1]}"

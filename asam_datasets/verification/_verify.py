@@ -10,7 +10,7 @@ import yaml
 from asam_datasets.builds import DATA, Build, open_workers, parts_digest, split_folder
 from asam_datasets.errors import TargetError
 from asam_datasets.hub import (
-    CURTAIN,
+    PLACEHOLDER,
     README,
     FileInfo,
     Published,
@@ -30,26 +30,26 @@ def verify(
     workers: int = 1,
     on_total: Callable[[int | None], None] = lambda rows: None,
     on_records: Callable[[int], None] = lambda count: None,
-    tell: Callable[[str], None] = lambda text: None,
+    log: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Verify a published dataset: each part's size and sha256 against its manifest, the manifests against README.
 
     Args:
         dataset: a folder, or a repository id `namespace/name` on the Hub.
         revision: branch, tag, commit or `refs/pr/N` on the Hub.
-        deep: also read every record: pictures decode, masks equal their annotations (pixels, area, inclusive box,
+        deep: also read every record: images decode, masks equal their annotations (pixels, area, inclusive box,
             size), the conditioning image is the painting of the masks, rows and columns are those of the manifest.
         workers: processes that look at records.
         on_total: gets the number of records that will be looked at.
         on_records: gets the number of records just looked at.
-        tell: gets a line when something is tried again.
+        log: gets a line when something is tried again.
 
     Raises:
         TargetError: there is no dataset of asam_datasets.
         HubError: the Hub refused, or was not reached.
     """
     started = time.monotonic()
-    published = open_published(dataset, revision, tell)
+    published = open_published(dataset, revision, log)
     builds = visible_builds(published)
     if builds is None:
         raise TargetError(
@@ -103,9 +103,9 @@ def _check_card(published: Published, builds: Sequence[Build]) -> Iterator[Findi
                     f"{README}: dataset_info of {info['config_name']}",
                     f"expected {rows} rows, as the manifests say, found {split['num_examples']}",
                 )
-    curtain = published.read(CURTAIN)
-    if curtain is not None and "configs" in (yaml.safe_load(curtain) or {}):
-        yield Finding(CURTAIN, "expected only README.md to say what is visible, found this file overruling it")
+    placeholder = published.read(PLACEHOLDER)
+    if placeholder is not None and "configs" in (yaml.safe_load(placeholder) or {}):
+        yield Finding(PLACEHOLDER, "expected only README.md to say what is visible, found this file overruling it")
 
 
 def _check_files(published: Published, builds: Sequence[Build], files: Mapping[str, FileInfo]) -> Iterator[Finding]:

@@ -16,9 +16,9 @@ if hasattr(datasets.config, "USE_PARQUET_EXPORT"):
 
 
 def describe(row):
-    """One row of an evaluation set, its picture left as bytes."""
+    """One row of an evaluation set, its image left as bytes."""
     return {
-        "picture": hashlib.sha256(row["image"]["bytes"]).hexdigest(),
+        "image": hashlib.sha256(row["image"]["bytes"]).hexdigest(),
         "masks": [hashlib.sha256(np.asarray(mask).astype(np.uint8).tobytes()).hexdigest() for mask in row["masks"]],
         "annotations": row["annotations"],
         "names": [row["image_id"], row["file_name"], row["dataset"]],

@@ -38,9 +38,9 @@ def digest(content):
     return hashlib.sha256(content).hexdigest()
 
 
-def pixels(picture):
-    array = np.asarray(picture)
-    return {"mode": picture.mode, "shape": list(array.shape), "sha256": digest(np.ascontiguousarray(array).tobytes())}
+def pixels(image):
+    array = np.asarray(image)
+    return {"mode": image.mode, "shape": list(array.shape), "sha256": digest(np.ascontiguousarray(array).tobytes())}
 
 
 def describe(row):

@@ -1,4 +1,4 @@
-"""One binary image per picture."""
+"""One binary image per image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class BinaryAdapter:
     """Grey values of the threshold and above are the one mask; one file per object gives one mask per file."""
 
     def index(self, layout: Binary | Objects, folder: Folder, bad: BadRecords) -> Iterable[EvaluationRef]:
-        """Join pictures and mask files."""
+        """Join images and mask files."""
         return index_pairs(layout, folder, bad)
 
     def objects(

@@ -61,7 +61,7 @@ class CocoAdapter:
     """Each annotation is a mask."""
 
     def index(self, layout: Coco, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
-        """The pictures of each JSON, in all parts that are there."""
+        """The images of each JSON, in all parts that are there."""
         for part in layout.parts:
             for json, _ in sorted(find(folder.root, part.json)):
                 parsed = load(folder, json, _parse)
@@ -71,15 +71,15 @@ class CocoAdapter:
                     fields = _fields(image)
                     member = f"{json}: image {image.id!r}"
                     try:
-                        found = locate(folder, part.pictures, fields, member)
+                        found = locate(folder, part.images, fields, member)
                     except RecordError as error:
                         folder.reject_error(bad, error, member)
                         continue
                     if found is not None:
                         key = msgspec.json.encode(image.id).decode()
                         yield EvaluationRef(*found, str(image.id), (json,), key)
-                    elif layout.lone_pictures == "reject":
-                        folder.reject(bad, missing(part.pictures, fields), member)
+                    elif layout.lone_images == "reject":
+                        folder.reject(bad, missing(part.images, fields), member)
                 for identity, lost in parsed.annotations.items():
                     if identity in parsed.images:
                         continue
@@ -106,7 +106,7 @@ class CocoAdapter:
                 yield Object(mask, own, category, name, bool(annotation.iscrowd))
 
     def evidence(self, layout: Coco, folder: Folder, ref: EvaluationRef) -> Iterator[bytes]:
-        """What the file says of this picture."""
+        """What the file says of this image."""
         parsed = load(folder, ref.masks[0], _parse)
         identity = msgspec.json.decode(ref.key)
         image = parsed.images[identity]

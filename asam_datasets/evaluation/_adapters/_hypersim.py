@@ -24,7 +24,7 @@ _COLUMNS = ("scene_name", "camera_name", "frame_id", "included_in_public_release
 
 
 class HypersimAdapter:
-    """Each number is one mask; its id is the number. The picture is the preview, as HDF5 cannot be shown."""
+    """Each number is one mask; its id is the number. The image is the preview, as HDF5 cannot be shown."""
 
     def index(self, layout: Hypersim, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
         """Join previews and maps, and leave out frames that are not released.
@@ -35,7 +35,7 @@ class HypersimAdapter:
         _h5py()
         public = _public_frames(layout, folder)
         for ref in index_pairs(layout, folder, bad):
-            fields = [match(pair.picture, ref.file_name) for pair in layout.pairs]
+            fields = [match(pair.image, ref.file_name) for pair in layout.pairs]
             first = next(found for found in fields if found is not None)
             if public is None or _frame(first.get("scene", ""), first.get("cam", ""), first.get("frame", "")) in public:
                 yield ref

@@ -16,7 +16,7 @@ class IndexMapAdapter:
     """Each value is one mask, touching or not; its id is the value."""
 
     def index(self, layout: IndexMap, folder: Folder, bad: BadRecords) -> Iterable[EvaluationRef]:
-        """Join pictures and maps."""
+        """Join images and maps."""
         return index_pairs(layout, folder, bad)
 
     def objects(self, layout: IndexMap, folder: Folder, ref: EvaluationRef, shape: tuple[int, int]) -> Iterator[Object]:

@@ -1,8 +1,8 @@
-"""Annotation files in JSON: read once per process, decoded into typed structs, and where their pictures are.
+"""Annotation files in JSON: read once per process, decoded into typed structs, and where their images are.
 
-One file may hold all annotations of a set, and each worker asks for one picture at a time. So a process keeps the last
-few files it parsed, for as long as they do not change on disk. What is one picture's own stays undecoded (`Raw`, a
-slice of the file) until that picture is asked for: one bad segmentation is then a bad record and not a bad file.
+One file may hold all annotations of a set, and each worker asks for one image at a time. So a process keeps the last
+few files it parsed, for as long as they do not change on disk. What is one image's own stays undecoded (`Raw`, a
+slice of the file) until that image is asked for: one bad segmentation is then a bad record and not a bad file.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def locate(folder: Folder, patterns: Sequence[str], fields: Mapping[str, str], m
 
     Args:
         fields: what the JSON says of the path.
-        member: the place of the picture in the JSON, for messages.
+        member: the place of the image in the JSON, for messages.
 
     Raises:
         RecordError: a field is absolute or leaves the folder (`../`).
@@ -82,7 +82,7 @@ def locate(folder: Folder, patterns: Sequence[str], fields: Mapping[str, str], m
             raise RecordError(
                 f"expected a path inside the set's folder, found {value!r}",
                 where=folder.place(member),
-                hint="Look at where this file comes from; --on-bad-record skip leaves such pictures out.",
+                hint="Look at where this file comes from; --on-bad-record skip leaves such images out.",
             )
     for pattern in patterns:
         name = PurePosixPath(fill(pattern, fields)).as_posix()
@@ -94,7 +94,7 @@ def locate(folder: Folder, patterns: Sequence[str], fields: Mapping[str, str], m
 
 def missing(patterns: Sequence[str], fields: Mapping[str, str]) -> str:
     """What to say when `locate` finds none."""
-    return f"expected the picture {' or '.join(fill(pattern, fields) for pattern in patterns)}, found none"
+    return f"expected the image {' or '.join(fill(pattern, fields) for pattern in patterns)}, found none"
 
 
 def encoded(values: Sequence[Any]) -> Iterator[bytes]:
@@ -102,7 +102,7 @@ def encoded(values: Sequence[Any]) -> Iterator[bytes]:
     yield msgspec.json.encode(values)
 
 
-# Pictures are read by name, so the files of a set in parts are asked for in turn; the large ones come alone or in twos.
+# Images are read by name, so the files of a set in parts are asked for in turn; the large ones come alone or in twos.
 @lru_cache(maxsize=8)
 def _parsed(path: Path, size: int, changed_ns: int, where: str, parse: Callable[[bytes, str], Any]) -> Any:
     return parse(path.read_bytes(), where)

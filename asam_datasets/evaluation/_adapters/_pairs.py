@@ -1,4 +1,4 @@
-"""Pictures and the mask files beside them: what all layouts with files of their own share."""
+"""Images and the mask files beside them: what all layouts with files of their own share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_LIST_BYTES = 2**26
 
 
 def index_pairs(layout: Paired, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
-    """Join pictures and mask files. What is alone, on either side, is reported unless the layout lets it be.
+    """Join images and mask files. What is alone, on either side, is reported unless the layout lets it be.
 
     Raises:
         RecordError: under the policy `raise`: a file that is alone, of no bytes or of too many.
@@ -27,7 +27,7 @@ def index_pairs(layout: Paired, folder: Folder, bad: BadRecords) -> Iterator[Eva
         masks = _masks(pair, folder)
         own_masks = {name for names in masks.values() for name in names}
         used: set[str] = set()
-        for name, fields in sorted(find(folder.root, pair.picture)):
+        for name, fields in sorted(find(folder.root, pair.image)):
             if (
                 name in seen
                 or name in own_masks
@@ -40,15 +40,15 @@ def index_pairs(layout: Paired, folder: Folder, bad: BadRecords) -> Iterator[Eva
             if own:
                 seen.add(name)
                 yield from _ref(folder, bad, name, tuple(own))
-            elif layout.lone_pictures == "reject":
+            elif layout.lone_images == "reject":
                 seen.add(name)
                 folder.reject(bad, f"expected its mask {shown(expected)}, found none", name)
-        if listed is not None and layout.lone_pictures == "reject":
+        if listed is not None and layout.lone_images == "reject":
             _report_missing(pair, folder, bad, listed)
         if listed is None and layout.lone_masks == "reject":
             for expected in sorted(masks.keys() - used):
                 for name in sorted(masks[expected])[:1]:
-                    folder.reject(bad, f"expected a picture like {shown(pair.picture)}, found none", name)
+                    folder.reject(bad, f"expected an image like {shown(pair.image)}, found none", name)
 
 
 def evidence_of_files(folder: Folder, ref: EvaluationRef) -> Iterator[bytes]:
@@ -58,12 +58,12 @@ def evidence_of_files(folder: Folder, ref: EvaluationRef) -> Iterator[bytes]:
 
 
 def _masks(pair: Pair, folder: Folder) -> dict[str, list[str]]:
-    """The mask files by what their picture knows of their path: the pattern with the shared fields filled in."""
+    """The mask files by what their image knows of their path: the pattern with the shared fields filled in."""
     found: dict[str, list[str]] = {}
     open_fields = pair.open_fields
     for name, fields in find(folder.root, pair.mask):
-        # Beside the pictures, `a_mask.png` may look like a picture too: it is a mask when there is `a.png`.
-        if match(pair.picture, name) is not None and folder.size_bytes(fill(pair.picture, fields)) is None:
+        # Beside the images, `a_mask.png` may look like an image too: it is a mask when there is `a.png`.
+        if match(pair.image, name) is not None and folder.size_bytes(fill(pair.image, fields)) is None:
             continue
         shared = {field: value for field, value in fields.items() if field not in open_fields}
         found.setdefault(fill(pair.mask, shared), []).append(name)
@@ -74,10 +74,10 @@ def _listed(pair: Pair, folder: Folder) -> frozenset[str] | None:
     if not pair.listed:
         return None
     if folder.size_bytes(pair.listed) is None:
-        if next(find(folder.root, pair.picture), None) is None:
+        if next(find(folder.root, pair.image), None) is None:
             return frozenset()  # nothing of this kind is there at all: another pattern may fit
         raise SourceError(
-            "expected the list of the split's pictures, found no such file",
+            "expected the list of the split's images, found no such file",
             where=folder.place(pair.listed),
             hint="Get it from the set's archive: without it the split is not known.",
         )
@@ -88,10 +88,10 @@ def _listed(pair: Pair, folder: Folder) -> frozenset[str] | None:
 def _report_missing(pair: Pair, folder: Folder, bad: BadRecords, listed: frozenset[str]) -> None:
     """Report what the list names and nothing is found for."""
     found = set()
-    for name, fields in find(folder.root, pair.picture):
+    for name, fields in find(folder.root, pair.image):
         found |= {fields["name"], name.rsplit("/", 1)[-1]}
     for line in sorted(listed - found - {""}):
-        folder.reject(bad, f"expected the picture {line!r} that this list names, found none", pair.listed)
+        folder.reject(bad, f"expected the image {line!r} that this list names, found none", pair.listed)
 
 
 def _is_listed(stem: str, name: str, listed: frozenset[str]) -> bool:

@@ -44,10 +44,10 @@ _PROJECT = "_via_img_metadata"
 
 
 class ViaAdapter:
-    """Each region is a mask; pictures are found by `filename`, as the keys of the file carry its size besides."""
+    """Each region is a mask; images are found by `filename`, as the keys of the file carry its size besides."""
 
     def index(self, layout: Via, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
-        """The pictures of each JSON, in all parts that are there."""
+        """The images of each JSON, in all parts that are there."""
         for part in layout.parts:
             for json, fields in sorted(find(folder.root, part.json)):
                 parsed = load(folder, json, _parse)
@@ -57,17 +57,17 @@ class ViaAdapter:
                     known = {**fields, "file_name": name}
                     member = f"{json}: {name}"
                     try:
-                        found = locate(folder, part.pictures, known, member)
+                        found = locate(folder, part.images, known, member)
                     except RecordError as error:
                         folder.reject_error(bad, error, member)
                         continue
                     if found is not None:
                         yield EvaluationRef(*found, found[0].rpartition(".")[0], (json,), name)
-                    elif layout.lone_pictures == "reject":
-                        folder.reject(bad, missing(part.pictures, known), member)
+                    elif layout.lone_images == "reject":
+                        folder.reject(bad, missing(part.images, known), member)
 
     def objects(self, layout: Via, folder: Folder, ref: EvaluationRef, shape: tuple[int, int]) -> Iterator[Object]:
-        """The masks in the order of the file, cut off at the picture's edges."""
+        """The masks in the order of the file, cut off at the image's edges."""
         file = load(folder, ref.masks[0], _parse).files[ref.key]
         place = f"{folder.place(ref.masks[0])}: {ref.key}: regions"
         try:
@@ -89,7 +89,7 @@ class ViaAdapter:
                 yield Object(mask, category=category if isinstance(category, str) else None)
 
     def evidence(self, layout: Via, folder: Folder, ref: EvaluationRef) -> Iterator[bytes]:
-        """The regions of this picture."""
+        """The regions of this image."""
         yield bytes(load(folder, ref.masks[0], _parse).files[ref.key].regions)
 
 

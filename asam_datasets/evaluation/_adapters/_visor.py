@@ -50,14 +50,14 @@ class VisorAdapter:
                     known = {**fields, "file_name": frame.image.name}
                     member = f"{json}: $.video_annotations[{position}]"
                     try:
-                        found = locate(folder, part.pictures, known, member)
+                        found = locate(folder, part.images, known, member)
                     except RecordError as error:
                         folder.reject_error(bad, error, member)
                         continue
                     if found is not None:
                         yield EvaluationRef(*found, frame.image.name.rpartition(".")[0], (json,), str(position))
-                    elif layout.lone_pictures == "reject":
-                        folder.reject(bad, missing(part.pictures, known), member)
+                    elif layout.lone_images == "reject":
+                        folder.reject(bad, missing(part.images, known), member)
 
     def objects(self, layout: Visor, folder: Folder, ref: EvaluationRef, shape: tuple[int, int]) -> Iterator[Object]:
         """The masks in the order of the file."""

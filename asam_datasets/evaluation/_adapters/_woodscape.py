@@ -1,4 +1,4 @@
-"""WoodScape's polygon JSON, one per picture."""
+"""WoodScape's polygon JSON, one per image."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ class _Annotation(JSONStruct, frozen=True, gc=False):
     segmentation: list[tuple[float, float]]
 
 
-class _Picture(JSONStruct, frozen=True, gc=False):
+class _Image(JSONStruct, frozen=True, gc=False):
     image_width: int
     image_height: int
     annotation: list[_Annotation]
 
 
-_DECODER = msgspec.json.Decoder(dict[str, _Picture])
+_DECODER = msgspec.json.Decoder(dict[str, _Image])
 
 
 class WoodScapeAdapter:
     """Each annotation is a mask; the one key of the file is the file's own name."""
 
     def index(self, layout: WoodScape, folder: Folder, bad: BadRecords) -> Iterable[EvaluationRef]:
-        """Join pictures and JSON files."""
+        """Join images and JSON files."""
         return index_pairs(layout, folder, bad)
 
     def objects(
         self, layout: WoodScape, folder: Folder, ref: EvaluationRef, shape: tuple[int, int]
     ) -> Iterator[Object]:
-        """The masks in the order of the file, cut off at the picture's edges."""
+        """The masks in the order of the file, cut off at the image's edges."""
         where = folder.place(ref.masks[0])
         data = folder.read(ref.masks[0], limit_bytes=MAX_IMAGE_BYTES)
         try:
-            pictures = decode(_DECODER, data, where, "JSON of WoodScape")
+            images = decode(_DECODER, data, where, "JSON of WoodScape")
         except SourceError as error:
             raise RecordError(error.problem, where=error.where) from None
-        if len(pictures) != 1:
-            raise RecordError(f"expected one key, the file's own name, found {len(pictures)}", where=where)
-        (picture,) = pictures.values()
-        check_shape((picture.image_height, picture.image_width), shape, where)
-        for position, annotation in enumerate(picture.annotation):
+        if len(images) != 1:
+            raise RecordError(f"expected one key, the file's own name, found {len(images)}", where=where)
+        (image,) = images.values()
+        check_shape((image.image_height, image.image_width), shape, where)
+        for position, annotation in enumerate(image.annotation):
             if not set(layout.ignored_tags).isdisjoint(annotation.tags):
                 continue
             prefix = layout.crowd_prefix

@@ -53,7 +53,7 @@ _DECODER = msgspec.json.Decoder(_Table)
 
 
 class YouTubeVISAdapter:
-    """Each frame is a picture; a track's entry for it is a mask, and null is none."""
+    """Each frame is an image; a track's entry for it is a mask, and null is none."""
 
     def index(self, layout: YouTubeVIS, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
         """The frames of all videos."""
@@ -63,14 +63,14 @@ class YouTubeVISAdapter:
                     for frame, file_name in enumerate(video.file_names):
                         member = f"{json}: video {video.id}: file_names[{frame}]"
                         try:
-                            found = locate(folder, part.pictures, {"file_name": file_name}, member)
+                            found = locate(folder, part.images, {"file_name": file_name}, member)
                         except RecordError as error:
                             folder.reject_error(bad, error, member)
                             continue
                         if found is not None:
                             yield EvaluationRef(*found, without_ending(file_name), (json,), f"{video.id}/{frame}")
-                        elif layout.lone_pictures == "reject":
-                            folder.reject(bad, missing(part.pictures, {"file_name": file_name}), member)
+                        elif layout.lone_images == "reject":
+                            folder.reject(bad, missing(part.images, {"file_name": file_name}), member)
 
     def objects(
         self, layout: YouTubeVIS, folder: Folder, ref: EvaluationRef, shape: tuple[int, int]

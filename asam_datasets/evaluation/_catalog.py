@@ -1,4 +1,4 @@
-"""The catalogue: the entries that travel with the package, and those of the user's own files."""
+"""The catalog: the entries that travel with the package, and those of the user's own files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from asam_datasets.errors import CatalogueError
+from asam_datasets.errors import CatalogError
 from asam_datasets.evaluation._entry import Entry
 
 if sys.version_info >= (3, 11):
@@ -20,20 +20,20 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_OWN = "catalogue.toml"
+_OWN = "catalog.toml"
 # What counts on the files that a layout reads: a user's other layout makes these statements untrue.
-_ABOUT_THE_LAYOUT = ("expected_pictures", "expected_masks")
+_ABOUT_THE_LAYOUT = ("expected_images", "expected_masks")
 
 
-def load_catalogue(extra: Sequence[Path] = ()) -> Mapping[str, Entry]:
+def load_catalog(extra: Sequence[Path] = ()) -> Mapping[str, Entry]:
     """All entries by id, in the order of the files.
 
     Args:
-        extra: TOML files of the same form, one table per set. A table whose id is in the catalogue already replaces the
+        extra: TOML files of the same form, one table per set. A table whose id is in the catalog already replaces the
             fields that it has, whole ones: a `layout` replaces the layout, and the expected counts with it.
 
     Raises:
-        CatalogueError: a file cannot be read, or an entry is not complete or not valid; `where` names file, entry and
+        CatalogError: a file cannot be read, or an entry is not complete or not valid; `where` names file, entry and
             field.
     """
     if not extra:
@@ -67,19 +67,19 @@ def _read(path: Path) -> Mapping[str, dict[str, Any]]:
     try:
         return _parse(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
-        raise CatalogueError(f"expected a readable TOML file, found: {error.strerror}", where=str(path)) from error
+        raise CatalogError(f"expected a readable TOML file, found: {error.strerror}", where=str(path)) from error
     except UnicodeDecodeError:
-        raise CatalogueError("expected a TOML file in UTF-8, found other bytes", where=str(path)) from None
+        raise CatalogError("expected a TOML file in UTF-8, found other bytes", where=str(path)) from None
 
 
 def _parse(text: str, file: str) -> Mapping[str, dict[str, Any]]:
     try:
         parsed: dict[str, dict[str, Any]] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise CatalogueError(f"expected TOML, found: {error}", where=file) from None
+        raise CatalogError(f"expected TOML, found: {error}", where=file) from None
     for identity, table in parsed.items():
         if not isinstance(table, dict):
-            raise CatalogueError(
+            raise CatalogError(
                 f"expected one table per set, found {type(table).__name__}",
                 where=f"{file}: {identity}",
                 hint="Start the set with its id in brackets: [my_set]",
@@ -90,7 +90,7 @@ def _parse(text: str, file: str) -> Mapping[str, dict[str, Any]]:
 def _entry(identity: str, table: Mapping[str, Any], file: str) -> Entry:
     where = f"{file}: [{identity}]"
     if table.get("id", identity) != identity:
-        raise CatalogueError(f"expected the table's name {identity!r}, found {table['id']!r}", where=f"{where}: id")
+        raise CatalogError(f"expected the table's name {identity!r}, found {table['id']!r}", where=f"{where}: id")
     try:
         # TOML's keys are strings; `strict=False` turns those of `names` into numbers.
         return msgspec.convert({**table, "id": identity}, Entry, strict=False)
@@ -100,7 +100,7 @@ def _entry(identity: str, table: Mapping[str, Any], file: str) -> Entry:
         problem = problem.replace("Expected", "expected", 1).replace(", got ", ", found ", 1)
         if problem.startswith(("Object", "Invalid")):
             problem = problem[0].lower() + problem[1:]
-        raise CatalogueError(
+        raise CatalogError(
             problem,
             where=f"{where}: {place.strip('`').removeprefix('$.')}" if place else where,
             hint="`asam-datasets catalog show hrsod_te` prints an entry that is right.",

@@ -1,4 +1,4 @@
-"""Pictures decoded ahead: one thread reads the archive, several decode, the model never waits for either.
+"""Images decoded ahead: one thread reads the archive, several decode, the model never waits for either.
 
 The reader thread owns the source and its open file. The decoding threads own nothing: they get bytes and give back
 what the model takes. Results come out in the order of reading; at most `ahead` are held.
@@ -27,8 +27,8 @@ _SPARE = 2  # decoded at no less than this many times the side that the model ta
 _POLL_S = 0.1
 
 
-def load_picture(raw: RawRecord, side: int) -> Image.Image:
-    """Decode a picture as RGB, at a fraction of its size (1/2, 1/4, 1/8) where the model takes far less.
+def load_image(raw: RawRecord, side: int) -> Image.Image:
+    """Decode an image as RGB, at a fraction of its size (1/2, 1/4, 1/8) where the model takes far less.
 
     Args:
         raw: the record; only its JPEG is looked at.
@@ -37,18 +37,18 @@ def load_picture(raw: RawRecord, side: int) -> Image.Image:
     Raises:
         RecordError: it is cut, no JPEG, or too large.
     """
-    where = f"{raw.label}: {raw.picture}"
+    where = f"{raw.label}: {raw.image}"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked below
-            picture = Image.open(io.BytesIO(raw.jpeg), formats=["JPEG"])
-        if picture.width * picture.height > MAX_PIXELS:
+            image = Image.open(io.BytesIO(raw.jpeg), formats=["JPEG"])
+        if image.width * image.height > MAX_PIXELS:
             raise RecordError(
-                f"expected at most {MAX_PIXELS} pixels, found {picture.height} × {picture.width}", where=where
+                f"expected at most {MAX_PIXELS} pixels, found {image.height} × {image.width}", where=where
             )
         check_whole_jpeg(raw.jpeg, where)
-        picture.draft("RGB", (_SPARE * side, _SPARE * side))
-        return picture.convert("RGB")
+        image.draft("RGB", (_SPARE * side, _SPARE * side))
+        return image.convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise RecordError(
             f"expected a JPEG, found {len(raw.jpeg)} bytes that start with {raw.jpeg[:8]!r} ({error})", where=where

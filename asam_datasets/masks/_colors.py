@@ -1,6 +1,6 @@
-"""Colours for masks: far from each other and from black, the same everywhere and for ever.
+"""Colors for masks: far from each other and from black, the same everywhere and for ever.
 
-Colour `i` is the point of a lattice in RGB that lies farthest from black and from colours `0` to `i - 1`. Distances
+Color `i` is the point of a lattice in RGB that lies farthest from black and from colors `0` to `i - 1`. Distances
 are integers (red, green and blue weighted 2 : 4 : 3, a common stand-in for perceived difference), so no rounding of
 any machine decides a tie; ties go to the smaller index. Any two of the first 255 are 60 or more apart
 (the root of that measure; black and white are 765).
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 _LEVELS = np.arange(0, 256, 17, dtype=np.int64)  # 0, 17, ..., 255
 _WEIGHTS = np.array([2, 4, 3], np.int64)
 DISTINCT = 1023
-"""How many colours there are before they repeat."""
+"""How many colors there are before they repeat."""
 
 
-def colours(count: int) -> NDArray[np.uint8]:
-    """The colours of masks `0` to `count - 1`: uint8 (count, 3), RGB; they repeat after `DISTINCT`."""
+def colors(count: int) -> NDArray[np.uint8]:
+    """The colors of masks `0` to `count - 1`: uint8 (count, 3), RGB; they repeat after `DISTINCT`."""
     table: NDArray[np.uint8] = _table()[np.arange(count) % DISTINCT]
     return table
 

@@ -1,8 +1,8 @@
-"""One picture of the organised folder: its four entries, each there as a whole or not at all.
+"""One image of the organised folder: its four entries, each there as a whole or not at all.
 
     sa_1/  sa_1.png  sa_1.json  sa_1.jpg
 
-They are made in a work folder on the same file system and renamed in this order, so a picture whose JPEG is there is
+They are made in a work folder on the same file system and renamed in this order, so an image whose JPEG is there is
 there completely, whatever was killed when. What lies there already is compared and never replaced.
 """
 
@@ -25,9 +25,9 @@ _KEPT = "Give another --out, or move this away; nothing that was there has been 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the pictures of one archive go.
+    """Where the images of one archive go.
 
-    `trusted` says that all pictures in `folder` were put there by an unfinished run with the same input and settings,
+    `trusted` says that all images in `folder` were put there by an unfinished run with the same input and settings,
     so that those which are there need not be compared.
     """
 
@@ -37,7 +37,7 @@ class Place:
     trusted: bool
 
     def has(self, image_id: int) -> bool:
-        """Whether a picture is there and need not be looked at."""
+        """Whether an image is there and need not be looked at."""
         if not self.trusted:
             return False
         stem = self.folder / f"sa_{image_id}"
@@ -46,7 +46,7 @@ class Place:
         )
 
 
-def write_picture(raw: RawRecord, record: Record, place: Place, encoder: PngEncoder) -> None:
+def write_image(raw: RawRecord, record: Record, place: Place, encoder: PngEncoder) -> None:
     """Write one record as ASAM's programs read it.
 
     Args:
@@ -125,7 +125,7 @@ def _require_same(path: Path, content: bytes) -> None:
 
 
 def _write(path: str, content: bytes) -> None:
-    """Write a new file. `os` rather than `open`: there are a hundred of them a picture."""
+    """Write a new file. `os` rather than `open`: there are a hundred of them an image."""
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:

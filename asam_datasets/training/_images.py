@@ -1,7 +1,7 @@
-"""Encoded pictures to arrays of about the size that is wanted.
+"""Encoded images to arrays of about the size that is wanted.
 
 A JPEG is decoded at 1/2 of its size where that is still as large as wanted, and at 1/4 where that is twice as large:
-the decoder then leaves out the frequencies that a smaller picture does not have. Against decoding all of a photograph
+the decoder then leaves out the frequencies that a smaller image does not have. Against decoding all of a photograph
 and resizing it with Pillow, that differs by 0.2 to 0.8 of 255 on average. At 1/8, or at 1/4 of just the size, it would
 be 1 to 4, for a millisecond; and the fractions between, which libjpeg-turbo has too, are slower than the full size.
 `simplejpeg` decodes without the GIL, and so do Pillow and torch, which do the rest.
@@ -25,21 +25,21 @@ from asam_datasets.masks import MAX_PIXELS
 
 _JPEG = b"\xff\xd8\xff"
 _REDUCTIONS = ((4, 8), (2, 2))
-"""By how much a picture is reduced, and how many times as large as wanted it has to be for that."""
+"""By how much an image is reduced, and how many times as large as wanted it has to be for that."""
 
 _HINT = "`asam-datasets verify DATASET --deep` finds all records that are damaged."
 
 
-class Picture(NamedTuple):
-    """A picture of (height, width) pixels that is not decoded yet, or already: one of the two is given."""
+class EncodedImage(NamedTuple):
+    """An image of (height, width) pixels that is not decoded yet, or already: one of the two is given."""
 
     shape: tuple[int, int]
     encoded: bytes | None
     decoded: Image.Image | None
 
 
-def open_picture(value: Any, where: str) -> Picture:
-    """Look at the picture of a record, as `datasets` gives it: encoded (`{"bytes": ...}`) or as a Pillow image.
+def open_image(value: Any, where: str) -> EncodedImage:
+    """Look at the image of a record, as `datasets` gives it: encoded (`{"bytes": ...}`) or as a Pillow image.
 
     EXIF orientation is not applied: masks refer to the pixels as they are stored.
 
@@ -47,7 +47,7 @@ def open_picture(value: Any, where: str) -> Picture:
         RecordError: there is none, it cannot be read, or it has more than `MAX_PIXELS`.
     """
     if isinstance(value, Image.Image):
-        return Picture((value.height, value.width), None, value)
+        return EncodedImage((value.height, value.width), None, value)
     if isinstance(value, Mapping):
         if value.get("bytes") is None and value.get("path"):
             try:
@@ -60,9 +60,9 @@ def open_picture(value: Any, where: str) -> Picture:
     if not isinstance(value, (bytes, bytearray, memoryview)):
         found = "none" if value is None else f"a {type(value).__name__}"
         raise RecordError(
-            f"expected a picture ({{'bytes': ...}} or a Pillow image), found {found}",
+            f"expected an image ({{'bytes': ...}} or a Pillow image), found {found}",
             where=where,
-            hint="Some datasets are published without their pictures; others need the column `image`.",
+            hint="Some datasets are published without their images; others need the column `image`.",
         )
     encoded = bytes(value)
     try:
@@ -75,11 +75,11 @@ def open_picture(value: Any, where: str) -> Picture:
         raise _unreadable(error, where) from None
     if height * width > MAX_PIXELS:
         raise RecordError(f"expected at most {MAX_PIXELS} pixels, found {height} × {width}", where=where, hint=_HINT)
-    return Picture((height, width), encoded, None)
+    return EncodedImage((height, width), encoded, None)
 
 
-def decode_picture(picture: Picture, reduction: int, where: str) -> NDArray[np.uint8]:
-    """Decode a picture, reduced by 1, 2 or 4: uint8 RGB (⌈height / reduction⌉, ⌈width / reduction⌉, 3).
+def decode_image(image: EncodedImage, reduction: int, where: str) -> NDArray[np.uint8]:
+    """Decode an image, reduced by 1, 2 or 4: uint8 RGB (⌈height / reduction⌉, ⌈width / reduction⌉, 3).
 
     Only a JPEG is reduced for less than the full work; others are decoded and then reduced. A JPEG lies in memory that
     the next one of the same thread is decoded into.
@@ -87,11 +87,11 @@ def decode_picture(picture: Picture, reduction: int, where: str) -> NDArray[np.u
     Raises:
         RecordError: it cannot be decoded.
     """
-    height, width = (-(-side // reduction) for side in picture.shape)
-    if picture.encoded is not None and picture.encoded.startswith(_JPEG):
+    height, width = (-(-side // reduction) for side in image.shape)
+    if image.encoded is not None and image.encoded.startswith(_JPEG):
         try:
             decoded: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-                picture.encoded, "RGB", min_height=height, min_width=width, buffer=_KEPT.memory(height * width * 3)
+                image.encoded, "RGB", min_height=height, min_width=width, buffer=_KEPT.memory(height * width * 3)
             )
         except ValueError:
             pass  # what is damaged, and what is CMYK: Pillow decides
@@ -99,21 +99,21 @@ def decode_picture(picture: Picture, reduction: int, where: str) -> NDArray[np.u
             if decoded.shape == (height, width, 3):
                 return decoded
     try:
-        image = picture.decoded or Image.open(io.BytesIO(picture.encoded or b""))
-        if image.mode.startswith("I;16"):  # of which Pillow would cut off what is above 255
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        image = image.convert("RGB")
+        opened = image.decoded or Image.open(io.BytesIO(image.encoded or b""))
+        if opened.mode.startswith("I;16"):  # of which Pillow would cut off what is above 255
+            opened = Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8))
+        opened = opened.convert("RGB")
     except (ValueError, OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise _unreadable(error, where) from None
     if reduction > 1:
-        image = image.reduce(reduction)
-    return np.array(image)
+        opened = opened.reduce(reduction)
+    return np.array(opened)
 
 
 def choose_reduction(region: tuple[int, int], shape: tuple[int, int], encoded: bool) -> int:
-    """By how much a picture may be reduced of which a region (height, width) is resized to `shape`: 1, 2 or 4.
+    """By how much an image may be reduced of which a region (height, width) is resized to `shape`: 1, 2 or 4.
 
-    A picture that is decoded already is better resized in one go.
+    An image that is decoded already is better resized in one go.
     """
     if not encoded:
         return 1
@@ -121,7 +121,7 @@ def choose_reduction(region: tuple[int, int], shape: tuple[int, int], encoded: b
     return next((by for by, least in _REDUCTIONS if spare >= least), 1)
 
 
-def resize_picture(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> torch.Tensor:
+def resize_image(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> torch.Tensor:
     """A copy of uint8 (height, width, 3) as uint8 (3, *shape): bilinear with antialiasing, as Pillow's BILINEAR."""
     planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     if planes.shape[2:] == shape:
@@ -130,7 +130,7 @@ def resize_picture(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> torch.T
 
 
 class _Kept(threading.local):
-    """Memory that a thread decodes into again and again: new memory for each picture takes half as long as decoding."""
+    """Memory that a thread decodes into again and again: new memory for each image takes half as long as decoding."""
 
     def __init__(self) -> None:
         self._memory = np.empty(0, np.uint8)
@@ -150,6 +150,6 @@ _LARGEST_KEPT = 2**26
 
 def _unreadable(error: Exception, where: str) -> RecordError:
     # Pillow shows the object that it read from, whose address says nothing.
-    said = "no picture that Pillow knows" if isinstance(error, UnidentifiedImageError) else str(error)
+    said = "no image that Pillow knows" if isinstance(error, UnidentifiedImageError) else str(error)
     said = said.partition("\n")[0]
-    return RecordError(f"expected a picture that can be decoded, found: {said}", where=where, hint=_HINT)
+    return RecordError(f"expected an image that can be decoded, found: {said}", where=where, hint=_HINT)
