@@ -64,7 +64,7 @@ def main() -> None:
         with open_workers(1, lambda count: None) as workers:
             built = build_archive(
                 open_source(folder),
-                Options({"sa_1.jpg": "one image", "sa_3.jpg": "drei Bilder, schön"}, parts=2),
+                Options({"sa_1.jpg": "one picture", "sa_3.jpg": "drei Bilder, schön"}, parts=2),
                 target=Path(scratch, "out"),
                 work=Path(scratch, "work"),
                 known=(),
