@@ -65,7 +65,7 @@ def build_obvious(archive: Path, out: Path, paint: Callable[..., Array]) -> tupl
     from pycocotools import mask as coco
 
     from asam_datasets.masks import colors
-    from asam_datasets.schema import features_json
+    from asam_datasets.tables import features_json
 
     features = Features.from_dict(features_json())  # ours, so that all write the same columns
 
@@ -97,8 +97,10 @@ def build_ours(archive: Path, out: Path) -> tuple[float, float]:
     """Seconds of the clock and of the processor."""
     import pandas  # noqa: F401 (pyarrow imports it at the first array, `datasets` when it is imported: equal terms)
 
-    from asam_datasets.builds import Options, Workers, build_archive
-    from asam_datasets.sources import BadRecords, open_source
+    from asam_datasets.builds import Options, build_archive
+    from asam_datasets.sources import BadRecords
+    from asam_datasets.sources.sa1b import open_source
+    from asam_datasets.workers import Workers
 
     start, busy = time.perf_counter(), time.process_time()
     build_archive(

@@ -22,8 +22,10 @@ from typing import Any
 from _archive import add_arguments, compress, describe, get_members, write_tar
 from _report import package_files, peak_mb, print_header, print_table, require_unchanged
 
-from asam_datasets.builds import Options, build_archive, open_workers
-from asam_datasets.sources import BadRecords, open_source
+from asam_datasets.builds import Options, build_archive
+from asam_datasets.sources import BadRecords
+from asam_datasets.sources.sa1b import open_source
+from asam_datasets.workers import open_workers
 
 LIMIT_MB = 1000
 TIMES = 4

@@ -29,7 +29,8 @@ from pycocotools import mask as coco
 from asam_datasets.masks import PngEncoder
 from asam_datasets.organized import organize
 from asam_datasets.organized._image import _place_folder
-from asam_datasets.sources import BadRecords, open_source, read_record
+from asam_datasets.sources import BadRecords
+from asam_datasets.sources.sa1b import open_source, read_record
 
 Write = Callable[[Path, Path], object]
 

@@ -23,9 +23,11 @@ import pyarrow as pa
 from _archive import add_arguments, describe, get_members, write_tar
 from _report import median_and_best, package_files, print_header, print_table, ratio, require_unchanged
 
-from asam_datasets.builds import Options, Workers, build_archive, open_workers
+from asam_datasets.builds import Options, build_archive
 from asam_datasets.masks import colors
-from asam_datasets.sources import BadRecords, open_source
+from asam_datasets.sources import BadRecords
+from asam_datasets.sources.sa1b import open_source
+from asam_datasets.workers import Workers, open_workers
 
 COUNTS = (1, 2, 4)
 _SETTLE_S = 0.5  # keeps the first worker busy until the last one is there

@@ -17,9 +17,9 @@ from typing import Any
 import datasets
 import pyarrow as pa
 
-from asam_datasets.reading import Slice, archive_slices, slice_tables
-from asam_datasets.schema import VIEWS, features_json
+from asam_datasets.builds import Slice, archive_slices, slice_tables
 from asam_datasets.sources import read_captions
+from asam_datasets.tables import VIEWS, features_json
 
 
 @dataclass

@@ -18,9 +18,9 @@ from typing import Any
 import datasets
 import pyarrow as pa
 
-from asam_datasets.evaluation import load_catalog, open_evaluation
-from asam_datasets.reading import EvaluationSlice, evaluation_slice_tables, evaluation_slices
-from asam_datasets.schema import EVALUATION, features_json
+from asam_datasets.builds import EvaluationSlice, evaluation_slice_tables, evaluation_slices
+from asam_datasets.sources.evaluation import load_catalog, open_evaluation
+from asam_datasets.tables import EVALUATION, features_json
 
 
 @dataclass

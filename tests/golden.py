@@ -16,9 +16,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from rlemasklib import RLEMask
 
-from asam_datasets.builds import Options, build_archive, open_workers
+from asam_datasets.builds import Options, build_archive
 from asam_datasets.masks import to_segmentation
-from asam_datasets.sources import BadRecords, open_source
+from asam_datasets.sources import BadRecords
+from asam_datasets.sources.sa1b import open_source
+from asam_datasets.workers import open_workers
 
 # A grey JPEG of 24 × 16 pixels (height × width).
 JPEG = base64.b64decode(

@@ -21,8 +21,9 @@ from local_hub.model import Request
 from asam_datasets.builds import Build, Part
 from asam_datasets.demo import DemoArchive, write_demo
 from asam_datasets.errors import RightsError
-from asam_datasets.hub import Access
-from asam_datasets.hub._card import front_matter, render_card
+from asam_datasets.published._layout import front_matter
+from asam_datasets.release import Access
+from asam_datasets.release._card import render_card
 from asam_datasets.rights import SA1B, Holding, Rights, check_public, needs_gate
 
 REPO = "xhk/ASAM-Datasets"

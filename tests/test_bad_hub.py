@@ -15,7 +15,7 @@ from archives import ZEROS, Members, pack_gzip, pack_tar, tar_bytes, tiny_member
 from local_hub import Fault, LocalHub
 
 from asam_datasets.errors import TargetError
-from asam_datasets.hub import RepositoryTarget
+from asam_datasets.release import RepositoryTarget
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "hf_SecretSecretSecretSecretSecret"

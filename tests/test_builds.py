@@ -18,8 +18,7 @@ from conftest import ROOT, Run, clean_environment
 
 from asam_datasets.builds import count_parts, decode_build, part_ranges
 from asam_datasets.demo import DemoArchive, write_demo
-from asam_datasets.schema import arrow_schema, features_json
-from asam_datasets.tables import MAX_ROW_GROUP_BYTES
+from asam_datasets.tables import MAX_ROW_GROUP_BYTES, arrow_schema, features_json
 
 PARTS = ("--parts", "4")
 

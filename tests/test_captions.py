@@ -14,14 +14,8 @@ from archives import pack_folder, pack_tar, pack_url, tiny_members
 
 from asam_datasets.captions import CaptionOptions, Generation, OutOfMemory, Settings, caption, merge, part_path
 from asam_datasets.errors import CaptionsError, ModelError, RecordError, SourceError, TargetError
-from asam_datasets.sources import (
-    BadRecords,
-    RawRecord,
-    caption_report,
-    encode_captions,
-    encode_lists,
-    read_captions,
-)
+from asam_datasets.sources import BadRecords, caption_report, encode_captions, encode_lists, read_captions
+from asam_datasets.sources.sa1b import RawRecord
 
 WANTED = {"sa_1.jpg": "a dog", "sa_2.jpg": "zwei Häuser", "sa_10.jpg": ""}
 

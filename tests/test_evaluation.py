@@ -20,19 +20,24 @@ from evaluation_trees import SHAPE, TREES, box, grid, palette_image, ring, save,
 from PIL import Image
 
 from asam_datasets.errors import CatalogError
-from asam_datasets.evaluation import (
-    EvaluationRow,
+from asam_datasets.masks import PngEncoder
+from asam_datasets.sources import BadRecords
+from asam_datasets.sources.evaluation import (
     EvaluationSource,
     describe_tree,
-    evaluation_table,
     load_catalog,
     open_evaluation,
     parse_evaluation,
+)
+from asam_datasets.tables import (
+    EVALUATION,
+    EvaluationRow,
+    arrow_schema,
+    evaluation_table,
+    features_json,
+    image_columns,
     render_evaluation,
 )
-from asam_datasets.masks import PngEncoder
-from asam_datasets.schema import EVALUATION, arrow_schema, features_json, image_columns
-from asam_datasets.sources import BadRecords
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 
@@ -430,7 +435,7 @@ def test_hundreds_of_objects_in_a_large_image_take_little_memory(tmp_path: Path)
     save(tmp_path / "val/a.png", np.zeros((3600, 5000), np.uint8))
     save(tmp_path / "val_labels/a.png", ids)
     code = (
-        "import re, sys; from asam_datasets.evaluation import *; from asam_datasets.sources import BadRecords\n"
+        "import re, sys; from asam_datasets.sources.evaluation import *; from asam_datasets.sources import BadRecords\n"
         "source = parse_evaluation(sys.argv[1], load_catalog())\n"
         "record = source.read(source.index(BadRecords())[0])\n"
         # Not `ru_maxrss`: a new process inherits that of the one that started it.
@@ -451,7 +456,7 @@ def test_hundreds_of_objects_in_a_large_image_take_little_memory(tmp_path: Path)
 
 def test_reading_sets_loads_nothing_heavy() -> None:
     code = (
-        "import sys, asam_datasets.evaluation\n"
+        "import sys, asam_datasets.sources.evaluation\n"
         "print([name for name in ('torch', 'datasets', 'h5py', 'pandas') if name in sys.modules])"
     )
     done = subprocess.run(

@@ -19,9 +19,9 @@ from PIL import Image
 from pycocotools.coco import COCO as COCO_API
 
 from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError
-from asam_datasets.evaluation import EvaluationSource, load_catalog, open_evaluation
 from asam_datasets.masks import MAX_PIXELS
 from asam_datasets.sources import BadRecords
+from asam_datasets.sources.evaluation import EvaluationSource, load_catalog, open_evaluation
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 

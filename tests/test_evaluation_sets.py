@@ -13,15 +13,10 @@ from evaluation_trees import TREES, Masks, Tree
 from PIL import Image
 from pycocotools import mask as coco
 
-from asam_datasets.evaluation import (
-    EvaluationSource,
-    evaluation_table,
-    load_catalog,
-    open_evaluation,
-    render_evaluation,
-)
 from asam_datasets.masks import PngEncoder
 from asam_datasets.sources import BadRecords
+from asam_datasets.sources.evaluation import EvaluationSource, load_catalog, open_evaluation
+from asam_datasets.tables import evaluation_table, render_evaluation
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")

@@ -24,14 +24,7 @@ from asam_datasets.demo import DemoArchive, write_demo
 torch = pytest.importorskip("torch", reason="pip install asam_datasets[train]")
 pytest.importorskip("transformers", reason="pip install asam_datasets[caption]")
 
-from asam_datasets.training import (  # noqa: E402
-    Choose,
-    ControlNetOptions,
-    SamOptions,
-    controlnet_batch,
-    open_stream,
-    sam_batch,
-)
+from asam_datasets.training import Choose, ControlNetOptions, SamOptions, controlnet_batch, open_stream, sam_batch  # noqa: E402
 
 TUNE = ROOT / "examples/tune_sam.py"
 # torchdata 0.11 calls it, torch 2.13 says that it does nothing any more.

@@ -22,11 +22,11 @@ def loaded(code: str) -> str:
     [
         "import asam_datasets",
         "import asam_datasets.publish",
-        "import asam_datasets.reading",
+        "import asam_datasets.builds",
         "import asam_datasets.masks",
         "import asam_datasets.captions",
         "import asam_datasets.organized",
-        "import asam_datasets.parts",
+        "import asam_datasets.published",
         "import asam_datasets.preview",
         "from asam_datasets.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n",
         "from asam_datasets.cli import main\ntry: main(['publish', '--help'])\nexcept SystemExit: pass\n",

@@ -27,14 +27,8 @@ from pycocotools import mask as coco
 from asam_datasets.demo import DemoArchive, write_demo
 from asam_datasets.errors import CaptionsError, RecordError, SourceError, TargetError
 from asam_datasets.organized import MaskRange, export, organize
-from asam_datasets.sources import (
-    BadRecords,
-    FolderSource,
-    check_organized,
-    find_archives,
-    find_captions,
-    read_captions,
-)
+from asam_datasets.sources import BadRecords, read_captions
+from asam_datasets.sources.sa1b import FolderSource, check_organized, find_archives, find_captions
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")

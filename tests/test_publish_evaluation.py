@@ -18,7 +18,7 @@ from PIL import Image
 from test_readers import READERS
 
 from asam_datasets.demo import DemoArchive
-from asam_datasets.hub import front_matter
+from asam_datasets.published import front_matter
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")

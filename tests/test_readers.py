@@ -14,7 +14,7 @@ from pycocotools import mask as coco
 
 from asam_datasets.demo import DemoArchive, write_demo
 from asam_datasets.masks import colors
-from asam_datasets.sources import to_sa1b_json
+from asam_datasets.sources.sa1b import to_sa1b_json
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")

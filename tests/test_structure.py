@@ -4,6 +4,7 @@ import ast
 import importlib
 import pkgutil
 import re
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -18,32 +19,24 @@ PACKAGE = ROOT / "asam_datasets"
 # Each layer may import those before it, and itself.
 LAYERS = (
     "errors",
+    "progress",
+    "machine",
+    "workers",
     "rights",
-    "_cache",
-    "_machine",
-    "_progress",
     "masks",
+    "images",
     "sources",
-    "schema",
     "tables",
-    "adversarial",
-    "evaluation",
     "builds",
-    "reading",
-    "captions",
-    "hub",
-    "parts",
-    "publishing",
+    "published",
+    "release",
     "publish",
-    "verification",
     "organized",
     "preview",
+    "captions",
     "training",
     "demo",
-    "_terminal",
-    "commands",
     "cli",
-    "__main__",
 )
 
 
@@ -51,20 +44,53 @@ def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules of ours that a module imports, wherever in it: in functions and below `if` as well."""
+    found: set[str] = set()
+    names = {dotted(each) for each in modules()}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "asam_datasets":
+            assert node.level == 0
+            found |= {f"{node.module}.{one.name}" for one in node.names if f"{node.module}.{one.name}" in names}
+            found |= {node.module} if any(f"{node.module}.{one.name}" not in names for one in node.names) else set()
+        elif isinstance(node, ast.Import):
+            found |= {one.name for one in node.names if one.name.split(".")[0] == "asam_datasets"}
+    return found
+
+
 def layer_of(name: str) -> int:
-    return LAYERS.index(name.split(".")[1])
+    # What `python -m` runs stands above everything.
+    return len(LAYERS) if name.endswith("__main__") else LAYERS.index(name.split(".")[1])
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_one_way(path: Path) -> None:
-    if path == PACKAGE / "__init__.py":
-        return
-    own = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    body = ast.parse(path.read_text()).body
-    for node in body:  # what `publish` imports when it is run as a program is below `if __name__ == "__main__"`
-        for inner in ast.walk(node) if not isinstance(node, ast.If) else ():
-            if isinstance(inner, ast.ImportFrom) and inner.module and inner.module.startswith("asam_datasets."):
-                assert layer_of(inner.module) <= layer_of(own), f"{own} imports {inner.module}"
+    own = dotted(path)
+    for name in imports_of(path) - {"asam_datasets"}:
+        assert layer_of(name) <= layer_of(own), f"{own} imports {name}"
+
+
+def test_no_circle() -> None:
+    """Between modules and between rooms, at import time or later."""
+    graph = {dotted(path): imports_of(path) for path in modules()}
+    graph = {name: {one for one in found if one != name} for name, found in graph.items()}
+    # A package imports its own modules to show them; what they import of other packages is what counts.
+    tuple(TopologicalSorter(graph).static_order())
+    rooms: dict[str, set[str]] = {}
+    for name, found in graph.items():
+        if name.count(".") and not name.endswith("__main__"):
+            mine = rooms.setdefault(name.split(".")[1], set())
+            mine |= {one.split(".")[1] for one in found if one.count(".")} - {name.split(".")[1]}
+    tuple(TopologicalSorter(rooms).static_order())
+
+
+def test_the_search_for_circles_can_fail() -> None:
+    with pytest.raises(CycleError):
+        tuple(TopologicalSorter({"a": {"b"}, "b": {"a"}}).static_order())
 
 
 @pytest.mark.parametrize(

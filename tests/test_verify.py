@@ -14,8 +14,9 @@ import pytest
 from conftest import ROOT, Ran, Run
 from local_hub import LocalHub
 
-from asam_datasets.builds import BUILD_FILE, decode_build, encode_build, file_sha256
+from asam_datasets.builds import BUILD_FILE, decode_build, encode_build
 from asam_datasets.demo import DemoArchive, write_demo
+from asam_datasets.machine import file_sha256
 
 REPO = "xhk/ASAM-Datasets"
 

@@ -10,27 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from asam_datasets.adversarial import render_adversarial
 from asam_datasets.builds._folders import begin_build, empty, finalize
 from asam_datasets.builds._manifest import FORMAT, Build, parts_digest
 from asam_datasets.builds._options import Built, Candidate, Options
 from asam_datasets.builds._spool import Rendered, Spooled, spool_rows, write_rendered
-from asam_datasets.builds._workers import Workers, ordered
 from asam_datasets.errors import RecordError, SourceError
 from asam_datasets.masks import PngEncoder
 from asam_datasets.rights import SA1B
-from asam_datasets.sources import (
-    AdversarialRef,
-    AdversarialSource,
-    BadRecords,
-    IndexedSource,
-    RecordRef,
-    Reject,
-    read_record,
-)
-
-ADVERSARIAL_NAME = "adversarial"
-"""Name of the build and of its config."""
+from asam_datasets.sources import AdversarialRef, AdversarialSource, BadRecords, Reject
+from asam_datasets.sources.sa1b import IndexedSource, RecordRef, read_record
+from asam_datasets.tables import ADVERSARIAL_NAME, render_adversarial
+from asam_datasets.workers import Workers, ordered
 
 _CHUNK_RECORDS = 8
 _NO_IDS = np.zeros(0, np.int64)

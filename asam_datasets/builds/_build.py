@@ -31,17 +31,10 @@ from asam_datasets.builds._parts import (
     write_rows,
 )
 from asam_datasets.builds._plan import MAX_PART_BYTES, choose_parts, part_file, part_ranges
-from asam_datasets.builds._workers import Workers, ordered
 from asam_datasets.errors import SourceError
-from asam_datasets.sources import (
-    BadRecords,
-    IndexedSource,
-    RawRecord,
-    RecordRef,
-    Source,
-    StreamSource,
-    select,
-)
+from asam_datasets.sources import BadRecords
+from asam_datasets.sources.sa1b import IndexedSource, RawRecord, RecordRef, Source, StreamSource, select
+from asam_datasets.workers import Workers, ordered
 
 _CHUNK_RECORDS = 16
 _CHUNK_BYTES = 16 * 2**20

@@ -15,20 +15,16 @@ from pathlib import Path
 import numpy as np
 
 from asam_datasets.builds._folders import begin_build, empty, finalize
-from asam_datasets.builds._manifest import (
-    FORMAT,
-    Build,
-    EvaluationInfo,
-    parts_digest,
-)
+from asam_datasets.builds._manifest import FORMAT, Build, EvaluationInfo, parts_digest
 from asam_datasets.builds._options import Built, Candidate, Options
 from asam_datasets.builds._spool import Rendered, Spooled, spool_rows, write_rendered
-from asam_datasets.builds._workers import Workers, ordered
 from asam_datasets.errors import RecordError
-from asam_datasets.evaluation import EvaluationRef, EvaluationSource, render_evaluation
 from asam_datasets.masks import PngEncoder
 from asam_datasets.rights import Rights
 from asam_datasets.sources import BadRecords, Reject
+from asam_datasets.sources.evaluation import EvaluationRef, EvaluationSource
+from asam_datasets.tables import render_evaluation
+from asam_datasets.workers import Workers, ordered
 
 _CHUNK_RECORDS = 16
 _NO_IDS = np.zeros(0, np.int64)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from asam_datasets.builds._manifest import BUILD_FILE, Build, encode_build
-from asam_datasets.builds._writer import write_atomically
+from asam_datasets.machine import write_atomically
 
 
 @contextmanager

@@ -9,22 +9,19 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from asam_datasets.errors import TargetError
 from asam_datasets.rights import SA1B, Holding, Rights
-from asam_datasets.sources import RawRecord
+from asam_datasets.sources.sa1b import RawRecord
+from asam_datasets.tables import Kind
 
 FORMAT = 2
 """Raised when the same input shall give other parts than before; part of every digest."""
 
 BUILD_FILE = "build.json"
 DATA = "data"
-Kind = Literal["train", "evaluation", "adversarial"]
-"""Which table a build belongs to; also the name of the folder in `data/`."""
 
 _FOLDER = re.compile(r"(?P<name>.+)-(?P<digest>[0-9a-f]{16})")
 
@@ -178,13 +175,4 @@ def part_inputs(records: Iterable[bytes]) -> str:
     content = hashlib.sha256(f"asam_datasets {FORMAT}\n".encode())
     for record in records:
         content.update(record)
-    return content.hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file, in hexadecimal."""
-    content = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(2**20):
-            content.update(block)
     return content.hexdigest()

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import msgspec
 
-from asam_datasets.builds._kinds import TABLES, AnyRow
-from asam_datasets.builds._manifest import FORMAT, Kind, Part, part_inputs, record_inputs
+from asam_datasets.builds._manifest import FORMAT, Part, part_inputs, record_inputs
 from asam_datasets.builds._plan import MAX_PART_BYTES, part_file, part_ranges
-from asam_datasets.builds._workers import Workers, ordered, record_done
-from asam_datasets.builds._writer import write_atomically, write_part
+from asam_datasets.builds._writer import write_part
 from asam_datasets.errors import RecordError
+from asam_datasets.machine import write_atomically
 from asam_datasets.masks import PngEncoder
-from asam_datasets.sources import IndexedSource, RawRecord, RecordRef, Reject, read_record
-from asam_datasets.tables import Row, render
+from asam_datasets.sources import Reject
+from asam_datasets.sources.sa1b import IndexedSource, RawRecord, RecordRef, read_record
+from asam_datasets.tables import TABLES, AnyRow, Kind, Row, render
+from asam_datasets.workers import Workers, ordered, record_done
 
 
 @dataclass(frozen=True)

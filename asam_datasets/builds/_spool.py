@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from asam_datasets.builds._kinds import AnyRow
-from asam_datasets.builds._manifest import Kind, Part
+from asam_datasets.builds._manifest import Part
 from asam_datasets.builds._options import Options
 from asam_datasets.builds._parts import Waiting, write_rows
 from asam_datasets.builds._plan import choose_parts
-from asam_datasets.builds._workers import Workers, record_done
 from asam_datasets.errors import SourceError
 from asam_datasets.sources import BadRecords, Reject
+from asam_datasets.tables import AnyRow, Kind
+from asam_datasets.workers import Workers, record_done
 
 Rendered = tuple[AnyRow, int, bytes] | Reject | None
 """A row with the bytes of its image and the digest of its input; a reject; or None for an image without objects."""

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from asam_datasets.builds._plan import choose_parts
 from asam_datasets.errors import CaptionsError, SourceError
-from asam_datasets.sources import BadRecords, OnBadRecord, Reject, Source, StreamSource, caption_id
+from asam_datasets.sources import BadRecords, OnBadRecord, Reject, caption_id
+from asam_datasets.sources.sa1b import Source, StreamSource
 
 _SHOWN = 5
 

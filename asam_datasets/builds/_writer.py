@@ -16,10 +16,8 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from asam_datasets.builds._kinds import TABLES, AnyRow
-from asam_datasets.builds._manifest import Kind, Part, part_inputs
-from asam_datasets.schema import Column, Scalar, arrow_schema, image_columns
-from asam_datasets.tables import row_groups
+from asam_datasets.builds._manifest import Part, part_inputs
+from asam_datasets.tables import TABLES, AnyRow, Column, Kind, Scalar, arrow_schema, image_columns, row_groups
 
 _ZSTD_LEVEL = 3
 
@@ -85,19 +83,6 @@ def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind:
         captions,
         _column_bytes(footer, table.columns),
     )
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a small file: at any moment the old content or the new one is there."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _column_bytes(footer: pq.FileMetaData, table: Mapping[str, Column]) -> dict[str, int]:

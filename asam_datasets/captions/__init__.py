@@ -7,13 +7,8 @@ Importing this loads neither torch nor transformers. Caption files are read by `
 
 from __future__ import annotations
 
-from asam_datasets.captions._caption import Captioned as Captioned
-from asam_datasets.captions._caption import Captioner as Captioner
 from asam_datasets.captions._caption import caption as caption
 from asam_datasets.captions._caption import part_path as part_path
-from asam_datasets.captions._families import FAMILIES as FAMILIES
-from asam_datasets.captions._families import Family as Family
-from asam_datasets.captions._merge import Merged as Merged
 from asam_datasets.captions._merge import merge as merge
 from asam_datasets.captions._options import DEFAULT_MODEL as DEFAULT_MODEL
 from asam_datasets.captions._options import CaptionOptions as CaptionOptions
@@ -26,14 +21,9 @@ from asam_datasets.captions._transformers import TransformersCaptioner as Transf
 
 __all__ = [
     "DEFAULT_MODEL",
-    "FAMILIES",
     "CaptionOptions",
-    "Captioned",
-    "Captioner",
     "Checkpoint",
-    "Family",
     "Generation",
-    "Merged",
     "OutOfMemory",
     "Settings",
     "TransformersCaptioner",

@@ -11,25 +11,15 @@ from typing import Any, Protocol
 
 import msgspec
 
-from asam_datasets._machine import only_writer, write_errors
-from asam_datasets._progress import Listener, Silent
-from asam_datasets.builds import write_atomically
 from asam_datasets.captions._file import CaptionFile, make_header
 from asam_datasets.captions._images import prepared_ahead
 from asam_datasets.captions._options import CaptionOptions, Settings
 from asam_datasets.captions._transformers import OutOfMemory, TransformersCaptioner
 from asam_datasets.errors import CaptionsError, ModelError, RecordError, SourceError
-from asam_datasets.sources import (
-    BadRecords,
-    RawRecord,
-    RecordRef,
-    Reject,
-    Source,
-    StreamSource,
-    caption_id,
-    find_archives,
-    open_source,
-)
+from asam_datasets.machine import only_writer, write_atomically, write_errors
+from asam_datasets.progress import Listener, Silent
+from asam_datasets.sources import BadRecords, Reject, caption_id
+from asam_datasets.sources.sa1b import RawRecord, RecordRef, Source, StreamSource, find_archives, open_source
 
 _AHEAD_BATCHES = 2
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import msgspec
 
-from asam_datasets.builds import write_atomically
 from asam_datasets.captions._options import Settings
 from asam_datasets.errors import CaptionsError, TargetError
+from asam_datasets.machine import write_atomically
 from asam_datasets.sources import caption_id, encode_captions, read_captions
 
 _FORMAT = 1

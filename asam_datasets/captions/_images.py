@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from asam_datasets.errors import RecordError
 from asam_datasets.masks import MAX_PIXELS
-from asam_datasets.sources import RawRecord, check_whole_jpeg
+from asam_datasets.sources.sa1b import RawRecord, check_whole_jpeg
 
 Prepared = TypeVar("Prepared")
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from asam_datasets._machine import only_writer, write_errors
-from asam_datasets.builds import write_atomically
 from asam_datasets.captions._file import CaptionFile, Header, differences, in_order, read_header
 from asam_datasets.errors import CaptionsError
+from asam_datasets.machine import only_writer, write_atomically, write_errors
 from asam_datasets.sources import encode_captions, read_captions
 
 

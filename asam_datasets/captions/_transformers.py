@@ -15,7 +15,7 @@ from asam_datasets.captions._families import FAMILIES
 from asam_datasets.captions._images import load_image
 from asam_datasets.captions._options import CaptionOptions, Settings
 from asam_datasets.errors import ModelError
-from asam_datasets.sources import RawRecord
+from asam_datasets.sources.sa1b import RawRecord
 
 if TYPE_CHECKING:
     import torch

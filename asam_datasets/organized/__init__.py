@@ -15,11 +15,14 @@ Both write the same bytes. As a source, such a folder is read by `asam_datasets.
 
 from __future__ import annotations
 
-from asam_datasets.organized._archive import ArchiveWritten as ArchiveWritten
-from asam_datasets.organized._evaluation import SetWritten as SetWritten
 from asam_datasets.organized._export import export as export
 from asam_datasets.organized._masks import MaskRange as MaskRange
 from asam_datasets.organized._organize import Organized as Organized
 from asam_datasets.organized._organize import organize as organize
 
-__all__ = ["ArchiveWritten", "MaskRange", "Organized", "SetWritten", "export", "organize"]
+__all__ = [
+    "MaskRange",
+    "Organized",
+    "export",
+    "organize",
+]

@@ -21,22 +21,14 @@ from typing import TypeVar
 
 import msgspec
 
-from asam_datasets.builds import Workers, write_atomically
-from asam_datasets.builds._workers import record_done
 from asam_datasets.errors import RecordError, TargetError
+from asam_datasets.machine import write_atomically
 from asam_datasets.masks import PngEncoder
 from asam_datasets.organized._image import Place, write_image
 from asam_datasets.organized._masks import MaskRange
-from asam_datasets.sources import (
-    CAPTION_LIST,
-    CONTROLNET_LIST,
-    BadRecords,
-    RawRecord,
-    Reject,
-    encode_lists,
-    read_captions,
-    read_record,
-)
+from asam_datasets.sources import CAPTION_LIST, CONTROLNET_LIST, BadRecords, Reject, encode_lists, read_captions
+from asam_datasets.sources.sa1b import RawRecord, read_record
+from asam_datasets.workers import Workers, record_done
 
 WORK_FOLDER = ".asam_datasets"
 SETS_FOLDER = "testdata"

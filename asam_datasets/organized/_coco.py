@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from asam_datasets.evaluation import EvaluationAnnotation
+from asam_datasets.sources.evaluation import EvaluationAnnotation
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _ANY = "object"

@@ -23,24 +23,18 @@ import msgspec
 from msgspec import Meta
 from rlemasklib import RLEMask
 
-from asam_datasets.builds import TABLES, Build, Workers, record_done
+from asam_datasets.builds import Build
 from asam_datasets.errors import AsamDatasetsError, RecordError, SegmentationError, SourceError
-from asam_datasets.evaluation import EvaluationAnnotation, image_shape
 from asam_datasets.masks import PngEncoder, from_segmentation
-from asam_datasets.organized._archive import (
-    SET_COCO,
-    SET_IMAGES,
-    SET_MASKS,
-    SETS_FOLDER,
-    drop_work,
-    open_place,
-)
+from asam_datasets.organized._archive import SET_COCO, SET_IMAGES, SET_MASKS, SETS_FOLDER, drop_work, open_place
 from asam_datasets.organized._coco import Imaged, encode_coco
 from asam_datasets.organized._image import Place, place_file
 from asam_datasets.organized._masks import MaskRange
 from asam_datasets.organized._names import flat_names, mask_name
-from asam_datasets.parts import Dataset, PartFile
-from asam_datasets.schema import arrow_schema
+from asam_datasets.published import Dataset, PartFile
+from asam_datasets.sources.evaluation import EvaluationAnnotation, image_shape
+from asam_datasets.tables import TABLES, arrow_schema
+from asam_datasets.workers import Workers, record_done
 
 Form = Literal["binary", "coco"]
 

@@ -8,10 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from asam_datasets._machine import available_cores, only_writer, write_errors
-from asam_datasets._progress import Listener, Silent
-from asam_datasets.builds import Build, Workers, open_workers, record_done
+from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError
+from asam_datasets.machine import available_cores, only_writer, write_errors
 from asam_datasets.organized._archive import (
     SETS_FOLDER,
     ArchiveWritten,
@@ -27,8 +26,11 @@ from asam_datasets.organized._image import Place
 from asam_datasets.organized._masks import MaskRange
 from asam_datasets.organized._organize import Organized
 from asam_datasets.organized._records import PartRecords
-from asam_datasets.parts import Dataset, open_dataset
-from asam_datasets.sources import BadRecords, CaptionReport, RawRecord
+from asam_datasets.progress import Listener, Silent
+from asam_datasets.published import Dataset, open_dataset
+from asam_datasets.sources import BadRecords, CaptionReport
+from asam_datasets.sources.sa1b import RawRecord
+from asam_datasets.workers import Workers, open_workers, record_done
 
 
 @dataclass(frozen=True)

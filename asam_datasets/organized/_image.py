@@ -17,7 +17,7 @@ from pathlib import Path
 from asam_datasets.errors import TargetError
 from asam_datasets.masks import PngEncoder
 from asam_datasets.organized._masks import MaskRange
-from asam_datasets.sources import RawRecord, Record
+from asam_datasets.sources.sa1b import RawRecord, Record
 
 _ENDINGS = (".png", ".json", ".jpg")  # the order of renaming
 _KEPT = "Give another --out, or move this away; nothing that was there has been changed."

@@ -8,10 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asam_datasets._machine import available_cores, only_writer, write_errors
-from asam_datasets._progress import Listener, Silent
-from asam_datasets.builds import open_workers
 from asam_datasets.errors import CaptionsError, SourceError
+from asam_datasets.machine import available_cores, only_writer, write_errors
 from asam_datasets.organized._archive import (
     ArchiveWritten,
     Outcome,
@@ -25,23 +23,20 @@ from asam_datasets.organized._archive import (
 from asam_datasets.organized._evaluation import SetWritten
 from asam_datasets.organized._image import Place
 from asam_datasets.organized._masks import MaskRange
-from asam_datasets.sources import (
-    BadRecords,
-    CaptionReport,
+from asam_datasets.progress import Listener, Silent
+from asam_datasets.sources import BadRecords, CaptionReport, OnBadRecord, Reject, caption_report, read_captions
+from asam_datasets.sources.sa1b import (
     Index,
     IndexedSource,
-    OnBadRecord,
     RawRecord,
     RecordRef,
-    Reject,
     Source,
     StreamSource,
-    caption_report,
     find_archives,
     find_captions,
     open_source,
-    read_captions,
 )
+from asam_datasets.workers import open_workers
 
 _CHUNK_RECORDS = 8
 

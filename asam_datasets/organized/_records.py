@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from asam_datasets.errors import SourceError
-from asam_datasets.parts import PartFile
-from asam_datasets.sources import RawRecord, to_sa1b_json
+from asam_datasets.published import PartFile
+from asam_datasets.sources.sa1b import RawRecord, to_sa1b_json
 
 _COLUMNS = ("image.bytes", "caption", "annotations", "image_id", "file_name", "width", "height")
 _LIGHT = ("image_id", "caption")

@@ -10,4 +10,9 @@ from asam_datasets.preview._preview import Preview as Preview
 from asam_datasets.preview._preview import preview as preview
 from asam_datasets.preview._rows import MAX_ROWS as MAX_ROWS
 
-__all__ = ["MAX_ROWS", "Preview", "overlay", "preview"]
+__all__ = [
+    "MAX_ROWS",
+    "Preview",
+    "overlay",
+    "preview",
+]

@@ -12,16 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asam_datasets._machine import write_errors
-from asam_datasets._progress import Listener, Silent
-from asam_datasets.builds import ADVERSARIAL_NAME, write_atomically
 from asam_datasets.errors import TargetError
-from asam_datasets.hub import ALL_SETS
-from asam_datasets.parts import Config, Dataset, open_dataset
+from asam_datasets.machine import write_atomically, write_errors
 from asam_datasets.preview._panels import NEUTRAL, decode_image, fit, overlay
 from asam_datasets.preview._rows import Record, find_rows, parse_rows, read_records
 from asam_datasets.preview._sheet import Block, Grid, draw_sheet, make_grid
-from asam_datasets.schema import VIEWS
+from asam_datasets.progress import Listener, Silent
+from asam_datasets.published import Config, Dataset, open_dataset
+from asam_datasets.tables import ADVERSARIAL_NAME, ALL_SETS, VIEWS
 
 _IMAGE, _CONDITIONING, _MASKS = "image", "conditioning image", "masks and boxes"
 _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {

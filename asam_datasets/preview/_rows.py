@@ -17,10 +17,11 @@ from typing import Any
 import msgspec
 from rlemasklib import RLEMask
 
-from asam_datasets.builds import TABLES, Build
+from asam_datasets.builds import Build
 from asam_datasets.errors import RecordError, SegmentationError, SourceError
 from asam_datasets.masks import MAX_PIXELS, from_segmentation
-from asam_datasets.parts import Config, Dataset, GroupReader, PartFile
+from asam_datasets.published import Config, Dataset, GroupReader, PartFile
+from asam_datasets.tables import TABLES
 
 MAX_ROWS = 200
 """Most rows of one sheet."""

@@ -1,48 +1,22 @@
-"""Archives and records in: folder, tar, stream, organised folder; SA-1B's JSON; captions; bad records."""
+"""Records in: bad records, captions, adversarial samples; SA-1B archives and evaluation sets have their own rooms."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
-
-from asam_datasets.errors import SourceError
 from asam_datasets.sources._adversarial import AdversarialRecord as AdversarialRecord
 from asam_datasets.sources._adversarial import AdversarialRef as AdversarialRef
 from asam_datasets.sources._adversarial import AdversarialSource as AdversarialSource
+from asam_datasets.sources._bad import BadRecords as BadRecords
+from asam_datasets.sources._bad import OnBadRecord as OnBadRecord
+from asam_datasets.sources._bad import Reject as Reject
 from asam_datasets.sources._captions import CaptionReport as CaptionReport
 from asam_datasets.sources._captions import caption_id as caption_id
 from asam_datasets.sources._captions import caption_report as caption_report
 from asam_datasets.sources._captions import read_captions as read_captions
 from asam_datasets.sources._captions import read_ids as read_ids
-from asam_datasets.sources._folder import FolderSource as FolderSource
 from asam_datasets.sources._lists import CAPTION_LIST as CAPTION_LIST
 from asam_datasets.sources._lists import CONTROLNET_LIST as CONTROLNET_LIST
-from asam_datasets.sources._lists import CaptionLine as CaptionLine
-from asam_datasets.sources._lists import ControlNetLine as ControlNetLine
 from asam_datasets.sources._lists import encode_captions as encode_captions
 from asam_datasets.sources._lists import encode_lists as encode_lists
-from asam_datasets.sources._organized import Disagreement as Disagreement
-from asam_datasets.sources._organized import check_organized as check_organized
-from asam_datasets.sources._organized import find_captions as find_captions
-from asam_datasets.sources._organized import organized_archives
-from asam_datasets.sources._records import BadRecords as BadRecords
-from asam_datasets.sources._records import Index as Index
-from asam_datasets.sources._records import OnBadRecord as OnBadRecord
-from asam_datasets.sources._records import RawRecord as RawRecord
-from asam_datasets.sources._records import RecordRef as RecordRef
-from asam_datasets.sources._records import Reject as Reject
-from asam_datasets.sources._records import select as select
-from asam_datasets.sources._sa1b import Annotation as Annotation
-from asam_datasets.sources._sa1b import ImageInfo as ImageInfo
-from asam_datasets.sources._sa1b import Record as Record
-from asam_datasets.sources._sa1b import check_whole_jpeg as check_whole_jpeg
-from asam_datasets.sources._sa1b import read_record as read_record
-from asam_datasets.sources._sa1b import to_sa1b_json as to_sa1b_json
-from asam_datasets.sources._stream import StreamSource as StreamSource
-from asam_datasets.sources._stream import is_compressed
-from asam_datasets.sources._stream import without_secrets as without_secrets
-from asam_datasets.sources._tar import TarSource as TarSource
 
 __all__ = [
     "CAPTION_LIST",
@@ -50,110 +24,14 @@ __all__ = [
     "AdversarialRecord",
     "AdversarialRef",
     "AdversarialSource",
-    "Annotation",
     "BadRecords",
-    "CaptionLine",
     "CaptionReport",
-    "ControlNetLine",
-    "Disagreement",
-    "FolderSource",
-    "ImageInfo",
-    "Index",
-    "IndexedSource",
     "OnBadRecord",
-    "RawRecord",
-    "Record",
-    "RecordRef",
     "Reject",
-    "Source",
-    "StreamSource",
-    "TarSource",
     "caption_id",
     "caption_report",
-    "check_organized",
-    "check_whole_jpeg",
     "encode_captions",
     "encode_lists",
-    "find_archives",
-    "find_captions",
-    "open_source",
     "read_captions",
     "read_ids",
-    "read_record",
-    "select",
-    "to_sa1b_json",
-    "without_secrets",
 ]
-
-IndexedSource = FolderSource | TarSource
-"""A source whose records can be read in any order, by several processes."""
-
-Source = FolderSource | TarSource | StreamSource
-
-_TAR = r"\.(tar|tar\.gz|tgz)$"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-
-
-def find_archives(location: str | Path) -> list[str]:
-    """The archives that a location stands for: itself, the tars in a folder of them, or the archives of an organised
-    folder (`sam-1b/sa_000000/`, `sam-1b/sa_000001/`, ...).
-
-    Raises:
-        SourceError: a folder that holds two of these kinds, which could mean either.
-    """
-    text = str(location)
-    folder = Path(text)
-    if "://" in text or not folder.is_dir():
-        return [text]
-    names = sorted(entry.name for entry in folder.iterdir())
-    tars = [name for name in names if re.search(_TAR, name)]
-    images = any(name.startswith("sa_") and name.endswith(".jpg") for name in names)
-    if tars and images:
-        raise SourceError(
-            f"expected a folder of pairs or a folder of tars, found both (such as {tars[0]})",
-            where=text,
-            hint="Give the tars one by one, or move them elsewhere.",
-        )
-    organized = organized_archives(folder)
-    if tars and organized:
-        raise SourceError(
-            f"expected a folder of tars or an organised folder, found both ({tars[0]} and {organized[0].name})",
-            where=text,
-            hint="Give the archives one by one, or move them elsewhere.",
-        )
-    return [str(path) for path in organized or [folder / name for name in tars]] or [text]
-
-
-def open_source(location: str | Path) -> Source:
-    """Find out what a path or URL is: a folder, a tar, or a stream (a URL, or gzip whatever the name says).
-
-    The archive's name is the last part of the path without `.tar`, `.tar.gz` or `.tgz`: `sa_000000`.
-
-    Raises:
-        SourceError: nothing is there, or the name cannot name a folder of the dataset.
-    """
-    text = str(location)
-    is_url = "://" in text
-    tail = PurePosixPath(urlsplit(text).path).name if is_url else Path(text).resolve().name
-    name = re.sub(_TAR, "", tail)
-    if not _NAME.fullmatch(name):
-        raise SourceError(
-            f"expected a name of letters, digits, dots, dashes and underscores, found {name!r}",
-            where=without_secrets(text),
-            hint="The archive's name becomes a folder of the dataset; rename it, for example to sa_000000.tar.",
-        )
-    if is_url:
-        return StreamSource(text, name)
-    path = Path(text)
-    if path.is_dir():
-        return FolderSource(path, name)
-    if not path.is_file():
-        raise SourceError(
-            "expected an SA-1B archive (a folder, a .tar or a URL), found nothing there",
-            where=text,
-            hint="Check the path.",
-        )
-    try:
-        return StreamSource(text, name) if is_compressed(path) else TarSource(path, name)
-    except OSError as error:
-        raise SourceError(f"expected a readable file, found: {error.strerror}", where=text) from error

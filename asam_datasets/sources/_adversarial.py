@@ -21,8 +21,8 @@ from PIL import Image, UnidentifiedImageError
 
 from asam_datasets.errors import RecordError, SourceError
 from asam_datasets.masks import MAX_PIXELS
-from asam_datasets.sources._records import BadRecords, check_member_size, member_id
-from asam_datasets.sources._sa1b import check_whole_jpeg
+from asam_datasets.sources._bad import BadRecords
+from asam_datasets.sources.sa1b import check_member_size, check_whole_jpeg, member_id
 
 _KINDS = {".jpg": "JPEG", ".png": "PNG"}
 _MAX_NUMBER_BYTES = 256

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from asam_datasets.errors import CaptionsError, SourceError
-from asam_datasets.sources._records import BadRecords
+from asam_datasets.sources._bad import BadRecords
 
 _BOM = b"\xef\xbb\xbf"
 _SHOWN = 5

@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from asam_datasets.hub import Location
-from asam_datasets.parts import GroupReader, PartFile
+from asam_datasets.published import GroupReader, Location, PartFile
 from asam_datasets.training._order import Order
 
 

@@ -20,8 +20,7 @@ import torch.distributed
 import torch.utils.data
 
 from asam_datasets.errors import SourceError, StreamError
-from asam_datasets.hub import Location
-from asam_datasets.parts import open_dataset
+from asam_datasets.published import Location, open_dataset
 from asam_datasets.training._fetch import Group, fetch_rows
 from asam_datasets.training._options import is_whole
 from asam_datasets.training._order import Consumer, Ends, epoch_order, rank_records

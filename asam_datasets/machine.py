@@ -1,0 +1,128 @@
+"""The machine below: a full disk is one sentence, one place has one writer, and there are so many cores."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from asam_datasets.errors import AsamDatasetsError, TargetError
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def write_errors(where: Path) -> Iterator[None]:
+    """Turn what the system says about a write (full disk, missing permission) into one sentence.
+
+    Raises:
+        TargetError: in place of an `OSError` that is not one of ours.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, AsamDatasetsError):
+            raise
+        raise TargetError(
+            f"expected to be able to write, found: {error.strerror or error}",
+            where=str(error.filename or where),
+            hint="Make room or give permission, then run the same command again: what is finished is kept.",
+        ) from error
+
+
+@contextmanager
+def only_writer(where: str | Path) -> Iterator[None]:
+    """Hold the lock of a place on this machine; the system lets go of it when the process dies, however it dies.
+
+    Args:
+        where: a file or folder, or what else a place is known by (a URL).
+
+    Raises:
+        TargetError: another process holds it; the message says which.
+    """
+    from filelock import FileLock, Timeout
+
+    key = where.resolve() if isinstance(where, Path) else where
+    holder = _lock_folder() / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:16]}.holder"
+    lock = FileLock(holder.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        process = holder.read_text() if holder.is_file() else "that is unknown"
+        raise TargetError(
+            f"expected to be the only writer, found process {process} at work",
+            where=str(where),
+            hint="Wait until it is done, or stop it; then run the same command again.",
+        ) from None
+    try:
+        holder.write_text(f"{os.getpid()} on {socket.gethostname()}")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _lock_folder() -> Path:
+    """A folder of this user alone, beside the work that the locks are for: machines that share the one share the other.
+
+    Where the cache cannot be written, the system's temporary folder has to do, in a folder of this user: anybody could
+    hold a lock whose name can be guessed.
+
+    Raises:
+        TargetError: somebody else has made that folder.
+    """
+    cached = default_cache() / ".locks"
+    try:
+        cached.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        pass
+    else:
+        if os.access(cached, os.W_OK):
+            return cached
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir(), f"asam_datasets-{user}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if hasattr(os, "getuid") and (folder.is_symlink() or folder.stat().st_uid != user):
+        raise TargetError(
+            "expected a folder of this user for locks, found somebody else's",
+            where=str(folder),
+            hint="Remove it, or set TMPDIR to a folder of your own.",
+        )
+    return folder
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a small file: at any moment the old content or the new one is there."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file, in hexadecimal."""
+    content = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            content.update(block)
+    return content.hexdigest()
+
+
+def default_cache() -> Path:
+    """Where publishing to the Hub keeps its work: `ASAM_DATASETS_CACHE`, or `asam_datasets` in the user's cache."""
+    named = os.environ.get("ASAM_DATASETS_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "asam_datasets"

@@ -1,0 +1,111 @@
+"""What a publish is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asam_datasets.errors import SourceError, TargetError
+from asam_datasets.publish._plan import Plan
+from asam_datasets.release import Destination, Gate
+from asam_datasets.sources import OnBadRecord
+from asam_datasets.sources.evaluation import Protocol
+
+
+@dataclass(frozen=True)
+class PublishOptions:
+    """What to publish and where. Exactly one of `out` and `repo_id` is set.
+
+    Args:
+        train: SA-1B archives: folders, tars, URLs.
+        evaluation: evaluation sets as `ID=FOLDER`, or `ID:VARIANT=FOLDER`.
+        catalog: TOML files with evaluation sets of the user's own.
+        protocol: `asam` reads evaluation sets as ASAM's own loaders do.
+        adversarial: folder that ASAM's generator of adversarial samples left; their originals are in `train`.
+        captions: caption files; those beside the archives of an organised folder if none are given.
+        require_captions: every image has to have one.
+        out: folder that becomes (or is) the dataset.
+        repo_id: repository on the Hub, `namespace/name`.
+        remove: names of published archives that are taken away.
+        annotations_only: names of archives whose images are left out.
+        ids: file with the image ids to take.
+        parts: number of Parquet files per archive.
+        workers: processes.
+        on_bad_record: `raise` or `skip`.
+        rejects: where skipped records are listed.
+        private: True, False, or None for what the repository is (private if it is new).
+        gated: readers have to accept the terms: `auto` lets them in at once, `manual` after they were looked at.
+        accept_sa1b_terms: the publisher acknowledges the SA-1B terms.
+        destination: branch, pull request, tag.
+
+    Raises:
+        SourceError, TargetError: options that do not go together.
+    """
+
+    train: Sequence[str] = ()
+    evaluation: Sequence[str] = ()
+    catalog: Sequence[Path] = ()
+    protocol: Protocol = "default"
+    adversarial: Path | None = None
+    captions: Sequence[Path] = ()
+    require_captions: bool = False
+    out: Path | None = None
+    repo_id: str | None = None
+    remove: Sequence[str] = ()
+    annotations_only: Sequence[str] = ()
+    ids: Path | None = None
+    parts: int | None = None
+    workers: int | None = None
+    on_bad_record: OnBadRecord = "raise"
+    rejects: Path | None = None
+    private: bool | None = None
+    gated: Gate | None = None
+    accept_sa1b_terms: bool = False
+    destination: Destination = field(default_factory=Destination)
+
+    def __post_init__(self) -> None:
+        if (self.out is None) == (self.repo_id is None):
+            raise TargetError("expected one of --out DIR and --repo-id NS/NAME", hint="Give exactly one of them.")
+        if not self.train and not self.evaluation and not self.remove:
+            raise SourceError("expected at least one --train SOURCE or --evaluation ID=FOLDER, found none")
+        if self.adversarial is not None and not self.train:
+            raise SourceError(
+                "expected --train with the originals of the adversarial samples, found none",
+                where="--adversarial",
+                hint="Give the archives that they were made from; what is published of them stays as it is.",
+            )
+        for name, number in (("--parts", self.parts), ("--workers", self.workers)):
+            if number is not None and number < 1:
+                raise TargetError(f"expected {name} of at least 1, found {number}")
+        asked = self.private is not None or self.gated or self.destination != Destination()
+        if self.out is not None and asked:
+            raise TargetError(
+                "expected --private, --public, --gated, --revision, --create-pr and --tag with --repo-id only",
+                where="--out",
+                hint="A folder has none of these; leave them out.",
+            )
+        if self.destination.create_pr and (self.private is not None or self.gated):
+            raise TargetError(
+                "expected --create-pr alone, found it with --private, --public or --gated",
+                hint="Who may see the dataset is for those to say who merge the pull request.",
+            )
+        if self.destination.create_pr and (self.destination.revision or self.destination.tag):
+            raise TargetError(
+                "expected --create-pr alone, found it with --revision or --tag",
+                hint="A pull request is its own revision; tag the dataset when it is merged.",
+            )
+
+
+@dataclass(frozen=True)
+class Listener:
+    """How a run is followed; the defaults keep silent.
+
+    `on_plan` gets the plan before anything is changed, and may raise to stop there. `on_records` gets the number of
+    records just finished.
+    """
+
+    on_stage: Callable[[str], None] = lambda text: None
+    on_plan: Callable[[Plan], None] = lambda plan: None
+    on_total: Callable[[int | None], None] = lambda rows: None
+    on_records: Callable[[int], None] = lambda count: None

@@ -1,0 +1,226 @@
+"""The run: look, build, upload, release commit, load back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from asam_datasets.builds import (
+    Built,
+    Survey,
+    build_adversarial,
+    build_archive,
+    build_evaluation,
+    check_together,
+    missing_ids,
+)
+from asam_datasets.machine import available_cores, default_cache, only_writer, write_atomically, write_errors
+from asam_datasets.publish._disagreements import find_disagreements
+from asam_datasets.publish._inspect import Run, Target, look, make_plan
+from asam_datasets.publish._load_back import load_back
+from asam_datasets.publish._options import Listener, PublishOptions
+from asam_datasets.publish._plan import Plan
+from asam_datasets.release import Changes, FolderTarget, ReleaseMaker, RepositoryTarget, render_license
+from asam_datasets.sources import Reject, caption_report
+from asam_datasets.tables import ADVERSARIAL_NAME
+from asam_datasets.workers import Workers, open_workers
+
+TITLE = "ASAM Datasets"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a publish did. `revision` is where it went on the Hub; None for a folder and for `main`."""
+
+    target: str
+    location: str
+    revision: str | None
+    configs: Sequence[str]
+    rows: int
+    annotations: int
+    captions: int
+    size_bytes: int
+    changes: Changes
+    missing_ids: Sequence[int]
+    dropped: int
+    without_caption: int
+    warnings: Sequence[str]
+    rejected: int
+    rejects: str | None
+    seconds: float
+
+
+def plan(options: PublishOptions, listener: Listener | None = None) -> Plan:
+    """Look at everything and change nothing: what `publish` would do.
+
+    Raises:
+        AsamDatasetsError: what `publish` would stop at before it builds.
+    """
+    listener = listener or Listener()
+    target = _make_target(options, listener)
+    with write_errors(target.path), open_workers(options.workers or available_cores(), lambda count: None) as pool:
+        return make_plan(look(options, target, pool))
+
+
+def publish(options: PublishOptions, listener: Listener | None = None) -> Summary:
+    """Publish archives; see `PublishOptions`.
+
+    Raises:
+        AsamDatasetsError: see `asam_datasets.errors`. What was visible before is visible after; finished parts are
+            kept for the next run.
+    """
+    listener = listener or Listener()
+    started = time.monotonic()
+    target = _make_target(options, listener)
+    with only_writer(target.url), write_errors(target.path):
+        try:
+            listener.on_stage(
+                f"Looking at {target.location} and {len(options.train) + len(options.evaluation)} source(s)"
+            )
+            with open_workers(options.workers or available_cores(), listener.on_records) as pool:
+                run = look(options, target, pool)
+                planned = make_plan(run)
+                listener.on_plan(planned)
+                target.prepare(run.access, render_license(run.holdings))
+                if planned.rows_to_build != 0:
+                    listener.on_total(planned.rows_to_build)
+                disagreements = find_disagreements([one.source for one in run.surveys], pool)
+                built = [*_build_all(run, pool), *_build_sets(run, pool)]
+            report = caption_report(run.captions, [number for one in built for number in one.ids.tolist()])
+            if options.require_captions:
+                report.require_all()
+            missing = missing_ids(run.options.ids, [one.all_ids for one in built])
+            listener.on_stage(f"Making it visible: {target.url}")
+            rejects = _write_rejects(options, run.bad.rejects)
+            maker = ReleaseMaker(
+                built,
+                run.removed,
+                run.captions,
+                target.location,
+                TITLE,
+                gated=bool(run.access.gated),
+                public=not run.access.private,
+                terms_accepted=run.terms_accepted,
+            )
+            release, changes = target.release(maker)
+            if isinstance(target, RepositoryTarget) and (changes.commits or not target.is_finished):
+                listener.on_stage(f"Loading {len(release.configs)} configs back")
+                load_back(target.location, target.revision, release.configs, listener.on_stage)
+            target.finish(release)
+        finally:
+            target.clean()
+    return Summary(
+        target=target.url,
+        location=target.location,
+        revision=None if target.revision in (None, "main") else target.revision,
+        configs=[name for name, _ in release.configs],
+        rows=sum(build.rows for build in release.builds),
+        annotations=sum(build.annotations for build in release.builds),
+        captions=sum(build.captions for build in release.builds),
+        size_bytes=sum(build.size_bytes for build in release.builds),
+        changes=changes,
+        missing_ids=missing,
+        dropped=sum(one.build.dropped for one in built),
+        warnings=[*disagreements, *_warnings(run, built)],
+        without_caption=len(report.missing) if run.captions else 0,
+        rejected=len(run.bad.rejects),
+        rejects=str(rejects) if rejects else None,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _build_all(run: Run, workers: Workers) -> list[Built]:
+    """Build one archive after the other, and hand each to the target as soon as nothing can be wrong with it."""
+    built: list[Built] = []
+    streams = any(one.rows is None for one in run.surveys)
+    for one in run.surveys:
+        built.append(run.unchanged.get(one.source.name) or _build(one, run, workers))
+        if not streams:
+            run.target.add(built[-1])
+    labels = [one.source.label for one in run.surveys]
+    check_together([(label, one.all_ids) for label, one in zip(labels, built, strict=True)], run.captions, run.bad)
+    if streams:  # whose ids, and with them the captions, are only now known to fit
+        for finished in built:
+            run.target.add(finished)
+    return built
+
+
+def _build(one: Survey, run: Run, workers: Workers) -> Built:
+    return build_archive(
+        one.source,
+        run.options,
+        target=run.target.data_folder / "train",
+        work=run.target.work,
+        known=run.target.known(one.source.name, run.current),
+        bad=run.bad,
+        workers=workers,
+    )
+
+
+def _build_sets(run: Run, workers: Workers) -> list[Built]:
+    built = []
+    for one in run.sets:
+        found = run.unchanged.get(one.source.name)
+        if found is None:
+            found = build_evaluation(
+                one.source,
+                run.options,
+                target=run.target.data_folder / "evaluation",
+                work=run.target.work,
+                bad=run.bad,
+                workers=workers,
+            )
+        built.append(found)
+        run.target.add(found)
+    if run.adversarial is not None:
+        found = run.unchanged.get(ADVERSARIAL_NAME)
+        if found is None:
+            found = build_adversarial(
+                run.adversarial.source,
+                run.adversarial.originals,
+                run.options,
+                target=run.target.data_folder / "adversarial",
+                work=run.target.work,
+                bad=run.bad,
+                workers=workers,
+            )
+        built.append(found)
+        run.target.add(found)
+    return built
+
+
+def _warnings(run: Run, built: Sequence[Built]) -> list[str]:
+    """Evaluation sets whose counts are not those that the catalog expects."""
+    builds = {one.build.name: one.build for one in built}
+    texts = [
+        one.source.unexpected_counts(builds[one.source.name].rows, builds[one.source.name].annotations)
+        for one in run.sets
+    ]
+    return [text for text in texts if text]
+
+
+def _make_target(options: PublishOptions, listener: Listener) -> Target:
+    if options.out is not None:
+        return FolderTarget(options.out)
+    return RepositoryTarget(options.repo_id or "", default_cache(), options.destination, listener.on_stage)
+
+
+def _write_rejects(options: PublishOptions, rejects: Sequence[Reject]) -> Path | None:
+    """Write `rejects.jsonl` beside the dataset, or in the current folder when that is on the Hub."""
+    path = options.rejects or (options.out or Path()) / "rejects.jsonl"
+    if not rejects:
+        if options.out is not None and options.rejects is None:
+            path.unlink(missing_ok=True)  # of an earlier run over what has been repaired since
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Names in a tar need not be UTF-8; what is not becomes an escape.
+    lines = [
+        {name: value.encode("utf-8", "backslashreplace").decode() for name, value in reject._asdict().items()}
+        for reject in rejects
+    ]
+    write_atomically(path, msgspec.json.Encoder().encode_lines(lines))
+    return path

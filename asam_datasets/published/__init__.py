@@ -1,0 +1,49 @@
+"""Published datasets, read in place: the Hub client, what a README shows, and the rows of parts; verification."""
+
+from __future__ import annotations
+
+from asam_datasets.published._client import KIND as KIND
+from asam_datasets.published._client import ConflictError as ConflictError
+from asam_datasets.published._client import FileInfo as FileInfo
+from asam_datasets.published._client import HubClient as HubClient
+from asam_datasets.published._client import check_permission as check_permission
+from asam_datasets.published._client import check_token as check_token
+from asam_datasets.published._dataset import Config as Config
+from asam_datasets.published._dataset import Dataset as Dataset
+from asam_datasets.published._dataset import open_dataset as open_dataset
+from asam_datasets.published._layout import PLACEHOLDER as PLACEHOLDER
+from asam_datasets.published._layout import README as README
+from asam_datasets.published._layout import front_matter as front_matter
+from asam_datasets.published._location import Location as Location
+from asam_datasets.published._location import PublishedFolder as PublishedFolder
+from asam_datasets.published._location import PublishedRepository as PublishedRepository
+from asam_datasets.published._location import missing_parts as missing_parts
+from asam_datasets.published._location import visible_builds as visible_builds
+from asam_datasets.published._part import GroupReader as GroupReader
+from asam_datasets.published._part import PartFile as PartFile
+from asam_datasets.published._report import Report as Report
+from asam_datasets.published._verify import verify as verify
+
+__all__ = [
+    "KIND",
+    "PLACEHOLDER",
+    "README",
+    "Config",
+    "ConflictError",
+    "Dataset",
+    "FileInfo",
+    "GroupReader",
+    "HubClient",
+    "Location",
+    "PartFile",
+    "PublishedFolder",
+    "PublishedRepository",
+    "Report",
+    "check_permission",
+    "check_token",
+    "front_matter",
+    "missing_parts",
+    "open_dataset",
+    "verify",
+    "visible_builds",
+]

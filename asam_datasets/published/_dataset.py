@@ -1,0 +1,123 @@
+"""A published dataset as its readers see it: which builds a README shows, and which parts a config is made of.
+
+What is visible follows from the README's YAML alone, as for every reader.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from asam_datasets.builds import BUILD_FILE, Build
+from asam_datasets.errors import SourceError, TargetError
+from asam_datasets.published._layout import README, visible_folders
+from asam_datasets.published._location import Published, open_published, visible_builds
+from asam_datasets.published._part import PartFile
+from asam_datasets.tables import ALL_SETS, TABLES, VIEWS, config_names
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_PART = re.compile(r"part-[0-9]{3,6}\.parquet")
+_HINT = "Give what `publish` was given as --out or --repo-id."
+
+
+@dataclass(frozen=True)
+class Config:
+    """What one config of a dataset shows: these columns of these builds, which all have the same table."""
+
+    name: str
+    columns: tuple[str, ...]
+    builds: tuple[Build, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A published dataset and what it shows; names of builds and of their parts are safe as names of files."""
+
+    published: Published
+    builds: tuple[Build, ...]
+
+    def parts(self, build: Build) -> list[PartFile]:
+        """The parts of a build, for workers."""
+        return [
+            PartFile(
+                self.published.location,
+                f"{build.path}/{part.file}",
+                f"{self.published.url}: {build.folder}/{part.file}",
+                part.rows,
+                part.size_bytes,
+                tuple(part.row_groups),
+            )
+            for part in build.parts
+        ]
+
+    def config(self, name: str) -> Config:
+        """What a config shows: a view of the archives (`train`, `sam`, ...), a set by its id, or `evaluation`.
+
+        Raises:
+            SourceError: the dataset has no such config; the message lists those that it has.
+        """
+        archives = tuple(build for build in self.builds if build.kind == "train")
+        others = [build for build in self.builds if build.kind != "train"]
+        for view in VIEWS if archives else ():
+            if view.name == name:
+                return Config(name, view.columns or tuple(TABLES["train"].columns), archives)
+        sets = tuple(build for build in others if build.kind == "evaluation")
+        chosen = sets if name == ALL_SETS else tuple(build for build in others if build.name == name)
+        if not chosen:
+            names = config_names(bool(archives), [build.name for build in others])
+            near = get_close_matches(name, names, n=1)
+            raise SourceError(
+                f"expected one of the configs {', '.join(names)}, found {name!r}",
+                where=self.published.url,
+                hint=f"Did you mean {near[0]}?" if near else "Name one of those.",
+            )
+        return Config(name, tuple(TABLES[chosen[0].kind].columns), chosen)
+
+
+def open_dataset(
+    location: str | Path, *, revision: str | None = None, log: Callable[[str], None] = lambda text: None
+) -> Dataset:
+    """Find out which builds a published dataset shows.
+
+    Args:
+        location: a folder made by `publish`, or a repository id on the Hub.
+        revision: branch, tag or commit on the Hub; `main` by default. One commit is read from first to last.
+        log: gets a line when something is tried again.
+
+    Raises:
+        SourceError: nothing is there, or no dataset of ours.
+        HubError: the Hub refused, or was not reached.
+    """
+    try:
+        published = open_published(str(location), revision, log)
+        builds = visible_builds(published)
+    except TargetError as error:  # these functions speak to publishers
+        found = error.problem.partition("found")[2].strip() or error.problem
+        found = f"no such folder: {location}" if found == repr(str(location)) else found
+        raise SourceError(
+            f"expected a dataset made by asam_datasets, found {found}", where=error.where, hint=_HINT
+        ) from None
+    if builds is None:
+        raise SourceError(
+            f"expected a dataset made by asam_datasets, found no {README}", where=published.url, hint=_HINT
+        )
+    _check_names(published, builds)
+    return Dataset(published, tuple(builds))
+
+
+def _check_names(published: Published, builds: Sequence[Build]) -> None:
+    """Names become paths here, and a manifest may hold any."""
+    readme = (published.read(README) or b"").decode("utf-8", "replace")
+    seen: set[tuple[str, str]] = set()
+    for folder, build in zip(visible_folders(readme, published.url), builds, strict=True):
+        where = f"{published.url}: {folder}/{BUILD_FILE}"
+        names = [part.file for part in build.parts]
+        if build.path != folder or not _NAME.fullmatch(build.name) or not all(map(_PART.fullmatch, names)):
+            raise SourceError(f"expected the build of {folder}, found that of {build.path!r}", where=where)
+        key = (build.kind, build.name.casefold())
+        if key in seen:
+            raise SourceError(f"expected each name once, found {build.name!r} twice", where=where)
+        seen.add(key)

@@ -1,0 +1,129 @@
+"""The verification: README, manifests and files; with `deep`, every record as well."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import yaml
+
+from asam_datasets.builds import DATA, Build, parts_digest, split_folder
+from asam_datasets.errors import TargetError
+from asam_datasets.published._client import FileInfo
+from asam_datasets.published._layout import PLACEHOLDER, README, front_matter
+from asam_datasets.published._location import Published, open_published, visible_builds
+from asam_datasets.published._report import Finding, Report
+from asam_datasets.published._verify_records import PartCheck, check_part
+from asam_datasets.workers import open_workers
+
+
+def verify(
+    dataset: str,
+    *,
+    revision: str | None = None,
+    deep: bool = False,
+    workers: int = 1,
+    on_total: Callable[[int | None], None] = lambda rows: None,
+    on_records: Callable[[int], None] = lambda count: None,
+    log: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Verify a published dataset: each part's size and sha256 against its manifest, the manifests against README.
+
+    Args:
+        dataset: a folder, or a repository id `namespace/name` on the Hub.
+        revision: branch, tag, commit or `refs/pr/N` on the Hub.
+        deep: also read every record: images decode, masks equal their annotations (pixels, area, inclusive box,
+            size), the conditioning image is the painting of the masks, rows and columns are those of the manifest.
+        workers: processes that look at records.
+        on_total: gets the number of records that will be looked at.
+        on_records: gets the number of records just looked at.
+        log: gets a line when something is tried again.
+
+    Raises:
+        TargetError: there is no dataset of asam_datasets.
+        HubError: the Hub refused, or was not reached.
+    """
+    started = time.monotonic()
+    published = open_published(dataset, revision, log)
+    builds = visible_builds(published)
+    if builds is None:
+        raise TargetError(
+            "expected a dataset made by asam_datasets, found no README.md",
+            where=published.url,
+            hint="Check the name; publish it first.",
+        )
+    files = published.files()
+    findings = [*_check_card(published, builds), *_check_files(published, builds, files)]
+    broken = {finding.where for finding in findings}
+    records = masks = 0
+    if deep:
+        tasks = [
+            PartCheck(published.location, build, part)
+            for build in builds
+            for part in build.parts
+            if f"{build.path}/{part.file}" not in broken
+        ]
+        on_total(sum(task.part.rows for task in tasks))
+        with open_workers(workers, on_records) as pool:
+            for _, result in sorted(pool.run(check_part, tasks)):
+                records += result.records
+                masks += result.masks
+                findings += result.findings
+    return Report(
+        published.url,
+        revision,
+        deep,
+        len(builds),
+        sum(len(build.parts) for build in builds),
+        sum(build.rows for build in builds),
+        sum(build.size_bytes for build in builds),
+        records,
+        masks,
+        findings,
+        _leftovers(builds, files),
+        time.monotonic() - started,
+    )
+
+
+def _check_card(published: Published, builds: Sequence[Build]) -> Iterator[Finding]:
+    """The numbers that the card's YAML gives to readers."""
+    front = front_matter((published.read(README) or b"").decode("utf-8", "replace"))
+    archives = sum(build.rows for build in builds if build.kind == "train")
+    sets = {build.name: build.rows for build in builds if build.kind != "train"}
+    for info in front.get("dataset_info", ()):
+        for split in info["splits"]:
+            rows = sets.get(info["config_name"], sets.get(split["name"], archives))
+            if split["num_examples"] != rows:
+                yield Finding(
+                    f"{README}: dataset_info of {info['config_name']}",
+                    f"expected {rows} rows, as the manifests say, found {split['num_examples']}",
+                )
+    placeholder = published.read(PLACEHOLDER)
+    if placeholder is not None and "configs" in (yaml.safe_load(placeholder) or {}):
+        yield Finding(PLACEHOLDER, "expected only README.md to say what is visible, found this file overruling it")
+
+
+def _check_files(published: Published, builds: Sequence[Build], files: Mapping[str, FileInfo]) -> Iterator[Finding]:
+    for build in builds:
+        digest = parts_digest(build.parts)
+        if digest != build.digest:
+            yield Finding(build.path, f"expected the digest {digest} of its parts, found {build.digest}")
+        for part in build.parts:
+            path = f"{build.path}/{part.file}"
+            entry = files.get(path)
+            if entry is None:
+                yield Finding(path, "expected the part, found no such file")
+            elif entry.size != part.size_bytes:
+                yield Finding(path, f"expected {part.size_bytes} bytes, found {entry.size}")
+            elif (sha256 := published.sha256(path)) != part.sha256:
+                yield Finding(path, f"expected sha256 {part.sha256}, found {sha256}")
+
+
+def _leftovers(builds: Sequence[Build], files: Mapping[str, FileInfo]) -> list[str]:
+    folders = {"/".join(path.split("/")[:3]) for path in files if path.startswith(f"{DATA}/")}
+    unknown = sorted(folders - {build.path for build in builds})
+    return [
+        f"{folder} is named by nothing: an unfinished publish left it, or is at work"
+        for folder in unknown
+        if split_folder(folder.rsplit("/", 1)[-1]) is not None
+    ]

@@ -1,0 +1,25 @@
+"""Where datasets go: a folder or a repository on the Hub; the card; the release commit that makes a release visible."""
+
+from __future__ import annotations
+
+from asam_datasets.release._access import Access as Access
+from asam_datasets.release._access import Destination as Destination
+from asam_datasets.release._access import Gate as Gate
+from asam_datasets.release._card import count_bytes as count_bytes
+from asam_datasets.release._card import render_license as render_license
+from asam_datasets.release._folder import FolderTarget as FolderTarget
+from asam_datasets.release._release import Changes as Changes
+from asam_datasets.release._release import ReleaseMaker as ReleaseMaker
+from asam_datasets.release._repository import RepositoryTarget as RepositoryTarget
+
+__all__ = [
+    "Access",
+    "Changes",
+    "Destination",
+    "FolderTarget",
+    "Gate",
+    "ReleaseMaker",
+    "RepositoryTarget",
+    "count_bytes",
+    "render_license",
+]

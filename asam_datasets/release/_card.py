@@ -1,0 +1,242 @@
+"""The README of a dataset: its YAML says what is visible, its text is made from `dataset_card.md` and measured numbers.
+
+`configs` in the YAML is the only list of visible builds. A build folder that no config names is not part of the
+dataset, so replacing this one file replaces the dataset.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from asam_datasets import __version__
+from asam_datasets.builds import Build
+from asam_datasets.rights import SA1B, Holding
+from asam_datasets.tables import ADVERSARIAL, ALL_SETS, EVALUATION, TRAIN, VIEWS, Column, Kind, View
+
+LICENSE = "LICENSE.md"
+
+
+_PARTS = "part-*.parquet"
+_LICENSE_HEAD = """# Licenses
+
+This dataset puts together sets of several owners; each is under its own terms, and using it means accepting them.
+Captions and conditioning images follow the terms of the images that they were made from."""
+_GATE: Mapping[str, Any] = {
+    "extra_gated_heading": "Accept the terms of SA-1B to see these images",
+    "extra_gated_prompt": (
+        f"The photographs come from SA-1B, under the {SA1B.license} ({SA1B.link}): for research only, not to identify "
+        "people, and not to be given on without the same terms."
+    ),
+    "extra_gated_fields": {
+        "Name": "text",
+        "Affiliation": "text",
+        "I use the images for research only and accept the SA-1B Dataset Research License": "checkbox",
+        "I will not try to identify anybody in the images": "checkbox",
+    },
+    "extra_gated_button_content": "Accept and continue",
+}
+_SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
+
+
+def render_card(builds: Sequence[Build], *, location: str, title: str, gated: bool = False) -> str:
+    """Write the README of a dataset that consists of these builds.
+
+    Args:
+        builds: all visible builds; sorted here by name.
+        location: what `load_dataset` takes in the recipes: a repository id or a folder.
+        title: the heading.
+        gated: whether readers have to accept the terms first; the questions for them go into the YAML.
+    """
+    builds = sorted(builds, key=lambda build: build.name)
+    front = {**_front_matter(builds), **(_GATE if gated else {})}
+    archives, sets, samples = (_of_kind(builds, kind) for kind in ("train", "evaluation", "adversarial"))
+    text = _template().read_text("utf-8")
+    for kind, there in (("train", archives), ("evaluation", sets), ("adversarial", samples)):
+        block = re.compile(rf"<!-- if {kind} -->\n(.*?)<!-- end -->\n", re.DOTALL)
+        text = block.sub(lambda found, there=there: found[1] if there else "", text)  # type: ignore[misc]
+    return Template(text).substitute(
+        front_matter=yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000).rstrip(),
+        title=title,
+        location=location,
+        config_rows="\n".join(_config_row(view, archives) for view in VIEWS),
+        column_rows=_column_rows(TRAIN),
+        provenance_rows="\n".join(_provenance(build) for build in archives),
+        set_rows="\n".join(_set_row(build) for build in sets),
+        set_column_rows=_column_rows(EVALUATION),
+        sample_counts="; ".join(f"{build.rows:,} images, {build.annotations:,} masks" for build in samples),
+        sample_column_rows=_column_rows(ADVERSARIAL),
+        set_citations="\n".join(_citation(build) for build in sets),
+        first_set=sets[0].name if sets else "",
+        first_split=sets[0].split if sets else "",
+        license_link=SA1B.link,
+        version=__version__,
+    )
+
+
+def render_placeholder() -> str:
+    """The configuration of a dataset that shows nothing yet: its one config names no file."""
+    nothing = {"config_name": VIEWS[0].name, "data_files": [{"split": "train", "path": []}]}
+    return yaml.safe_dump({"configs": [nothing]}, sort_keys=False)
+
+
+def render_license(holdings: Iterable[Holding]) -> str:
+    """The license file: the terms of each set, by license."""
+    sets: dict[tuple[str, str], list[str]] = {}
+    for holding in sorted(holdings):
+        sets.setdefault((holding.rights.license, holding.rights.link), []).append(
+            f"- `{holding.name}`" + ("" if holding.images else " (annotations only)")
+        )
+    sections = [
+        "\n".join([f"## {name}", "", *([f"<{link}>", ""] if link else []), *held])
+        for (name, link), held in sorted(sets.items())
+    ]
+    return "\n\n".join([_LICENSE_HEAD, *sections]) + "\n"
+
+
+def config_splits(builds: Sequence[Build]) -> list[tuple[str, str]]:
+    """Name of every config that the card of these builds has, and one of its splits."""
+    return [(config["config_name"], config["data_files"][0]["split"]) for config in _configs(builds)]
+
+
+def count_bytes(size_bytes: int) -> str:
+    """Bytes for people: `9.1 MB`."""
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _front_matter(builds: Sequence[Build]) -> dict[str, Any]:
+    rows = sum(build.rows for build in builds)
+    archives, sets = _of_kind(builds, "train"), _of_kind(builds, "evaluation")
+    return {
+        "license": "other",
+        **_license(builds),
+        "pretty_name": "ASAM Datasets",
+        "language": ["en"],
+        "task_categories": ["image-segmentation", "mask-generation", *(["text-to-image"] if archives else [])],
+        "tags": [*(["SA-1B", "controlnet"] if archives else []), "segment-anything", "coco-rle", "asam"],
+        "size_categories": [next((name for limit, name in _SIZES if rows < limit), "10M<n<100M")],
+        "configs": _configs(builds),
+        "dataset_info": [
+            *[_dataset_info(view.name, {"train": archives}, view.columns) for view in VIEWS if archives],
+            *[_dataset_info(build.name, {build.split: [build]}) for build in _of_kind(builds, "adversarial")],
+            *[_dataset_info(build.name, {build.split: [build]}) for build in sets],
+            *([_dataset_info(ALL_SETS, {build.name: [build] for build in sets})] if sets else []),
+        ],
+    }
+
+
+def _license(builds: Sequence[Build]) -> dict[str, str]:
+    """Name and link of the license: that of all builds, or the file that lists them."""
+    rights = {build.rights for build in builds}
+    if rights == {SA1B}:
+        return {"license_name": "sa-1b-dataset-research-license", "license_link": SA1B.link}
+    return {"license_name": "several-see-license-file", "license_link": LICENSE}
+
+
+def _configs(builds: Sequence[Build]) -> list[dict[str, Any]]:
+    """The configs in the order of the card; the first is the default."""
+    archives, sets = _of_kind(builds, "train"), _of_kind(builds, "evaluation")
+    configs = [_config(view.name, {"train": archives}, view.columns) for view in VIEWS if archives]
+    configs += [_config(build.name, {build.split: [build]}) for build in _of_kind(builds, "adversarial")]
+    alone = [_config(build.name, {build.split: [build]}) for build in sets]
+    together = [_config(ALL_SETS, {build.name: [build] for build in sets})] if sets else []
+    configs += [*alone, *together] if archives else [*together, *alone]
+    if configs:
+        configs[0] = {"config_name": configs[0]["config_name"], "default": True, **configs[0]}
+    return configs
+
+
+def _dataset_info(
+    name: str, splits: Mapping[str, Sequence[Build]], columns: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Rows and bytes of a config: `dataset_size` is that of its columns, `download_size` that of the files."""
+    sizes = {split: sum(_column_bytes(build, columns) for build in builds) for split, builds in splits.items()}
+    return {
+        "config_name": name,
+        "splits": [
+            {"name": split, "num_bytes": sizes[split], "num_examples": sum(build.rows for build in builds)}
+            for split, builds in splits.items()
+        ],
+        "download_size": sum(build.size_bytes for builds in splits.values() for build in builds),
+        "dataset_size": sum(sizes.values()),
+    }
+
+
+def _column_bytes(build: Build, columns: Sequence[str] | None) -> int:
+    return sum(
+        size for part in build.parts for name, size in part.columns.items() if columns is None or name in columns
+    )
+
+
+def _config(name: str, splits: Mapping[str, Sequence[Build]], columns: Sequence[str] | None = None) -> dict[str, Any]:
+    files = [
+        {"split": split, "path": [f"{build.path}/{_PARTS}" for build in builds]} for split, builds in splits.items()
+    ]
+    config: dict[str, Any] = {"config_name": name, "data_files": files}
+    if columns is not None:
+        config["columns"] = list(columns)
+    return config
+
+
+def _of_kind(builds: Sequence[Build], kind: Kind) -> list[Build]:
+    return [build for build in builds if build.kind == kind]
+
+
+def _column_rows(table: Mapping[str, Column]) -> str:
+    return "\n".join(f"| `{name}` | {column.label} | {column.meaning} |" for name, column in table.items())
+
+
+def _set_row(build: Build) -> str:
+    info = build.evaluation
+    if info is None:
+        raise ValueError(f"{build.path}: an evaluation set without its description")
+    reading = "as ASAM's loaders read it" if info.protocol == "asam" else "the set's own"
+    reading += f", {info.variant}" if info.variant else ""
+    title = f"[{info.title}]({info.homepage})" if info.homepage else info.title
+    only = "" if build.images else "; annotations only"
+    license = build.rights.license.replace("|", "\\|")
+    return (
+        f"| `{build.name}` | {title} | `{info.split}` (its `{info.source_split}`) | {info.masks} | {reading} | "
+        f"{build.rows:,} | {build.annotations:,} | {build.dropped:,} | {count_bytes(build.size_bytes)} | "
+        f"{license}{only} |"
+    )
+
+
+def _citation(build: Build) -> str:
+    text = build.evaluation.citation.strip() if build.evaluation else ""
+    return f"- `{build.name}`: {' '.join(text.split()) or 'unknown'}"
+
+
+def _config_row(view: View, builds: Sequence[Build]) -> str:
+    columns = ", ".join(f"`{name}`" for name in view.columns) if view.columns else "all"
+    name = f"`{view.name}`" + (" (default)" if view is VIEWS[0] else "")
+    rows, masks = sum(build.rows for build in builds), sum(build.annotations for build in builds)
+    size = count_bytes(sum(_column_bytes(build, view.columns) for build in builds))
+    captions = sum(build.captions for build in builds)
+    return f"| {name} | {columns} | {view.purpose} | {rows:,} | {masks:,} | {captions:,} | {size} |"
+
+
+def _provenance(build: Build) -> str:
+    rejected = f"; {build.rejected:,} damaged ones were left out" if build.rejected else ""
+    only = "" if build.images else ", annotations only"
+    return (
+        f"- SA-1B archive `{build.name}`{only}: {build.rows:,} images, {build.annotations:,} masks, "
+        f"{build.captions:,} captions, {count_bytes(build.size_bytes)} in {len(build.parts)} files{rejected}"
+    )
+
+
+def _template() -> Path:
+    """The template: beside this package when installed, at the top of the repository in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "dataset_card.md"
+    return inside if inside.is_file() else package.parent / "dataset_card.md"

@@ -1,0 +1,181 @@
+"""A folder as target: the same tree as a repository on the Hub, and a complete dataset for `load_dataset`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from asam_datasets.builds import BUILD_FILE, DATA, Build, Built, Candidate, decode_build, split_folder
+from asam_datasets.errors import TargetError
+from asam_datasets.machine import write_atomically
+from asam_datasets.published import README, PublishedFolder, visible_builds
+from asam_datasets.release._access import Access
+from asam_datasets.release._card import LICENSE
+from asam_datasets.release._release import ORGANIZED_FOLDER, Changes, Release, ReleaseMaker
+
+WORK_FOLDER = ".asam_datasets"
+"""Unfinished work in a target folder; hidden, so that `load_dataset` never looks into it."""
+
+_KINDS = ("adversarial", "evaluation", "train")
+
+
+class FolderTarget:
+    """Publishes into a folder. README is replaced last, and what it no longer names is deleted after that."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.location = str(path)
+        self.work = path / WORK_FOLDER
+        self.data_folder = self.work / DATA
+        self.url = str(path.resolve())
+        self.access: Access | None = None
+        self.replaces_foreign = False
+        self.revision: str | None = None
+        self._existed = path.exists()
+        self._seen: list[Build] = []
+
+    def current(self) -> list[Build]:
+        """The builds that are visible now.
+
+        Raises:
+            TargetError: the folder holds something else, or lacks what its README names.
+        """
+        nearest = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        if not nearest.is_dir():
+            raise TargetError("expected a folder, found a file", where=str(self.path), hint="Give another --out.")
+        builds = visible_builds(PublishedFolder(self.path))
+        if builds is None:
+            known = {WORK_FOLDER, "rejects.jsonl", *([DATA] if self._data_is_ours() else [])}
+            if self.work.exists() or self._data_is_ours():  # a run of ours was killed here
+                known |= {ORGANIZED_FOLDER, LICENSE}
+            entries = sorted(entry.name for entry in self.path.iterdir()) if self.path.is_dir() else []
+            foreign = [name for name in entries if name not in known]
+            if foreign:
+                raise TargetError(
+                    f"expected an empty folder or a dataset made by asam_datasets, found {', '.join(foreign[:5])}",
+                    where=str(self.path),
+                    hint="Give another --out; nothing in this one was changed.",
+                )
+        self._seen = builds or []
+        return self._seen
+
+    def _data_is_ours(self) -> bool:
+        """Whether `data/` holds builds and nothing else; only then may they be taken back or replaced."""
+        data = self.path / DATA
+        if not data.is_dir() or {entry.name for entry in data.iterdir()} - set(_KINDS):
+            return False
+        builds = list(data.glob("*/*"))
+        return bool(builds) and all(split_folder(one.name) and (one / BUILD_FILE).is_file() for one in builds)
+
+    def known(self, name: str, current: Sequence[Build]) -> list[Candidate]:
+        """Complete builds of a name that need not be made again: the visible one, and what a killed run left."""
+        known = [
+            Candidate(build, None)
+            for build in current
+            if build.name == name and is_complete(self.path / build.path, build)
+        ]
+        visible = {build.folder for build in current}
+        left = staged(self.data_folder, name, is_complete)
+        return known + [one for one in left if one.build.folder not in visible]
+
+    def prepare(self, request: Access, license: str) -> None:
+        """Take back what a killed run left in `data/`: without a README, `load_dataset` takes whatever lies there.
+
+        Who may see a folder is its file system's business, and the license file comes with the release.
+        """
+        data = self.path / DATA
+        if not (self.path / README).exists() and self._data_is_ours():
+            self.work.mkdir(parents=True, exist_ok=True)
+            if not (self.work / DATA).exists():
+                os.rename(data, self.work / DATA)
+
+    def add(self, built: Built) -> None:
+        """A build of this run is complete in `data_folder`, where no reader looks: nothing to do here."""
+
+    def release(self, maker: ReleaseMaker) -> tuple[Release, Changes]:
+        """Make the release visible by replacing README, then delete what it no longer names."""
+        release = maker.make(self._seen)
+        changes = Changes()
+        stale = self._stale(release)
+        self._move_builds(maker.built)
+        for path, content in sorted(release.files.items()):
+            if path != README:
+                self._write(path, content)
+        changed = self._write(README, release.files[README])
+        for folder in stale:
+            shutil.rmtree(self.path / folder)
+        organized = self.path / ORGANIZED_FOLDER
+        for path in release.without(f"{ORGANIZED_FOLDER}/{file.name}" for file in organized.glob("*.json")):
+            (self.path / path).unlink()
+        changes.removed = sorted(stale)
+        changes.added = sorted(release.paths - {build.path for build in self._seen})
+        changes.unchanged = sorted(release.paths - set(changes.added))
+        changes.commits = int(changed)
+        return release, changes
+
+    def finish(self, release: Release) -> None:
+        """Nothing is left to do in a folder."""
+
+    def clean(self) -> None:
+        """Remove empty folders that this run made and did not need."""
+        data = self.path / DATA
+        made = [*(self.work / DATA / kind for kind in _KINDS), self.work / DATA, self.work]
+        for folder in (*made, *(data / kind for kind in _KINDS), data, self.path):
+            if folder.is_dir() and not any(folder.iterdir()) and (folder != self.path or not self._existed):
+                folder.rmdir()
+
+    def _stale(self, release: Release) -> list[str]:
+        found = [path.relative_to(self.path).as_posix() for path in (self.path / DATA).glob("*/*")]
+        return sorted(path for path in found if split_folder(path.rsplit("/", 1)[-1]) and path not in release.paths)
+
+    def _move_builds(self, built: Sequence[Built]) -> None:
+        """Move the new builds to where README will name them: all at once when there are none, else one by one."""
+        data, waiting = self.path / DATA, self.work / DATA
+        if waiting.is_dir() and not data.exists():
+            wanted = {one.folder for one in built}
+            for folder in set(waiting.glob("*/*")) - wanted:
+                shutil.rmtree(folder)
+            os.rename(waiting, data)
+            return
+        for one in built:
+            if one.folder is not None:
+                final = self.path / one.build.path
+                if is_complete(final, one.build):
+                    continue  # the same bytes, shown already: never without them, not for a moment
+                final.parent.mkdir(parents=True, exist_ok=True)
+                shutil.rmtree(final, ignore_errors=True)
+                os.rename(one.folder, final)
+        shutil.rmtree(waiting, ignore_errors=True)
+
+    def _write(self, path: str, content: bytes) -> bool:
+        target = self.path / path
+        if target.is_file() and target.read_bytes() == content:
+            return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, content)
+        return True
+
+
+def staged(data: Path, name: str, complete: Callable[[Path, Build], bool]) -> list[Candidate]:
+    """The complete builds of a name that lie in a folder, below the names of the tables."""
+    found = []
+    for entry in sorted(data.glob("*/*")):
+        split = split_folder(entry.name)
+        if split is not None and split[0] == name and (entry / BUILD_FILE).is_file():
+            try:
+                build = decode_build((entry / BUILD_FILE).read_bytes(), str(entry / BUILD_FILE))
+            except TargetError:
+                continue  # left by another version of this program
+            if complete(entry, build):
+                found.append(Candidate(build, entry))
+    return found
+
+
+def is_complete(folder: Path, build: Build) -> bool:
+    """Whether all parts of a build are there with their size."""
+    return all(
+        (folder / part.file).is_file() and (folder / part.file).stat().st_size == part.size_bytes
+        for part in build.parts
+    )

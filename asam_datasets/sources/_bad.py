@@ -1,0 +1,32 @@
+"""The policy for bad input, and what it rejected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from asam_datasets.errors import AsamDatasetsError
+
+OnBadRecord = Literal["raise", "skip"]
+
+
+class Reject(NamedTuple):
+    """One line of `rejects.jsonl`."""
+
+    archive: str
+    member: str
+    reason: str
+
+
+@dataclass
+class BadRecords:
+    """The policy for bad input: `raise` stops at the first, `skip` counts and remembers."""
+
+    policy: OnBadRecord = "raise"
+    rejects: list[Reject] = field(default_factory=list)
+
+    def reject(self, error: AsamDatasetsError, *, archive: str, member: str) -> None:
+        """Raise `error`, or remember it as a reject."""
+        if self.policy == "raise":
+            raise error
+        self.rejects.append(Reject(archive, member, str(error)))

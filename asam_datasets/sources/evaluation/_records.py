@@ -1,0 +1,171 @@
+"""What an evaluation source hands out, and what its adapters find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, NamedTuple, Protocol, TypeVar
+
+import msgspec
+from msgspec import Meta
+from rlemasklib import RLEMask
+
+from asam_datasets.errors import AsamDatasetsError, RecordError
+from asam_datasets.masks import to_segmentation
+from asam_datasets.sources._bad import BadRecords
+
+Side = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+
+
+class EvaluationRef(NamedTuple):
+    """One image of a set: all that `read` needs besides the source itself.
+
+    Args:
+        file_name: path below the set's folder, with slashes.
+        size_bytes: of the image's file.
+        image_id: the source's own id of the image, or `file_name` without its ending.
+        masks: the files that its masks come from, below the set's folder, sorted.
+        key: where in a JSON of many images this one is; empty otherwise.
+    """
+
+    file_name: str
+    size_bytes: int
+    image_id: str
+    masks: tuple[str, ...]
+    key: str = ""
+
+
+class Runs(msgspec.Struct, frozen=True):
+    """A mask as COCO RLE: `size` is (height, width) in pixels."""
+
+    size: tuple[int, int]
+    counts: str
+
+
+class EvaluationAnnotation(msgspec.Struct, frozen=True):
+    """One mask with its numbers: `bbox` is COCO's exclusive [x, y, width, height] in pixels, `area` in pixels."""
+
+    id: int
+    bbox: tuple[float, float, float, float]
+    area: int
+    segmentation: Runs
+    category_id: int | None
+    category: str | None
+    iscrowd: int
+
+
+class EvaluationRecord(msgspec.Struct, frozen=True):
+    """One checked image of a set with at least one mask; `masks` are the annotations' in the same order."""
+
+    dataset: str
+    file_name: str
+    image_id: str
+    width: Side
+    height: Side
+    image: bytes
+    annotations: list[EvaluationAnnotation]
+    masks: list[RLEMask]
+
+
+class Object(NamedTuple):
+    """A mask as an adapter finds it; without an `id` it gets its place among the image's masks, from 1."""
+
+    mask: RLEMask
+    id: int | None = None
+    category_id: int | None = None
+    category: str | None = None
+    iscrowd: bool = False
+
+
+class Folder(NamedTuple):
+    """The folder of a set, and how it is called in messages: `hrsod_te=FOLDER`."""
+
+    root: Path
+    label: str
+
+    def place(self, name: str) -> str:
+        """Where a file of the set is, for messages."""
+        return f"{self.label}: {name}"
+
+    def size_bytes(self, name: str) -> int | None:
+        """Size of a file; None when there is none."""
+        path = self.root / name
+        try:
+            return path.stat().st_size if path.is_file() else None
+        except (OSError, ValueError):  # a name that is too long, or has a NUL in it, names no file
+            return None
+
+    def read(self, name: str, *, limit_bytes: int) -> bytes:
+        """The bytes of a file.
+
+        Raises:
+            RecordError: it is gone, cannot be read, or is larger than `limit_bytes`.
+        """
+        path = self.root / name
+        try:
+            size = path.stat().st_size
+            if size > limit_bytes:
+                raise RecordError(f"expected at most {limit_bytes} bytes, found {size}", where=self.place(name))
+            return path.read_bytes()
+        except OSError as error:
+            raise RecordError(f"expected a readable file, found: {error.strerror}", where=self.place(name)) from error
+
+    def reject(self, bad: BadRecords, problem: str, name: str, hint: str = "") -> None:
+        """Report a file of the set as a bad record."""
+        self.reject_error(bad, RecordError(problem, where=self.place(name), hint=hint), name)
+
+    def reject_error(self, bad: BadRecords, error: AsamDatasetsError, name: str) -> None:
+        """Report an error with a file of the set as a bad record."""
+        bad.reject(error, archive=self.label, member=name)
+
+
+L = TypeVar("L", contravariant=True)
+
+
+class Adapter(Protocol[L]):
+    """Reads one layout. Objects of these classes hold no state."""
+
+    def index(self, layout: L, folder: Folder, bad: BadRecords) -> Iterable[EvaluationRef]:
+        """Find the images, in any order; images that turn out to have no mask are among them."""
+
+    def objects(self, layout: L, folder: Folder, ref: EvaluationRef, shape: tuple[int, int]) -> Iterable[Object]:
+        """The masks of one image of `shape` (height, width) pixels; empty masks may be among them.
+
+        Raises:
+            RecordError: the files that decide them cannot be used.
+        """
+
+    def evidence(self, layout: L, folder: Folder, ref: EvaluationRef) -> Iterator[bytes]:
+        """All bytes outside of the image that decide its masks."""
+
+
+def annotate(objects: Iterable[Object]) -> tuple[list[EvaluationAnnotation], list[RLEMask]]:
+    """Number the masks and measure them; empty ones are left out."""
+    annotations, masks = [], []
+    for number, found in enumerate(objects, 1):
+        area = int(found.mask.area())
+        if area == 0:
+            continue
+        x, y, width, height = (float(n) for n in found.mask.bbox().tolist())
+        segmentation = to_segmentation(found.mask)
+        counts = segmentation["counts"]
+        rows, columns = segmentation["size"]
+        annotations.append(
+            EvaluationAnnotation(
+                number if found.id is None else found.id,
+                (x, y, width, height),
+                area,
+                Runs((rows, columns), counts if isinstance(counts, str) else counts.decode("ascii")),
+                found.category_id,
+                found.category,
+                int(found.iscrowd),
+            )
+        )
+        masks.append(found.mask)
+    return annotations, masks
+
+
+def without_ending(name: str) -> str:
+    """A path without the ending of its file."""
+    head, dot, tail = name.rpartition(".")
+    return head if dot and "/" not in tail and not head.endswith("/") and head else name

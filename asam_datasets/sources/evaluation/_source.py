@@ -1,0 +1,252 @@
+"""An evaluation set in a folder: its images in any order, one at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import msgspec
+
+from asam_datasets.errors import CatalogError, RecordError, SegmentationError, SourceError
+from asam_datasets.sources._bad import BadRecords
+from asam_datasets.sources.evaluation._entry import Entry, Kind, Protocol, Reading, Split
+from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES, image_shape
+from asam_datasets.sources.evaluation._records import EvaluationRecord, EvaluationRef, Folder, annotate
+from asam_datasets.sources.evaluation._tree import wrong_folder
+from asam_datasets.sources.evaluation.layouts import adapter_of
+from asam_datasets.sources.evaluation.layouts._structs import Layout
+
+_SPEC = re.compile(r"([a-z][a-z0-9_]*)(?::([a-z][a-z0-9_-]*))?=(.+)", re.DOTALL)
+# Part of every digest: goes up when the same files would give other rows.
+_FORM = b"evaluation-1"
+
+
+@dataclass(frozen=True)
+class EvaluationSource:
+    """One set in one folder, read one way. Cheap to make and to pickle; holds no file open.
+
+    Args:
+        entry: what the catalog says of it.
+        root: its folder.
+        protocol: `asam` reads it as ASAM's own loaders do, where that differs.
+        variant: the name of one of the entry's other readings.
+    """
+
+    entry: Entry
+    root: Path
+    protocol: Protocol = "default"
+    variant: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The set's id, which is the name of its config."""
+        return self.entry.id
+
+    @property
+    def label(self) -> str:
+        """What was said on the command line: `hrsod_te=FOLDER`, with the variant after a colon."""
+        return f"{self.name}{f':{self.variant}' if self.variant else ''}={self.root}"
+
+    @property
+    def layout(self) -> Layout:
+        """The layout that this protocol and variant read."""
+        reading = self._reading
+        layout = self.entry.layout if reading is None else reading.layout
+        if layout is None:
+            raise _variant_needed(self.entry)
+        return layout
+
+    @property
+    def split(self) -> Split:
+        """Name of the split in the dataset."""
+        return (self._reading and self._reading.split) or self.entry.split
+
+    @property
+    def source_split(self) -> str:
+        """What the source of the set calls the files that are read."""
+        return (self._reading and self._reading.source_split) or self.entry.source_split
+
+    @property
+    def kind(self) -> Kind:
+        """What a mask is in this reading."""
+        return (self._reading and self._reading.kind) or self.entry.kind
+
+    @property
+    def expected(self) -> tuple[int | None, int | None]:
+        """Images with masks, and masks, that the catalog expects of this reading; None where nothing is known."""
+        stated = self._reading or self.entry
+        return stated.expected_images, stated.expected_masks
+
+    def unexpected_counts(self, images: int, masks: int) -> str:
+        """A warning for counts that are not the expected ones; empty where they are, or nothing is known."""
+        found = {"images with objects": images, "masks": masks}
+        differences = [
+            f"{expected} {what}, found {found[what]}"
+            for what, expected in zip(found, self.expected, strict=True)
+            if expected is not None and expected != found[what]
+        ]
+        return f"{self.label}: expected {'; expected '.join(differences)}" if differences else ""
+
+    def index(self, bad: BadRecords) -> tuple[EvaluationRef, ...]:
+        """Find the images, by file name. Those without any object are among them: `read` gives None for each.
+
+        Raises:
+            RecordError: under the policy `raise`: an image without its mask file, or a mask without its image.
+            SourceError: no image is where the layout has them, or an annotation file cannot be used.
+        """
+        folder = self._folder
+        refs: dict[str, EvaluationRef] = {}
+        rejected = len(bad.rejects)
+        for ref in adapter_of(self.layout).index(self.layout, folder, bad):
+            if not _is_text(ref.file_name):
+                folder.reject(bad, "expected a name in UTF-8, found other bytes", ref.file_name)
+            elif refs.setdefault(ref.file_name, ref) is not ref:
+                folder.reject(bad, "expected each image once, found it in the annotations again", ref.file_name)
+        if not refs and len(bad.rejects) == rejected:
+            raise wrong_folder(self.entry, self.layout, self.root, self.label)
+        if not refs:
+            raise SourceError(
+                f"expected images, found none that can be used ({len(bad.rejects) - rejected} were rejected, "
+                f"the first: {bad.rejects[rejected].reason})",
+                where=self.label,
+            )
+        return tuple(refs[name] for name in sorted(refs))
+
+    def read(self, ref: EvaluationRef) -> EvaluationRecord | None:
+        """Read one image and its masks. None: it has no object, so it is not part of the set; count it.
+
+        Raises:
+            RecordError: the image or what decides its masks cannot be read, or they are not of one size.
+            SourceError: an annotation file changed and cannot be used any more.
+        """
+        folder = self._folder
+        image = folder.read(ref.file_name, limit_bytes=MAX_IMAGE_BYTES)
+        shape = image_shape(image, folder.place(ref.file_name))
+        try:
+            annotations, masks = annotate(adapter_of(self.layout).objects(self.layout, folder, ref, shape))
+        except SegmentationError as error:
+            raise RecordError(error.problem, where=folder.place(ref.file_name), hint=error.hint) from None
+        if not masks:
+            return None
+        return EvaluationRecord(self.name, ref.file_name, ref.image_id, shape[1], shape[0], image, annotations, masks)
+
+    def input_digest(self, ref: EvaluationRef) -> bytes:
+        """SHA-256 over all that decides an image's row: its name, its bytes, what its masks come from, the layout.
+
+        Raises:
+            RecordError: a file is gone or cannot be read.
+        """
+        digest = hashlib.sha256()
+        parts = (
+            _FORM,
+            msgspec.json.encode([self.name, ref.file_name, ref.image_id]),
+            msgspec.json.encode(self.layout),
+            self._folder.read(ref.file_name, limit_bytes=MAX_IMAGE_BYTES),
+        )
+        for part in parts:
+            _add(digest, part)
+        for part in adapter_of(self.layout).evidence(self.layout, self._folder, ref):
+            _add(digest, part)
+        return digest.digest()
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    @property
+    def _folder(self) -> Folder:
+        return Folder(self.root, self.label)
+
+    @property
+    def _reading(self) -> Reading | None:
+        """The reading that is not the entry's own; None for that one."""
+        if self.variant is not None:
+            return self.entry.variants[self.variant]
+        return self.entry.asam if self.protocol == "asam" else None
+
+
+def open_evaluation(
+    entry: Entry, root: str | Path, *, protocol: Protocol = "default", variant: str | None = None
+) -> EvaluationSource:
+    """A set in a folder, with everything checked that can be checked without reading it.
+
+    Raises:
+        CatalogError: the entry has no such variant, or only the user can say which one the folder holds; or both a
+            variant and ASAM's reading were asked for, where the entry has such a reading.
+        SourceError: the folder is not there.
+    """
+    if variant is not None and variant not in entry.variants:
+        known = ", ".join(entry.variants) or "none"
+        raise CatalogError(f"expected a variant of {entry.id} ({known}), found {variant!r}", where=entry.id)
+    if variant is not None and protocol == "asam" and entry.asam is not None:
+        raise CatalogError(
+            f"expected a variant or the protocol asam, found both for {entry.id}",
+            where=f"{entry.id}:{variant}",
+            hint="ASAM's loaders read the files of one variant: leave it out.",
+        )
+    if variant is None and entry.layout is None and not (protocol == "asam" and entry.asam):
+        raise _variant_needed(entry)
+    source = EvaluationSource(entry, Path(root), protocol, variant)
+    if not source.root.is_dir():
+        raise SourceError(
+            "expected the folder of an evaluation set, found nothing there", where=source.label, hint="Check the path."
+        )
+    return source
+
+
+def parse_evaluation(text: str, catalog: Mapping[str, Entry], *, protocol: Protocol = "default") -> EvaluationSource:
+    """A set as the command line names it: `hrsod_te=FOLDER`, or `ibd:coco=FOLDER` for a variant.
+
+    Raises:
+        CatalogError: not of this form, or a set that the catalog does not have. Otherwise as `open_evaluation`.
+        SourceError: the folder is not there.
+    """
+    found = _SPEC.fullmatch(text)
+    if found is None:
+        raise CatalogError(
+            f"expected ID=FOLDER, such as hrsod_te=/data/HRSOD, found {text!r}",
+            hint="`asam-datasets catalog` lists the ids.",
+        )
+    identity, variant, root = found.groups()
+    return open_evaluation(find_entry(catalog, identity), root, protocol=protocol, variant=variant)
+
+
+def find_entry(catalog: Mapping[str, Entry], identity: str) -> Entry:
+    """The set of that id.
+
+    Raises:
+        CatalogError: there is none; the message names the nearest ids first.
+    """
+    if identity in catalog:
+        return catalog[identity]
+    near = [name for name in sorted(catalog) if name.startswith(identity)]
+    near = near or get_close_matches(identity, sorted(catalog), n=3)
+    meant = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise CatalogError(
+        f"expected a set of the catalog, found {identity!r}",
+        hint=f"{meant}`asam-datasets catalog` lists the ids; "
+        "a set of your own goes into a TOML file: --catalog mine.toml",
+    )
+
+
+def _variant_needed(entry: Entry) -> CatalogError:
+    ways = " or ".join(f"{entry.id}:{variant}=FOLDER" for variant in entry.variants)
+    return CatalogError(f"expected the variant that the folder holds, found none: say {ways}", where=entry.id)
+
+
+def _add(digest: hashlib._Hash, part: bytes) -> None:
+    """With its length in front, so that bytes cannot move from one part to the next."""
+    digest.update(len(part).to_bytes(8, "little"))
+    digest.update(part)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8: a file system may hold bytes that are not."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,49 @@
+"""SA-1B archives: folder, tar, stream, organised folder; their JSON."""
+
+from __future__ import annotations
+
+from asam_datasets.sources.sa1b._folder import FolderSource as FolderSource
+from asam_datasets.sources.sa1b._json import Annotation as Annotation
+from asam_datasets.sources.sa1b._json import ImageInfo as ImageInfo
+from asam_datasets.sources.sa1b._json import Record as Record
+from asam_datasets.sources.sa1b._json import check_whole_jpeg as check_whole_jpeg
+from asam_datasets.sources.sa1b._json import read_record as read_record
+from asam_datasets.sources.sa1b._json import to_sa1b_json as to_sa1b_json
+from asam_datasets.sources.sa1b._open import IndexedSource as IndexedSource
+from asam_datasets.sources.sa1b._open import Source as Source
+from asam_datasets.sources.sa1b._open import find_archives as find_archives
+from asam_datasets.sources.sa1b._open import open_source as open_source
+from asam_datasets.sources.sa1b._organized import check_organized as check_organized
+from asam_datasets.sources.sa1b._organized import find_captions as find_captions
+from asam_datasets.sources.sa1b._records import Index as Index
+from asam_datasets.sources.sa1b._records import RawRecord as RawRecord
+from asam_datasets.sources.sa1b._records import RecordRef as RecordRef
+from asam_datasets.sources.sa1b._records import check_member_size as check_member_size
+from asam_datasets.sources.sa1b._records import member_id as member_id
+from asam_datasets.sources.sa1b._records import select as select
+from asam_datasets.sources.sa1b._stream import StreamSource as StreamSource
+from asam_datasets.sources.sa1b._stream import without_secrets as without_secrets
+
+__all__ = [
+    "Annotation",
+    "FolderSource",
+    "ImageInfo",
+    "Index",
+    "IndexedSource",
+    "RawRecord",
+    "Record",
+    "RecordRef",
+    "Source",
+    "StreamSource",
+    "check_member_size",
+    "check_organized",
+    "check_whole_jpeg",
+    "find_archives",
+    "find_captions",
+    "member_id",
+    "open_source",
+    "read_record",
+    "select",
+    "to_sa1b_json",
+    "without_secrets",
+]

@@ -1,0 +1,87 @@
+"""What a path or URL stands for: archives, and the source that reads one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from asam_datasets.errors import SourceError
+from asam_datasets.sources.sa1b._folder import FolderSource
+from asam_datasets.sources.sa1b._organized import organized_archives
+from asam_datasets.sources.sa1b._stream import StreamSource, is_compressed, without_secrets
+from asam_datasets.sources.sa1b._tar import TarSource
+
+IndexedSource = FolderSource | TarSource
+"""A source whose records can be read in any order, by several processes."""
+
+Source = FolderSource | TarSource | StreamSource
+
+_TAR = r"\.(tar|tar\.gz|tgz)$"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+
+
+def find_archives(location: str | Path) -> list[str]:
+    """The archives that a location stands for: itself, the tars in a folder of them, or the archives of an organised
+    folder (`sam-1b/sa_000000/`, `sam-1b/sa_000001/`, ...).
+
+    Raises:
+        SourceError: a folder that holds two of these kinds, which could mean either.
+    """
+    text = str(location)
+    folder = Path(text)
+    if "://" in text or not folder.is_dir():
+        return [text]
+    names = sorted(entry.name for entry in folder.iterdir())
+    tars = [name for name in names if re.search(_TAR, name)]
+    images = any(name.startswith("sa_") and name.endswith(".jpg") for name in names)
+    if tars and images:
+        raise SourceError(
+            f"expected a folder of pairs or a folder of tars, found both (such as {tars[0]})",
+            where=text,
+            hint="Give the tars one by one, or move them elsewhere.",
+        )
+    organized = organized_archives(folder)
+    if tars and organized:
+        raise SourceError(
+            f"expected a folder of tars or an organised folder, found both ({tars[0]} and {organized[0].name})",
+            where=text,
+            hint="Give the archives one by one, or move them elsewhere.",
+        )
+    return [str(path) for path in organized or [folder / name for name in tars]] or [text]
+
+
+def open_source(location: str | Path) -> Source:
+    """Find out what a path or URL is: a folder, a tar, or a stream (a URL, or gzip whatever the name says).
+
+    The archive's name is the last part of the path without `.tar`, `.tar.gz` or `.tgz`: `sa_000000`.
+
+    Raises:
+        SourceError: nothing is there, or the name cannot name a folder of the dataset.
+    """
+    text = str(location)
+    is_url = "://" in text
+    tail = PurePosixPath(urlsplit(text).path).name if is_url else Path(text).resolve().name
+    name = re.sub(_TAR, "", tail)
+    if not _NAME.fullmatch(name):
+        raise SourceError(
+            f"expected a name of letters, digits, dots, dashes and underscores, found {name!r}",
+            where=without_secrets(text),
+            hint="The archive's name becomes a folder of the dataset; rename it, for example to sa_000000.tar.",
+        )
+    if is_url:
+        return StreamSource(text, name)
+    path = Path(text)
+    if path.is_dir():
+        return FolderSource(path, name)
+    if not path.is_file():
+        raise SourceError(
+            "expected an SA-1B archive (a folder, a .tar or a URL), found nothing there",
+            where=text,
+            hint="Check the path.",
+        )
+    try:
+        return StreamSource(text, name) if is_compressed(path) else TarSource(path, name)
+    except OSError as error:
+        raise SourceError(f"expected a readable file, found: {error.strerror}", where=text) from error

@@ -1,0 +1,184 @@
+"""What a source hands out: references to members, raw members, and what was rejected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from asam_datasets.errors import RecordError, SourceError
+from asam_datasets.sources._bad import BadRecords
+
+MAX_MEMBER_BYTES = 2**28
+"""Largest member that is read, in bytes: a forged size must not fill the memory. Real ones are about 1 MB."""
+
+_ID_DIGITS = 18  # what int64 holds, whatever the digits are
+_MEMBER = re.compile(r"sa_(\d+)\.(jpg|json)")
+
+
+class Member(NamedTuple):
+    """Where one member lies: `name` as the archive or folder spells it, `offset` in a tar (0 in a folder)."""
+
+    name: str
+    size_bytes: int
+    offset: int = 0
+
+
+class RecordRef(NamedTuple):
+    """One record of an archive that can be read in any order."""
+
+    image_id: int
+    image: Member
+    annotations: Member
+
+
+class RawRecord(NamedTuple):
+    """The two members of one record as bytes, unchecked; `image` and `annotations` are their names.
+
+    `archive` is the name that goes into the table, `label` the path or URL that goes into messages.
+    """
+
+    archive: str
+    label: str
+    image_id: int
+    image: str
+    annotations: str
+    jpeg: bytes
+    json: bytes
+
+
+@dataclass(frozen=True)
+class Index:
+    """The records of one archive in the order of the dataset: by image id."""
+
+    records: tuple[RecordRef, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all members together; the same for a folder, a tar and a stream of one archive."""
+        return sum(ref.image.size_bytes + ref.annotations.size_bytes for ref in self.records)
+
+
+def member_id(name: str, *, archive: str) -> tuple[int, str] | None:
+    """Split a member's name into image id and ending: `("./a/sa_7.json")` gives `(7, "json")`, others give None.
+
+    Raises:
+        RecordError: the name is absolute or leaves the archive (`../`).
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise RecordError(
+            f"expected members inside the archive, found the name {name!r}",
+            where=f"{archive}: {name}",
+            hint="Look at where this archive comes from; --on-bad-record skip leaves such members out.",
+        )
+    match = _MEMBER.fullmatch(path.name)
+    if match is None:
+        return None
+    digits = match[1]
+    if not digits.isascii() or len(digits) > _ID_DIGITS or (digits.startswith("0") and digits != "0"):
+        raise RecordError(
+            f"expected an image id of at most {_ID_DIGITS} digits without leading zeros, found {digits[:40]}",
+            where=f"{archive}: {name}",
+        )
+    return int(digits), match[2]
+
+
+class Pairing:
+    """Joins `sa_N.jpg` and `sa_N.json` in any order, and finds what is there twice or alone."""
+
+    def __init__(self, archive: str, bad: BadRecords) -> None:
+        self._archive = archive
+        self._bad = bad
+        self._names: dict[tuple[int, str], str] = {}
+
+    def is_new(self, image_id: int, ending: str, name: str) -> bool:
+        """Remember a member; False (or an error) when this half of the record was there before."""
+        first = self._names.setdefault((image_id, ending), name)
+        if first is name:
+            return True
+        self._bad.reject(
+            RecordError(
+                f"expected image id {image_id} once, found it also as {first}",
+                where=f"{self._archive}: {name}",
+                hint="Remove one of the two.",
+            ),
+            archive=self._archive,
+            member=name,
+        )
+        return False
+
+    def forget(self, image_id: int, ending: str) -> None:
+        """A member that was remembered turned out to be unusable, and was rejected."""
+        self._names.pop((image_id, ending), None)
+
+    def report_orphans(self) -> None:
+        """Reject each half that never met its other one."""
+        other = {"jpg": "json", "json": "jpg"}
+        for (image_id, ending), name in sorted(self._names.items()):
+            missing = other[ending]
+            if (image_id, missing) in self._names:
+                continue
+            self._bad.reject(
+                RecordError(
+                    f"expected sa_{image_id}.{missing} beside it, found none",
+                    where=f"{self._archive}: {name}",
+                ),
+                archive=self._archive,
+                member=name,
+            )
+
+
+def pair_members(archive: str, members: Iterable[Member], bad: BadRecords) -> Index:
+    """Make the index of an archive out of the members found in it, in any order.
+
+    Raises:
+        RecordError: under the policy `raise`: a member that is there twice, alone, too large, or has a forbidden name.
+        SourceError: no record is left.
+    """
+    pairing = Pairing(archive, bad)
+    halves: dict[str, dict[int, Member]] = {"jpg": {}, "json": {}}
+    seen = 0
+    for member in members:
+        try:
+            known = member_id(member.name, archive=archive)
+            if known is None:
+                continue
+            check_member_size(member.name, member.size_bytes, archive=archive)
+        except RecordError as error:
+            bad.reject(error, archive=archive, member=member.name)
+            continue
+        seen += 1
+        if pairing.is_new(*known, member.name):
+            halves[known[1]][known[0]] = member
+    pairing.report_orphans()
+    ids = sorted(halves["jpg"].keys() & halves["json"].keys())
+    if not ids:
+        raise nothing_in(archive, seen)
+    return Index(tuple(RecordRef(n, halves["jpg"][n], halves["json"][n]) for n in ids))
+
+
+def nothing_in(archive: str, seen: int = 0) -> SourceError:
+    """The error for an archive without a single record."""
+    return SourceError(
+        f"expected pairs of sa_N.jpg and sa_N.json, found {'none' if not seen else f'{seen} members but no pair'}",
+        where=archive,
+        hint="An SA-1B archive is a folder or a tar of such pairs.",
+    )
+
+
+def check_member_size(name: str, size_bytes: int, *, archive: str) -> None:
+    """Refuse a member larger than `MAX_MEMBER_BYTES`.
+
+    Raises:
+        RecordError: it is larger.
+    """
+    if size_bytes > MAX_MEMBER_BYTES:
+        raise RecordError(f"expected at most {MAX_MEMBER_BYTES} bytes, found {size_bytes}", where=f"{archive}: {name}")
+
+
+def select(refs: Sequence[RecordRef], ids: frozenset[int] | None) -> tuple[RecordRef, ...]:
+    """The records whose id was asked for; all without `ids`."""
+    return tuple(ref for ref in refs if ids is None or ref.image_id in ids)
