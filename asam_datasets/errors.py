@@ -3,7 +3,7 @@
     AsamDatasetsError
     ├── SegmentationError (ValueError)    an RLE that does not describe a mask
     ├── SourceError (ValueError)          an archive that cannot be read, or not as a whole
-    ├── RecordError (ValueError)          one image or its annotations; `--on-bad-record skip` goes on
+    ├── RecordError (ValueError)          one image or its annotations; `on_bad_record="skip"` goes on
     ├── CaptionsError (ValueError)        a caption file, or captions that do not fit the archives
     ├── CatalogError (ValueError)       the catalog of evaluation sets, or a user's own
     ├── ModelError (ValueError)           a captioning model that cannot be loaded, or needs more than there is
@@ -14,14 +14,19 @@
 
 A message says where, what was expected, what was found, and what to do about it. Each class is also the builtin
 that fits, so `except ValueError` written by somebody who never heard of this module still works.
+
+Arguments of the library are named in messages by `option`. Text shows them as Python does, `on_bad_record="skip"`; the
+command line spells them its own way, `--on-bad-record skip`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TypeVar
 
 __all__ = [
+    "SKIP",
     "AsamDatasetsError",
     "CaptionsError",
     "CatalogError",
@@ -33,10 +38,41 @@ __all__ = [
     "SourceError",
     "StreamError",
     "TargetError",
+    "option",
+    "printable",
+    "spelled",
 ]
 
 
 Error = TypeVar("Error", bound="AsamDatasetsError")
+
+# Of Unicode's private use area: no name of a file or a set has them, and `printable` would not let them through.
+_OPTION = re.compile("\ue000([a-z_0-9]+)(?:\ue001([^\ue000-\ue002]*))?\ue002")
+_PYTHON = {"public": "private=False"}
+"""Options of the command line whose argument has another name."""
+
+
+def option(name: str, value: str = "") -> str:
+    """An argument of the library as a message names it: marked, so that whoever shows the message can spell it.
+
+    Args:
+        name: of the argument, such as `on_bad_record`.
+        value: that it has or should have; none by default.
+    """
+    return f"\ue000{name}\ue001{value}\ue002" if value else f"\ue000{name}\ue002"
+
+
+SKIP = option("on_bad_record", "skip")
+"""The argument that goes on past bad records."""
+
+
+def spelled(text: str, spell: Callable[[str, str], str] | None = None) -> str:
+    """A text with its arguments spelled: as Python does, or by a function of name and value."""
+    return _OPTION.sub(lambda found: (spell or _as_python)(found[1], found[2] or ""), text)
+
+
+def _as_python(name: str, value: str) -> str:
+    return _PYTHON.get(name, f'{name}="{value}"' if value else name)
 
 
 class AsamDatasetsError(Exception):
@@ -58,8 +94,12 @@ class AsamDatasetsError(Exception):
         self.hint = hint or self.usual_hint
 
     def __str__(self) -> str:
+        return self.sentence()
+
+    def sentence(self, spell: Callable[[str, str], str] | None = None) -> str:
+        """Place and problem on one line, with arguments spelled as `spelled` does."""
         place = f"{self.where}: " if self.where else ""
-        return printable(f"{place}{self.problem}")
+        return printable(spelled(f"{place}{self.problem}", spell))
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword arguments do not survive the default pickling, and errors cross process borders here.
@@ -105,7 +145,7 @@ class SourceError(AsamDatasetsError, ValueError):
 class RecordError(AsamDatasetsError, ValueError):
     """One record that cannot be used."""
 
-    usual_hint = "Get the archive again, or go on without this image: --on-bad-record skip."
+    usual_hint = f"Get the archive again, or go on without this image: {SKIP}."
 
 
 class CaptionsError(AsamDatasetsError, ValueError):

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from asam_datasets.errors import RightsError
+from asam_datasets.errors import RightsError, option
 
 __all__ = ["SA1B", "Holding", "Redistributable", "Rights", "check_history", "check_public", "needs_gate"]
 
@@ -66,16 +66,19 @@ def check_public(holdings: Iterable[Holding], *, terms_accepted: bool) -> None:
     ]
     if not refused:
         return
-    names = ", ".join(f"{one.name} ({_why(one.rights)})" for one in refused)
+    names = [one.name for one in refused]
+    reasons = ", ".join(f"{one.name} ({_why(one.rights)})" for one in refused)
     ways = [
-        "publish privately (--private)",
-        "leave them out (--remove NAME where they are published already)",
-        f"or publish their masks without the images (--annotations-only {' '.join(one.name for one in refused)})",
+        f"publish privately ({option('private')})",
+        f"leave them out ({option('remove', 'NAME')} where they are published already)",
+        f"or publish their masks without the images ({option('annotations_only', ' '.join(names))})",
     ]
     if any(one.rights.redistributable == "gated" for one in refused):
-        ways.insert(0, "acknowledge SA-1B's terms (--accept-sa1b-terms), which puts the dataset behind a gate")
+        ways.insert(
+            0, f"acknowledge SA-1B's terms ({option('accept_sa1b_terms')}), which puts the dataset behind a gate"
+        )
     raise RightsError(
-        f"expected sets that everyone may be shown, found {len(refused)} that may not: {names}",
+        f"expected sets that everyone may be shown, found {len(refused)} that may not: {reasons}",
         hint=f"Ways out: {'; '.join(ways)}.",
     )
 
@@ -93,7 +96,7 @@ def check_history(holdings: Iterable[Holding], *, terms_accepted: bool) -> None:
             error.problem.replace("expected sets", "expected a history of sets", 1),
             where="the commits, branches, tags and pull requests of the repository",
             hint="Who may see a repository may load every commit of it: publish to a new repository, delete this one, "
-            "or acknowledge SA-1B's terms where only those are in the way (--accept-sa1b-terms).",
+            f"or acknowledge SA-1B's terms where only those are in the way ({option('accept_sa1b_terms')}).",
         ) from None
 
 

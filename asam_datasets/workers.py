@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from asam_datasets.errors import SourceError
+from asam_datasets.errors import SourceError, option
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -105,7 +105,7 @@ class Workers:
         except BrokenProcessPool as error:
             raise SourceError(
                 f"expected {self.count} worker processes, found that one was killed",
-                hint="Most likely the machine ran out of memory: run again with fewer --workers.",
+                hint=f"Most likely the machine ran out of memory: run again with fewer {option('workers')}.",
             ) from error
         except BaseException:
             self._stop.set()

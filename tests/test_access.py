@@ -20,7 +20,7 @@ from local_hub.model import Request
 
 from asam_datasets.builds import Build, Part
 from asam_datasets.demo import DemoArchive, write_demo
-from asam_datasets.errors import RightsError
+from asam_datasets.errors import RightsError, spelled
 from asam_datasets.published._layout import front_matter
 from asam_datasets.release import Access
 from asam_datasets.release._card import render_card
@@ -161,7 +161,7 @@ def test_what_everyone_may_be_shown(redistributable: str, images: bool, terms: b
         check_public(held, terms_accepted=terms)
     assert "camo (its own" in str(raised.value)
     assert "fine" not in str(raised.value)
-    assert "--annotations-only camo" in raised.value.hint
+    assert 'annotations_only="camo"' in spelled(raised.value.hint)
 
 
 def test_a_branch_and_a_tag(hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run) -> None:

@@ -851,7 +851,8 @@ def read_in_process(*sources: Path) -> list[tuple[str, str, list[int], str]]:
     code = (
         "import itertools, json, sys\n"
         "from asam_datasets.errors import AsamDatasetsError\n"
-        "from asam_datasets.sources import BadRecords, StreamSource, open_source\n"
+        "from asam_datasets.sources import BadRecords\n"
+        "from asam_datasets.sources.sa1b import StreamSource, open_source\n"
         "for place, policy in itertools.product(sys.argv[1:], ('raise', 'skip')):\n"
         "    try:\n"
         "        source, bad = open_source(place), BadRecords(policy)\n"

@@ -14,7 +14,7 @@ from asam_datasets.builds._folders import begin_build, empty, finalize
 from asam_datasets.builds._manifest import FORMAT, Build, parts_digest
 from asam_datasets.builds._options import Built, Candidate, Options
 from asam_datasets.builds._spool import Rendered, Spooled, spool_rows, write_rendered
-from asam_datasets.errors import RecordError, SourceError
+from asam_datasets.errors import RecordError, SourceError, option
 from asam_datasets.masks import PngEncoder
 from asam_datasets.rights import SA1B
 from asam_datasets.sources import AdversarialRef, AdversarialSource, BadRecords, Reject
@@ -127,9 +127,9 @@ def render_adversarial_chunk(task: AdversarialChunk) -> Spooled:
             try:
                 if original is None:
                     raise RecordError(
-                        f"expected the original sa_{ref.image_id}.jpg in one of the archives of --train, found none",
+                        f"expected the original sa_{ref.image_id}.jpg in an archive of {option('train')}, found none",
                         where=f"{task.source.label}: {ref.image}",
-                        hint="Give the archive that it was made from: --train sa_000000.tar",
+                        hint=f"Give the archive that it was made from: {option('train', 'sa_000000.tar')}",
                     )
                 sample = task.source.read(ref)
                 record = read_record(original[0].read(original[1]), caption)

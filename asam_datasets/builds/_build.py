@@ -31,7 +31,7 @@ from asam_datasets.builds._parts import (
     write_rows,
 )
 from asam_datasets.builds._plan import MAX_PART_BYTES, choose_parts, part_file, part_ranges
-from asam_datasets.errors import SourceError
+from asam_datasets.errors import SourceError, option
 from asam_datasets.sources import BadRecords
 from asam_datasets.sources.sa1b import IndexedSource, RawRecord, RecordRef, Source, StreamSource, select
 from asam_datasets.workers import Workers, ordered
@@ -57,7 +57,7 @@ def _plan(
     so that the parts of the good ones come out equal.
 
     Raises:
-        SourceError, RecordError: see `asam_datasets.sources`; or `--ids` selects nothing.
+        SourceError, RecordError: see `asam_datasets.sources`; or `ids` selects nothing.
     """
     before = len(bad.rejects)
     found = source.index(bad).records
@@ -158,7 +158,7 @@ def _nothing_left(label: str, bad: BadRecords) -> SourceError:
     return SourceError(
         f"expected at least one usable record, found none ({len(bad.rejects)} rejected)",
         where=label,
-        hint="Look at --ids and at the rejected records.",
+        hint=f"Look at {option('ids')} and at the rejected records.",
     )
 
 

@@ -57,7 +57,7 @@ class EvaluationInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"images": "pictures"}):
     """The content of `build.json`: the parts of one archive or evaluation set.
 
-    `rejected` counts the records that `--on-bad-record skip` left out, `dropped` the images of an evaluation set
+    `rejected` counts the records that `on_bad_record="skip"` left out, `dropped` the images of an evaluation set
     without any object; `images` is False where only the annotations are published. `inputs` is a digest of all that
     it was made from, and empty for an archive, whose parts have it. (In the file `images` is spelled `pictures`, as
     datasets that are published already have it.)

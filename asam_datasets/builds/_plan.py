@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from asam_datasets.errors import SourceError
+from asam_datasets.errors import SourceError, option
 
 MAX_PART_BYTES = 512 * 2**20
 """Largest part; beyond it an archive is cut finer."""
@@ -35,9 +35,9 @@ def choose_parts(rows: int, size_bytes: int, wanted: int | None, label: str) -> 
     """
     if wanted is not None and wanted > rows:
         raise SourceError(
-            f"expected at most as many parts as records ({rows}), found --parts {wanted}",
+            f"expected at most as many parts as records ({rows}), found {option('parts', str(wanted))}",
             where=label,
-            hint="Leave --parts out to let the archive's size decide.",
+            hint=f"Leave {option('parts')} out to let the archive's size decide.",
         )
     return wanted or count_parts(rows, size_bytes)
 

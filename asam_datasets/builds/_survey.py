@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asam_datasets.builds._plan import choose_parts
-from asam_datasets.errors import CaptionsError, SourceError
+from asam_datasets.errors import SKIP, CaptionsError, SourceError, option
 from asam_datasets.sources import BadRecords, OnBadRecord, Reject, caption_id
 from asam_datasets.sources.sa1b import Source, StreamSource
 
@@ -78,15 +78,15 @@ def check_together(
     if unknown and bad.policy == "raise":
         raise CaptionsError(
             f"expected captions of images in the archives, found {_some(unknown)} in none of them",
-            where="--captions",
-            hint="Is it the caption file of another archive? --on-bad-record skip leaves such captions out.",
+            where=option("captions"),
+            hint=f"Is it the caption file of another archive? {SKIP} leaves such captions out.",
         )
     bad.rejects += [Reject("captions", name, "the image is in no archive") for name in unknown]
     return unknown
 
 
 def missing_ids(ids: frozenset[int] | None, archives: Iterable[NDArray[np.int64]]) -> list[int]:
-    """The ids that `--ids` asks for and no archive has, sorted."""
+    """The ids that `ids` asks for and no archive has, sorted."""
     if ids is None:
         return []
     wanted = np.array(sorted(ids), np.int64)

@@ -15,7 +15,7 @@ from asam_datasets.captions._file import CaptionFile, make_header
 from asam_datasets.captions._images import prepared_ahead
 from asam_datasets.captions._options import CaptionOptions, Settings
 from asam_datasets.captions._transformers import OutOfMemory, TransformersCaptioner
-from asam_datasets.errors import CaptionsError, ModelError, RecordError, SourceError
+from asam_datasets.errors import CaptionsError, ModelError, RecordError, SourceError, option
 from asam_datasets.machine import only_writer, write_atomically, write_errors
 from asam_datasets.progress import Listener, Silent
 from asam_datasets.sources import BadRecords, Reject, caption_id
@@ -162,7 +162,7 @@ def _require_mine(
         raise CaptionsError(
             f"expected captions of images of this archive, found {len(other)} others, such as that of {min(other)}",
             where=str(file.path),
-            hint="Has the archive changed, or is it another one of the same name? Give another --out.",
+            hint=f"Has the archive changed, or is it another one of the same name? Give another {option('out')}.",
         )
     return mine
 
@@ -228,7 +228,7 @@ def _batch(
             raise ModelError(
                 "expected room for one image, found too little memory",
                 where=captioner.device,
-                hint="Give a smaller --model, fewer --num-beams, or another --device.",
+                hint=f"Give a smaller {option('model')}, fewer {option('num_beams')}, or another {option('device')}.",
             ) from None
         progress.say(f"Out of memory with {len(batch)} images at once: going on with {len(batch) // 2}")
         return len(batch) // 2

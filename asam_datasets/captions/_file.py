@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from asam_datasets.captions._options import Settings
-from asam_datasets.errors import CaptionsError, TargetError
+from asam_datasets.errors import CaptionsError, TargetError, option
 from asam_datasets.machine import write_atomically
 from asam_datasets.sources import caption_id, encode_captions, read_captions
 
@@ -62,7 +62,9 @@ class CaptionFile:
             TargetError: the place is a folder.
         """
         if self.path.is_dir():
-            raise TargetError("expected a file, found a folder", where=str(self.path), hint="Give a file as --out.")
+            raise TargetError(
+                "expected a file, found a folder", where=str(self.path), hint=f"Give a file as {option('out')}."
+            )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         known = read_header(self.header_path)
         if known is not None:
@@ -71,7 +73,7 @@ class CaptionFile:
             raise CaptionsError(
                 f"expected {self.header_path.name} beside it, found none",
                 where=str(self.path if self.path.exists() else self.partial),
-                hint="This file was not made by `asam-datasets caption`: give another --out, or move it away.",
+                hint=f"`asam-datasets caption` did not make it: give another {option('out')}, or move it away.",
             )
         else:
             write_atomically(self.header_path, msgspec.json.format(msgspec.json.encode(header), indent=1) + b"\n")
@@ -129,7 +131,7 @@ def read_header(path: Path) -> Header | None:
         raise CaptionsError(
             f"expected the header of a caption file, found: {error}",
             where=str(path),
-            hint="Give another --out, or move this file and its captions away.",
+            hint=f"Give another {option('out')}, or move this file and its captions away.",
         ) from None
     except OSError as error:
         raise CaptionsError(f"expected a readable header, found: {error.strerror}", where=str(path)) from error
@@ -157,7 +159,7 @@ def _require_same(known: Header, mine: Header, path: Path) -> None:
         raise CaptionsError(
             f"expected the settings that the captions so far were made with, found {'; '.join(other)}",
             where=str(path),
-            hint="Go on with the same settings, or give another --out for the new ones.",
+            hint=f"Go on with the same settings, or give another {option('out')} for the new ones.",
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from asam_datasets.captions._file import CaptionFile, Header, differences, in_order, read_header
-from asam_datasets.errors import CaptionsError
+from asam_datasets.errors import CaptionsError, option
 from asam_datasets.machine import only_writer, write_atomically, write_errors
 from asam_datasets.sources import encode_captions, read_captions
 
@@ -61,7 +61,7 @@ def merge(files: Sequence[Path], out: Path) -> Merged:
         raise CaptionsError(
             "expected no file there, or the one that this would write, found another",
             where=str(out),
-            hint="Give another --out, or move it away.",
+            hint=f"Give another {option('out')}, or move it away.",
         )
     with only_writer(out), write_errors(out):
         write_atomically(target.header_path, msgspec.json.format(msgspec.json.encode(first), indent=1) + b"\n")

@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from asam_datasets.errors import ModelError
+from asam_datasets.errors import ModelError, option
 from asam_datasets.sources import OnBadRecord
 
 DEFAULT_MODEL = "Salesforce/blip2-flan-t5-xl"
@@ -52,15 +52,14 @@ class CaptionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         numbers |= {name: getattr(generation, name) for name in ("max_new_tokens", "num_beams", "seed")}
         for name, number in numbers.items():
             if number < _LEAST[name]:
-                option = "--" + name.replace("_", "-")
-                raise ModelError(f"expected {option} of at least {_LEAST[name]}, found {number}")
+                raise ModelError(f"expected {option(name)} of at least {_LEAST[name]}, found {number}")
         if not (generation.temperature >= 0 and generation.repetition_penalty > 0):
             raise ModelError(
-                "expected --temperature of at least 0 and a repetition penalty above 0, "
+                f"expected {option('temperature')} of at least 0 and a repetition penalty above 0, "
                 f"found {generation.temperature} and {generation.repetition_penalty}"
             )
         if not 1 <= self.part[0] <= self.part[1]:
-            raise ModelError(f"expected --part from 1/n to n/n, found {self.part[0]}/{self.part[1]}")
+            raise ModelError(f"expected {option('part')} from 1/n to n/n, found {self.part[0]}/{self.part[1]}")
 
 
 def parse_part(text: str) -> tuple[int, int]:
@@ -71,7 +70,9 @@ def parse_part(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if not match:
-        raise ModelError(f"expected --part as 3/8, found {text!r}", hint="3/8 is the third of eight processes.")
+        raise ModelError(
+            f"expected {option('part')} as 3/8, found {text!r}", hint="3/8 is the third of eight processes."
+        )
     return int(match[1]), int(match[2])
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from asam_datasets.captions._families import FAMILIES
 from asam_datasets.captions._images import load_image
 from asam_datasets.captions._options import CaptionOptions, Settings
-from asam_datasets.errors import ModelError
+from asam_datasets.errors import ModelError, option
 from asam_datasets.sources.sa1b import RawRecord
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class TransformersCaptioner:
         except (self._torch.cuda.OutOfMemoryError, RuntimeError) as error:
             raise ModelError(
                 f"expected room for the model on {device}, found: {str(error).splitlines()[0]}",
-                hint="Give a smaller --model, --dtype bfloat16, or --device cpu.",
+                hint=f"Give a smaller {option('model')}, {option('dtype', 'bfloat16')}, or {option('device', 'cpu')}.",
             ) from None
 
 
@@ -178,7 +178,7 @@ def _load(transformers: Any, torch: Any, options: CaptionOptions, dtype: str) ->
         raise ModelError(
             f"expected a checkpoint that transformers can load, found {type(error).__name__}: {lines[0][:300]}",
             where=options.model,
-            hint="Check --model (a folder or a name on the Hub), the network, and `hf auth login` for private ones.",
+            hint=f"Check {option('model')}, a folder or a name on the Hub, the network and the login: `hf auth login`.",
         ) from error
     return Checkpoint(config, tokenizer, images, model, _revision(options, config))
 
@@ -192,7 +192,7 @@ def _choose_device(torch: Any, wanted: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ModelError(
             f"expected a device that is there, found {wanted!r} ({str(error).splitlines()[0][:200]})",
-            where="--device",
+            where=option("device"),
             hint="Give auto, cpu, or cuda:0.",
         ) from None
     return device
@@ -202,7 +202,7 @@ def _choose_dtype(wanted: str, device: torch.device) -> str:
     if wanted == "auto":
         return "bfloat16" if device.type == "cuda" else "float32"
     if wanted not in _DTYPES:
-        raise ModelError(f"expected one of auto, {', '.join(_DTYPES)}, found {wanted!r}", where="--dtype")
+        raise ModelError(f"expected one of auto, {', '.join(_DTYPES)}, found {wanted!r}", where=option("dtype"))
     return wanted
 
 

@@ -12,7 +12,7 @@ import msgspec
 from tqdm import tqdm
 
 from asam_datasets.demo import DemoArchive
-from asam_datasets.errors import AsamDatasetsError, TargetError, printable
+from asam_datasets.errors import AsamDatasetsError, TargetError, printable, spelled
 from asam_datasets.publish import Listener, Plan, Summary
 from asam_datasets.published import Report
 from asam_datasets.release import count_bytes
@@ -158,14 +158,14 @@ class Terminal:
     def failure(self, error: AsamDatasetsError) -> None:
         """Print a known failure: a sentence, and what to do."""
         self.close()
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error.sentence(_as_flag)}", file=sys.stderr)
         if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
+            print(f"hint: {printable(spelled(error.hint, _as_flag))}", file=sys.stderr)
 
     def talk(self, text: str) -> None:
         """Print a line beside the results."""
         self.close()
-        print(printable(text), file=sys.stderr)
+        print(printable(spelled(text, _as_flag)), file=sys.stderr)
 
     def _confirm(self, plan: Plan) -> None:
         """Show the plan, and ask where somebody is there to answer: before an upload, and what others will notice.
@@ -200,6 +200,11 @@ class Terminal:
 
     def _json(self, result: object) -> None:
         print(msgspec.json.format(msgspec.json.encode(result), indent=2).decode())
+
+
+def _as_flag(name: str, value: str) -> str:
+    """An argument of the library as the command line spells it: `--on-bad-record skip`."""
+    return f"--{name.replace('_', '-')}" + (f" {value}" if value else "")
 
 
 def _missing_line(ids: Sequence[int]) -> str:

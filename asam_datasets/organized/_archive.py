@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import msgspec
 
-from asam_datasets.errors import RecordError, TargetError
+from asam_datasets.errors import RecordError, TargetError, option
 from asam_datasets.machine import write_atomically
 from asam_datasets.masks import PngEncoder
 from asam_datasets.organized._image import Place, write_image
@@ -209,7 +209,7 @@ def check_target(
     """
     nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     if not nearest.is_dir():
-        raise TargetError("expected a folder, found a file", where=str(nearest), hint="Give another --out.")
+        raise TargetError("expected a folder, found a file", where=str(nearest), hint=f"Give another {option('out')}.")
     if not out.is_dir():
         return
     expected = dict(archives)
@@ -233,7 +233,7 @@ def _holds_other(folder: Path, names: Collection[str]) -> TargetError:
     return TargetError(
         f"expected an empty folder or an organised one of these archives, found {shown}{more}",
         where=str(folder),
-        hint="Give another --out; nothing that was there has been changed.",
+        hint=f"Give another {option('out')}; nothing that was there has been changed.",
     )
 
 
@@ -272,5 +272,5 @@ def _require_contained(path: Path, captions: dict[str, str]) -> None:
         raise TargetError(
             f"expected the captions that are written now, found {len(other)} others, such as that of {other[0]}",
             where=str(path),
-            hint=f"Give this file with --captions, or move it away (and its *{CONTROLNET_LIST} or *{CAPTION_LIST}).",
+            hint=f"Give it with {option('captions')}, or move it away, with its *{CONTROLNET_LIST} or *{CAPTION_LIST}.",
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asam_datasets.builds import Build
-from asam_datasets.errors import SourceError
+from asam_datasets.errors import SourceError, option
 from asam_datasets.machine import available_cores, only_writer, write_errors
 from asam_datasets.organized._archive import (
     SETS_FOLDER,
@@ -102,7 +102,7 @@ def _choose(dataset: Dataset) -> tuple[list[Build], list[Build], list[str]]:
         raise SourceError(
             f"expected images, found only annotations of {', '.join(left)}",
             where=url,
-            hint="Export a dataset that was published with them: without --annotations-only.",
+            hint=f"Export a dataset that was published with them: without {option('annotations_only')}.",
         )
     if sets and any(build.name.casefold() == SETS_FOLDER for build in archives):
         raise SourceError(

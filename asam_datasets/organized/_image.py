@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from asam_datasets.errors import TargetError
+from asam_datasets.errors import TargetError, option
 from asam_datasets.masks import PngEncoder
 from asam_datasets.organized._masks import MaskRange
 from asam_datasets.sources.sa1b import RawRecord, Record
 
 _ENDINGS = (".png", ".json", ".jpg")  # the order of renaming
-_KEPT = "Give another --out, or move this away; nothing that was there has been changed."
+_KEPT = f"Give another {option('out')}, or move this away; nothing that was there has been changed."
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _place_folder(path: Path, contents: Mapping[str, bytes], work: Path) -> None
             f"expected a folder of these {len(contents)} masks, found "
             + ("a file" if found is None else f"{len(found)} files"),
             where=str(path),
-            hint="Was it made with other --masks, or of another archive? " + _KEPT,
+            hint=f"Was it made with other {option('masks')}, or of another archive? " + _KEPT,
         )
     for name, content in contents.items():
         _require_same(path / name, content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from asam_datasets.errors import TargetError
+from asam_datasets.errors import TargetError, option
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class MaskRange:
         if stop is not None and stop <= start:
             raise TargetError(
                 f"expected `all`, `none` or a range such as 0:4, found {text!r}",
-                where="--masks",
+                where=option("masks"),
                 hint="0:4 takes the first four masks of each image.",
             )
         return cls(start, stop)

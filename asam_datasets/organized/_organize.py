@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asam_datasets.errors import CaptionsError, SourceError
+from asam_datasets.errors import SKIP, CaptionsError, SourceError, option
 from asam_datasets.machine import available_cores, only_writer, write_errors
 from asam_datasets.organized._archive import (
     ArchiveWritten,
@@ -185,8 +185,8 @@ def _report(captions: Mapping[str, str], ids: set[int], bad: BadRecords, require
     if report.unknown and bad.policy == "raise":
         raise CaptionsError(
             f"expected captions of images in the archives, found {report.sentences()[0]}",
-            where="--captions",
-            hint="Is it the caption file of another archive? --on-bad-record skip leaves such captions out.",
+            where=option("captions"),
+            hint=f"Is it the caption file of another archive? {SKIP} leaves such captions out.",
         )
     bad.rejects += [Reject("captions", name, "the image is in no archive") for name in report.unknown]
     if required:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asam_datasets.errors import TargetError
+from asam_datasets.errors import TargetError, option
 from asam_datasets.machine import write_atomically, write_errors
 from asam_datasets.preview._panels import NEUTRAL, decode_image, fit, overlay
 from asam_datasets.preview._rows import Record, find_rows, parse_rows, read_records
@@ -115,11 +115,13 @@ def _check_target(out: Path) -> tuple[str, dict[str, Any]]:
         TargetError: no known format, or a folder.
     """
     if out.is_dir():
-        raise TargetError("expected a file, found a folder", where=str(out), hint="Give a file as --out: sheet.png.")
+        raise TargetError(
+            "expected a file, found a folder", where=str(out), hint=f"Give a file as {option('out')}: sheet.png."
+        )
     if out.suffix.lower() not in _FORMATS:
         raise TargetError(
             f"expected a name that ends with {', '.join(_FORMATS)}, found {out.name!r}",
-            where="--out",
+            where=option("out"),
             hint="Give a file such as sheet.png.",
         )
     return _FORMATS[out.suffix.lower()]

@@ -18,7 +18,7 @@ import msgspec
 from rlemasklib import RLEMask
 
 from asam_datasets.builds import Build
-from asam_datasets.errors import RecordError, SegmentationError, SourceError
+from asam_datasets.errors import RecordError, SegmentationError, SourceError, option
 from asam_datasets.masks import MAX_PIXELS, from_segmentation
 from asam_datasets.published import Config, Dataset, GroupReader, PartFile
 from asam_datasets.tables import TABLES
@@ -105,7 +105,7 @@ def parse_rows(text: str) -> tuple[int, int | None]:
         return int(match[1]), int(match[1]) + 1
     raise SourceError(
         f"expected a range such as 0:12, or one number, found {text!r}",
-        where="--rows",
+        where=option("rows"),
         hint="0:12 shows the first twelve rows; they are counted from 0.",
     )
 
@@ -123,13 +123,15 @@ def find_rows(dataset: Dataset, config: Config, rows: str) -> tuple[range, int, 
     if not chosen:
         raise SourceError(
             f"expected rows of the {total:,} that the config {config.name} has, found {rows}",
-            where="--rows",
-            hint=f"They are counted from 0: the last one is {total - 1}." if total else "Give another --config.",
+            where=option("rows"),
+            hint=f"They are counted from 0: the last one is {total - 1}."
+            if total
+            else f"Give another {option('config')}.",
         )
     if len(chosen) > MAX_ROWS:
         raise SourceError(
             f"expected at most {MAX_ROWS} rows for one sheet, found {len(chosen):,}",
-            where="--rows",
+            where=option("rows"),
             hint=f"Give a shorter range, such as {start}:{start + MAX_ROWS}.",
         )
     return chosen, total, list(_spans(dataset, config, chosen))

@@ -24,7 +24,7 @@ from asam_datasets.builds import (
     missing_ids,
     survey,
 )
-from asam_datasets.errors import SourceError, TargetError
+from asam_datasets.errors import SourceError, TargetError, option
 from asam_datasets.publish._options import PublishOptions
 from asam_datasets.publish._plan import Plan, PlannedBuild, State
 from asam_datasets.release import Access, FolderTarget, RepositoryTarget
@@ -111,7 +111,7 @@ def look(options: PublishOptions, target: Target, workers: Workers) -> Run:
     captions = read_captions(files)
     ids = read_ids(options.ids) if options.ids else None
     if options.rejects is not None and (options.rejects.is_dir() or not options.rejects.absolute().parent.is_dir()):
-        raise TargetError("expected a file in a folder that exists", where=f"--rejects {options.rejects}")
+        raise TargetError("expected a file in a folder that exists", where=f"{option('rejects', str(options.rejects))}")
     surveys = [survey(source, ids, options.parts, options.on_bad_record) for source in sources]
     streams = any(one.rows is None for one in surveys)
     # Captions of a stream's images look unknown until it was read.
@@ -266,27 +266,27 @@ def _check_names(
         if kinds.setdefault(name, kind) != kind:
             raise TargetError(
                 f"expected an archive and an evaluation set of different names, found {name} twice",
-                hint="Rename the archive, or take the other one out first: --remove.",
+                hint=f"Rename the archive, or take the other one out first: {option('remove')}.",
             )
     given = {name for name, _ in told}
     published = {build.name for build in current}
-    for option, names, known in (
-        ("--remove", options.remove, published),
-        ("--annotations-only", options.annotations_only, given),
+    for argument, names, known in (
+        (option("remove"), options.remove, published),
+        (option("annotations_only"), options.annotations_only, given),
     ):
         for name in names:
             if name not in known:
                 raise TargetError(
                     f"expected one of {', '.join(sorted(known)) or 'nothing'}, found {name}",
-                    where=option,
+                    where=argument,
                     hint="Give the name of an archive or set, such as sa_000000.",
                 )
     for name in set(options.remove) & given:
-        raise TargetError(f"expected {name} to be given or removed, found both", where="--remove")
+        raise TargetError(f"expected {name} to be given or removed, found both", where=option("remove"))
     if not given and not published - set(options.remove):
         raise TargetError(
-            "expected something to be left in the dataset, found that --remove takes all",
-            where="--remove",
+            f"expected something to be left in the dataset, found that {option('remove')} takes all",
+            where=option("remove"),
             hint="Delete the repository or the folder itself.",
         )
 
@@ -306,7 +306,7 @@ def _open_sets(options: PublishOptions) -> list[EvaluationSet]:
         if source.name in sets:
             raise SourceError(
                 f"expected each evaluation set once, found {source.label} and {sets[source.name].source.label}",
-                where="--evaluation",
+                where=option("evaluation"),
                 hint="Give it once; variants of a set have one name and replace each other.",
             )
         refs = source.index(BadRecords(options.on_bad_record))
@@ -345,7 +345,7 @@ def _open_sources(locations: Sequence[str]) -> list[Source]:
         if other is not source:
             raise SourceError(
                 f"expected archives of different names, found {source.name} as {other.label} and {source.label}",
-                where="--train",
+                where=option("train"),
                 hint="Give each archive once; its name is the last part of its path.",
             )
     return sources

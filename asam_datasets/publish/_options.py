@@ -6,11 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asam_datasets.errors import SourceError, TargetError
+from asam_datasets.errors import SourceError, TargetError, option
 from asam_datasets.publish._plan import Plan
 from asam_datasets.release import Destination, Gate
 from asam_datasets.sources import OnBadRecord
 from asam_datasets.sources.evaluation import Protocol
+
+_HUB_ONLY = ("private", "public", "gated", "revision", "create_pr", "tag")
+
+
+def _listed(names: Sequence[str], last: str = "and") -> str:
+    spelled = [option(name) for name in names]
+    return f"{', '.join(spelled[:-1])} {last} {spelled[-1]}"
 
 
 @dataclass(frozen=True)
@@ -66,33 +73,38 @@ class PublishOptions:
 
     def __post_init__(self) -> None:
         if (self.out is None) == (self.repo_id is None):
-            raise TargetError("expected one of --out DIR and --repo-id NS/NAME", hint="Give exactly one of them.")
+            raise TargetError(
+                f"expected one of {option('out', 'DIR')} and {option('repo_id', 'NS/NAME')}",
+                hint="Give exactly one of them.",
+            )
         if not self.train and not self.evaluation and not self.remove:
-            raise SourceError("expected at least one --train SOURCE or --evaluation ID=FOLDER, found none")
+            raise SourceError(
+                f"expected at least one {option('train', 'SOURCE')} or {option('evaluation', 'ID=FOLDER')}, found none"
+            )
         if self.adversarial is not None and not self.train:
             raise SourceError(
-                "expected --train with the originals of the adversarial samples, found none",
-                where="--adversarial",
+                f"expected {option('train')} with the originals of the adversarial samples, found none",
+                where=option("adversarial"),
                 hint="Give the archives that they were made from; what is published of them stays as it is.",
             )
-        for name, number in (("--parts", self.parts), ("--workers", self.workers)):
+        for name, number in ((option("parts"), self.parts), (option("workers"), self.workers)):
             if number is not None and number < 1:
                 raise TargetError(f"expected {name} of at least 1, found {number}")
         asked = self.private is not None or self.gated or self.destination != Destination()
         if self.out is not None and asked:
             raise TargetError(
-                "expected --private, --public, --gated, --revision, --create-pr and --tag with --repo-id only",
-                where="--out",
+                f"expected {_listed(_HUB_ONLY)} with {option('repo_id')} only",
+                where=option("out"),
                 hint="A folder has none of these; leave them out.",
             )
         if self.destination.create_pr and (self.private is not None or self.gated):
             raise TargetError(
-                "expected --create-pr alone, found it with --private, --public or --gated",
+                f"expected {option('create_pr')} alone, found it with {_listed(_HUB_ONLY[:3], 'or')}",
                 hint="Who may see the dataset is for those to say who merge the pull request.",
             )
         if self.destination.create_pr and (self.destination.revision or self.destination.tag):
             raise TargetError(
-                "expected --create-pr alone, found it with --revision or --tag",
+                f"expected {option('create_pr')} alone, found it with {option('revision')} or {option('tag')}",
                 hint="A pull request is its own revision; tag the dataset when it is merged.",
             )
 

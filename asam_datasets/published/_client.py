@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from asam_datasets.errors import AsamDatasetsError, HubError, TargetError
+from asam_datasets.errors import AsamDatasetsError, HubError, TargetError, option
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -254,8 +254,8 @@ class HubClient:
         said = f": {message}" if message else ""
         hints = {
             401: "The token is wrong or has expired: `hf auth login`, then run the same command again: it goes on.",
-            403: "The token may not write here; use one of the owner with write permission, or --create-pr.",
-            404: "Check --repo-id, and that the token may see the repository.",
+            403: f"The token may not write here; use one of the owner with write permission, or {option('create_pr')}.",
+            404: f"Check {option('repo_id')}, and that the token may see the repository.",
             409: "Somebody else changed the repository meanwhile; run the same command again.",
             412: "Somebody else changed the repository meanwhile; run the same command again.",
             429: "Too many requests; wait some minutes, then run the same command again.",
@@ -283,7 +283,7 @@ def check_repo_id(repo_id: str) -> None:
     except HFValidationError as error:
         raise TargetError(
             f"expected namespace/name, such as xhk/ASAM-Datasets, found {repo_id!r}",
-            where="--repo-id",
+            where=option("repo_id"),
             hint="Your user name or organisation, a slash, and letters, digits, dots, dashes or underscores.",
         ) from error
 
@@ -318,7 +318,8 @@ def check_permission(client: HubClient, *, may_propose: bool) -> str:
         raise HubError(
             f"expected a token that may write to {namespace}, found one of {me['name']}",
             where=client.url,
-            hint="Log in as its owner or as a member of the organisation (`hf auth login`), or use --create-pr.",
+            hint="Log in as its owner or as a member of the organisation (`hf auth login`), or use "
+            f"{option('create_pr')}.",
         )
     if me.get("auth", {}).get("accessToken", {}).get("role", "write") == "read":
         raise HubError(

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from asam_datasets.builds import BUILD_FILE, Build
-from asam_datasets.errors import SourceError, TargetError
+from asam_datasets.errors import SourceError, TargetError, option
 from asam_datasets.published._layout import README, visible_folders
 from asam_datasets.published._location import Published, open_published, visible_builds
 from asam_datasets.published._part import PartFile
@@ -20,7 +20,7 @@ from asam_datasets.tables import ALL_SETS, TABLES, VIEWS, config_names
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _PART = re.compile(r"part-[0-9]{3,6}\.parquet")
-_HINT = "Give what `publish` was given as --out or --repo-id."
+_HINT = f"Give what `publish` was given as {option('out')} or {option('repo_id')}."
 
 
 @dataclass(frozen=True)

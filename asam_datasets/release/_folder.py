@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from asam_datasets.builds import BUILD_FILE, DATA, Build, Built, Candidate, decode_build, split_folder
-from asam_datasets.errors import TargetError
+from asam_datasets.errors import TargetError, option
 from asam_datasets.machine import write_atomically
 from asam_datasets.published import README, PublishedFolder, visible_builds
 from asam_datasets.release._access import Access
@@ -44,7 +44,9 @@ class FolderTarget:
         """
         nearest = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
         if not nearest.is_dir():
-            raise TargetError("expected a folder, found a file", where=str(self.path), hint="Give another --out.")
+            raise TargetError(
+                "expected a folder, found a file", where=str(self.path), hint=f"Give another {option('out')}."
+            )
         builds = visible_builds(PublishedFolder(self.path))
         if builds is None:
             known = {WORK_FOLDER, "rejects.jsonl", *([DATA] if self._data_is_ours() else [])}
@@ -56,7 +58,7 @@ class FolderTarget:
                 raise TargetError(
                     f"expected an empty folder or a dataset made by asam_datasets, found {', '.join(foreign[:5])}",
                     where=str(self.path),
-                    hint="Give another --out; nothing in this one was changed.",
+                    hint=f"Give another {option('out')}; nothing in this one was changed.",
                 )
         self._seen = builds or []
         return self._seen

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from asam_datasets.builds import DATA, Build, Built, Candidate, split_folder
-from asam_datasets.errors import HubError, RightsError, TargetError
+from asam_datasets.errors import HubError, RightsError, TargetError, option
 from asam_datasets.published import (
     KIND,
     PLACEHOLDER,
@@ -107,7 +107,7 @@ class RepositoryTarget:
                 raise TargetError(
                     "expected a repository to open a pull request on, found none",
                     where=self.url,
-                    hint="Check --repo-id; without --create-pr a new repository is made.",
+                    hint=f"Check {option('repo_id')}; without {option('create_pr')} a new repository is made.",
                 ) from None
             return []
         self._find_revision()

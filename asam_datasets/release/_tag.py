@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asam_datasets.errors import TargetError
+from asam_datasets.errors import TargetError, option
 from asam_datasets.published import KIND, HubClient
 
 
@@ -55,5 +55,5 @@ class Tag:
         return TargetError(
             f"expected a new tag, found that {self.name} names another version already",
             where=self._client.url,
-            hint="Choose another --tag; a tag that moves would change what others loaded by it.",
+            hint=f"Choose another {option('tag')}; a tag that moves would change what others loaded by it.",
         )

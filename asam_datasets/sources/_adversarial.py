@@ -19,7 +19,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from asam_datasets.errors import RecordError, SourceError
+from asam_datasets.errors import SKIP, RecordError, SourceError
 from asam_datasets.masks import MAX_PIXELS
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.sa1b import check_member_size, check_whole_jpeg, member_id
@@ -131,7 +131,7 @@ class AdversarialSource:
         return found
 
     def _reject(self, problem: str, name: str, bad: BadRecords) -> None:
-        hint = f"{_FORM} --on-bad-record skip goes on without it."
+        hint = f"{_FORM} {SKIP} goes on without it."
         bad.reject(RecordError(problem, where=f"{self.label}: {name}", hint=hint), archive=self.label, member=name)
 
     def _read(self, name: str) -> bytes:

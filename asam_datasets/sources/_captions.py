@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from asam_datasets.errors import CaptionsError, SourceError
+from asam_datasets.errors import CaptionsError, SourceError, option
 from asam_datasets.sources._bad import BadRecords
 
 _BOM = b"\xef\xbb\xbf"
@@ -109,8 +109,8 @@ class CaptionReport:
             raise CaptionsError(
                 f"expected a caption for every image, found {len(self.missing)} images without one: "
                 f"{_some(names, len(self.missing))}",
-                where="--require-captions",
-                hint="Caption them (`asam-datasets caption`), or leave --require-captions out.",
+                where=option("require_captions"),
+                hint=f"Caption them (`asam-datasets caption`), or leave {option('require_captions')} out.",
             )
 
 

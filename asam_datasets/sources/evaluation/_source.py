@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from asam_datasets.errors import CatalogError, RecordError, SegmentationError, SourceError
+from asam_datasets.errors import CatalogError, RecordError, SegmentationError, SourceError, option
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._entry import Entry, Kind, Protocol, Reading, Split
 from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES, image_shape
@@ -228,7 +228,7 @@ def find_entry(catalog: Mapping[str, Entry], identity: str) -> Entry:
     raise CatalogError(
         f"expected a set of the catalog, found {identity!r}",
         hint=f"{meant}`asam-datasets catalog` lists the ids; "
-        "a set of your own goes into a TOML file: --catalog mine.toml",
+        f"a set of your own goes into a TOML file: {option('catalog', 'mine.toml')}",
     )
 
 

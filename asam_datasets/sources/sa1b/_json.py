@@ -21,7 +21,7 @@ from msgspec import UNSET, Meta, UnsetType
 from PIL import Image, UnidentifiedImageError
 from rlemasklib import RLEMask
 
-from asam_datasets.errors import RecordError, SegmentationError
+from asam_datasets.errors import SKIP, RecordError, SegmentationError
 from asam_datasets.masks import MAX_PIXELS, Segmentation, from_segmentation
 from asam_datasets.sources.sa1b._records import RawRecord
 
@@ -134,7 +134,7 @@ def _parse_json(raw: RawRecord) -> RecordJSON:
         raise RecordError(
             problem,
             where=_where(raw, place.strip("`") or "$"),
-            hint="The file is cut or not SA-1B's: get the archive again, or leave it out: --on-bad-record skip.",
+            hint=f"The file is cut or not SA-1B's: get the archive again, or leave it out: {SKIP}.",
         ) from None
     expected_name = raw.image.rsplit("/", 1)[-1]
     if parsed.image.image_id != raw.image_id:

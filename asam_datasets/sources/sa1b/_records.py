@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from asam_datasets.errors import RecordError, SourceError
+from asam_datasets.errors import SKIP, RecordError, SourceError
 from asam_datasets.sources._bad import BadRecords
 
 MAX_MEMBER_BYTES = 2**28
@@ -72,7 +72,7 @@ def member_id(name: str, *, archive: str) -> tuple[int, str] | None:
         raise RecordError(
             f"expected members inside the archive, found the name {name!r}",
             where=f"{archive}: {name}",
-            hint="Look at where this archive comes from; --on-bad-record skip leaves such members out.",
+            hint=f"Look at where this archive comes from; {SKIP} leaves such members out.",
         )
     match = _MEMBER.fullmatch(path.name)
     if match is None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError
+from asam_datasets.errors import SKIP, AsamDatasetsError, RecordError, SourceError
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.sa1b._records import (
     MAX_MEMBER_BYTES,
@@ -254,7 +254,7 @@ class _Members:
             SourceError(
                 f"expected a complete tar with its end-of-archive block, {found}",
                 where=self._label,
-                hint="The archive is truncated; get it again, or use what is whole in it: --on-bad-record skip.",
+                hint=f"The archive is truncated; get it again, or use what is whole in it: {SKIP}.",
             ),
             archive=self._label,
             member=member,

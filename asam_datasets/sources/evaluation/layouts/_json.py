@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from asam_datasets.errors import RecordError, SourceError
+from asam_datasets.errors import SKIP, RecordError, SourceError
 from asam_datasets.sources.evaluation._patterns import fill
 from asam_datasets.sources.evaluation._records import Folder
 
@@ -82,7 +82,7 @@ def locate(folder: Folder, patterns: Sequence[str], fields: Mapping[str, str], m
             raise RecordError(
                 f"expected a path inside the set's folder, found {value!r}",
                 where=folder.place(member),
-                hint="Look at where this file comes from; --on-bad-record skip leaves such images out.",
+                hint=f"Look at where this file comes from; {SKIP} leaves such images out.",
             )
     for pattern in patterns:
         name = PurePosixPath(fill(pattern, fields)).as_posix()
