@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
-
-
-class Listener(Protocol):
-    """Who follows a run: `on_stage` gets a sentence, `on_total` the number of images to do (None when that is not
-    known), `on_records` how many were finished since the last call."""
-
-    @property
-    def on_stage(self) -> Callable[[str], None]: ...
-
-    @property
-    def on_total(self) -> Callable[[int | None], None]: ...
-
-    @property
-    def on_records(self) -> Callable[[int], None]: ...
 
 
 @dataclass(frozen=True)
-class Silent:
-    """A listener that says nothing."""
+class Listener:
+    """Who follows a long verb; the defaults keep silent.
+
+    Args:
+        on_stage: gets a sentence: what begins now, or is tried again.
+        on_total: gets the number of images to do; None when that is not known.
+        on_records: gets how many were finished since the last call.
+    """
 
     on_stage: Callable[[str], None] = lambda text: None
     on_total: Callable[[int | None], None] = lambda rows: None

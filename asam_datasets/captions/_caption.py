@@ -17,7 +17,7 @@ from asam_datasets.captions._options import CaptionOptions, Settings
 from asam_datasets.captions._transformers import OutOfMemory, TransformersCaptioner
 from asam_datasets.errors import CaptionsError, ModelError, RecordError, SourceError, option
 from asam_datasets.machine import only_writer, write_atomically, write_errors
-from asam_datasets.progress import Listener, Silent
+from asam_datasets.progress import Listener
 from asam_datasets.sources import BadRecords, Reject, caption_id
 from asam_datasets.sources.sa1b import RawRecord, RecordRef, Source, StreamSource, find_archives, open_source
 
@@ -97,7 +97,7 @@ def caption(
         ModelError: the model cannot be loaded, or not even one image fits.
         TargetError: another process writes `out`, or the disk is full.
     """
-    options, listener, started = options or CaptionOptions(), listener or Silent(), time.monotonic()
+    options, listener, started = options or CaptionOptions(), listener or Listener(), time.monotonic()
     opened = _open(source)
     path = part_path(out, options.part)
     bad = BadRecords(options.on_bad_record)

@@ -152,7 +152,7 @@ def publish_command(
         if dry_run:
             terminal.plan(make_plan(options, terminal.listener()))
         else:
-            terminal.summary(run_publish(options, terminal.listener()))
+            terminal.summary(run_publish(options, terminal.listener(), confirm=terminal.confirm))
     finally:
         terminal.close()
 
@@ -167,16 +167,13 @@ def verify_command(
 ) -> None:
     """Check a published dataset against its manifests; exit code 1 when something is not as it should be."""
     terminal = Terminal(as_json=as_json)
-    listener = terminal.listener()
     try:
         report = verify(
             dataset,
             revision=revision,
             deep=deep,
             workers=workers or available_cores(),
-            on_total=listener.on_total,
-            on_records=listener.on_records,
-            log=listener.on_stage,
+            listener=terminal.listener(),
         )
     finally:
         terminal.close()

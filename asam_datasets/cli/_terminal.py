@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from asam_datasets.demo import DemoArchive
 from asam_datasets.errors import AsamDatasetsError, TargetError, printable, spelled
-from asam_datasets.publish import Listener, Plan, Summary
+from asam_datasets.progress import Listener
+from asam_datasets.publish import Plan, Summary
 from asam_datasets.published import Report
 from asam_datasets.release import count_bytes
 from asam_datasets.sources.evaluation import Entry, describe_tree
@@ -30,8 +31,8 @@ class Terminal:
         self._bar: tqdm[Any] | None = None
 
     def listener(self) -> Listener:
-        """A listener that shows stages, the plan, and a progress bar with images/s and time left."""
-        return Listener(self.talk, self._confirm, self._total, self._records)
+        """A listener that shows stages and a progress bar with images/s and time left."""
+        return Listener(self.talk, self._total, self._records)
 
     def close(self) -> None:
         """End the progress bar."""
@@ -167,7 +168,7 @@ class Terminal:
         self.close()
         print(printable(spelled(text, _as_flag)), file=sys.stderr)
 
-    def _confirm(self, plan: Plan) -> None:
+    def confirm(self, plan: Plan) -> None:
         """Show the plan, and ask where somebody is there to answer: before an upload, and what others will notice.
 
         Raises:

@@ -26,7 +26,7 @@ from asam_datasets.organized._image import Place
 from asam_datasets.organized._masks import MaskRange
 from asam_datasets.organized._organize import Organized
 from asam_datasets.organized._records import PartRecords
-from asam_datasets.progress import Listener, Silent
+from asam_datasets.progress import Listener
 from asam_datasets.published import Dataset, open_dataset
 from asam_datasets.sources import BadRecords, CaptionReport
 from asam_datasets.sources.sa1b import RawRecord
@@ -70,7 +70,7 @@ def export(
         SourceError, RecordError, HubError: the dataset; finished images are kept.
         TargetError: `out` holds something else, is written by another process, or the disk is full.
     """
-    listener, started, chosen = listener or Silent(), time.monotonic(), MaskRange.from_text(masks)
+    listener, started, chosen = listener or Listener(), time.monotonic(), MaskRange.from_text(masks)
     with only_writer(out), write_errors(out):
         listener.on_stage(f"Looking at {dataset} and {out}")
         opened = open_dataset(dataset, revision=revision, log=listener.on_stage)

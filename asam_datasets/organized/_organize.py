@@ -23,7 +23,7 @@ from asam_datasets.organized._archive import (
 from asam_datasets.organized._evaluation import SetWritten
 from asam_datasets.organized._image import Place
 from asam_datasets.organized._masks import MaskRange
-from asam_datasets.progress import Listener, Silent
+from asam_datasets.progress import Listener
 from asam_datasets.sources import BadRecords, CaptionReport, OnBadRecord, Reject, caption_report, read_captions
 from asam_datasets.sources.sa1b import (
     Index,
@@ -100,7 +100,7 @@ def organize(
         SourceError, RecordError, CaptionsError: the input; finished images are kept.
         TargetError: `out` holds something else, is written by another process, or the disk is full.
     """
-    listener, started, chosen = listener or Silent(), time.monotonic(), MaskRange.from_text(masks)
+    listener, started, chosen = listener or Listener(), time.monotonic(), MaskRange.from_text(masks)
     bad = BadRecords(on_bad_record)
     with only_writer(out), write_errors(out):
         listener.on_stage(f"Looking at {len(sources)} source(s) and {out}")

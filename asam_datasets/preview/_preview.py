@@ -17,7 +17,7 @@ from asam_datasets.machine import write_atomically, write_errors
 from asam_datasets.preview._panels import NEUTRAL, decode_image, fit, overlay
 from asam_datasets.preview._rows import Record, find_rows, parse_rows, read_records
 from asam_datasets.preview._sheet import Block, Grid, draw_sheet, make_grid
-from asam_datasets.progress import Listener, Silent
+from asam_datasets.progress import Listener
 from asam_datasets.published import Config, Dataset, open_dataset
 from asam_datasets.tables import ADVERSARIAL_NAME, ALL_SETS, VIEWS
 
@@ -78,7 +78,7 @@ def preview(
         TargetError: `out` cannot be written.
         HubError: the Hub refused, or was not reached.
     """
-    listener, started = listener or Silent(), time.monotonic()
+    listener, started = listener or Listener(), time.monotonic()
     kind, settings = _check_target(out)
     parse_rows(rows)  # before anything is fetched
     listener.on_stage(f"Looking at {dataset}")

@@ -5,7 +5,6 @@ Until that step nothing that a reader sees has changed.
 
 from __future__ import annotations
 
-from asam_datasets.publish._options import Listener as Listener
 from asam_datasets.publish._options import PublishOptions as PublishOptions
 from asam_datasets.publish._plan import Plan as Plan
 from asam_datasets.publish._run import Summary as Summary
@@ -13,7 +12,6 @@ from asam_datasets.publish._run import plan as plan
 from asam_datasets.publish._run import publish as publish
 
 __all__ = [
-    "Listener",
     "Plan",
     "PublishOptions",
     "Summary",

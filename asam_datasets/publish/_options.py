@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from asam_datasets.errors import SourceError, TargetError, option
-from asam_datasets.publish._plan import Plan
 from asam_datasets.release import Destination, Gate
 from asam_datasets.sources import OnBadRecord
 from asam_datasets.sources.evaluation import Protocol
@@ -107,17 +106,3 @@ class PublishOptions:
                 f"expected {option('create_pr')} alone, found it with {option('revision')} or {option('tag')}",
                 hint="A pull request is its own revision; tag the dataset when it is merged.",
             )
-
-
-@dataclass(frozen=True)
-class Listener:
-    """How a run is followed; the defaults keep silent.
-
-    `on_plan` gets the plan before anything is changed, and may raise to stop there. `on_records` gets the number of
-    records just finished.
-    """
-
-    on_stage: Callable[[str], None] = lambda text: None
-    on_plan: Callable[[Plan], None] = lambda plan: None
-    on_total: Callable[[int | None], None] = lambda rows: None
-    on_records: Callable[[int], None] = lambda count: None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,11 @@ from asam_datasets.builds import (
     missing_ids,
 )
 from asam_datasets.machine import available_cores, default_cache, only_writer, write_atomically, write_errors
+from asam_datasets.progress import Listener
 from asam_datasets.publish._disagreements import find_disagreements
 from asam_datasets.publish._inspect import Run, Target, look, make_plan
 from asam_datasets.publish._load_back import load_back
-from asam_datasets.publish._options import Listener, PublishOptions
+from asam_datasets.publish._options import PublishOptions
 from asam_datasets.publish._plan import Plan
 from asam_datasets.release import Changes, FolderTarget, ReleaseMaker, RepositoryTarget, render_license
 from asam_datasets.sources import Reject, caption_report
@@ -66,8 +67,15 @@ def plan(options: PublishOptions, listener: Listener | None = None) -> Plan:
         return make_plan(look(options, target, pool))
 
 
-def publish(options: PublishOptions, listener: Listener | None = None) -> Summary:
-    """Publish archives; see `PublishOptions`.
+def publish(
+    options: PublishOptions, listener: Listener | None = None, *, confirm: Callable[[Plan], None] = lambda plan: None
+) -> Summary:
+    """Publish archives.
+
+    Args:
+        options: what, and where to.
+        listener: who follows the run.
+        confirm: gets the plan before anything is changed, and may raise to stop there.
 
     Raises:
         AsamDatasetsError: see `asam_datasets.errors`. What was visible before is visible after; finished parts are
@@ -84,7 +92,7 @@ def publish(options: PublishOptions, listener: Listener | None = None) -> Summar
             with open_workers(options.workers or available_cores(), listener.on_records) as pool:
                 run = look(options, target, pool)
                 planned = make_plan(run)
-                listener.on_plan(planned)
+                confirm(planned)
                 target.prepare(run.access, render_license(run.holdings))
                 if planned.rows_to_build != 0:
                     listener.on_total(planned.rows_to_build)

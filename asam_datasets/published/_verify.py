@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import yaml
 
 from asam_datasets.builds import DATA, Build, parts_digest, split_folder
 from asam_datasets.errors import TargetError
+from asam_datasets.progress import Listener
 from asam_datasets.published._client import FileInfo
 from asam_datasets.published._layout import PLACEHOLDER, README, front_matter
 from asam_datasets.published._location import Published, open_published, visible_builds
@@ -23,9 +24,7 @@ def verify(
     revision: str | None = None,
     deep: bool = False,
     workers: int = 1,
-    on_total: Callable[[int | None], None] = lambda rows: None,
-    on_records: Callable[[int], None] = lambda count: None,
-    log: Callable[[str], None] = lambda text: None,
+    listener: Listener | None = None,
 ) -> Report:
     """Verify a published dataset: each part's size and sha256 against its manifest, the manifests against README.
 
@@ -35,16 +34,14 @@ def verify(
         deep: also read every record: images decode, masks equal their annotations (pixels, area, inclusive box,
             size), the conditioning image is the painting of the masks, rows and columns are those of the manifest.
         workers: processes that look at records.
-        on_total: gets the number of records that will be looked at.
-        on_records: gets the number of records just looked at.
-        log: gets a line when something is tried again.
+        listener: who follows the run.
 
     Raises:
         TargetError: there is no dataset of asam_datasets.
         HubError: the Hub refused, or was not reached.
     """
-    started = time.monotonic()
-    published = open_published(dataset, revision, log)
+    listener, started = listener or Listener(), time.monotonic()
+    published = open_published(dataset, revision, listener.on_stage)
     builds = visible_builds(published)
     if builds is None:
         raise TargetError(
@@ -63,8 +60,8 @@ def verify(
             for part in build.parts
             if f"{build.path}/{part.file}" not in broken
         ]
-        on_total(sum(task.part.rows for task in tasks))
-        with open_workers(workers, on_records) as pool:
+        listener.on_total(sum(task.part.rows for task in tasks))
+        with open_workers(workers, listener.on_records) as pool:
             for _, result in sorted(pool.run(check_part, tasks)):
                 records += result.records
                 masks += result.masks

@@ -31,7 +31,7 @@ _STATE = 1
 
 
 @dataclass(frozen=True)
-class Plan:
+class StreamPlan:
     """What a stream reads and in which order; the same in every process."""
 
     name: str
@@ -67,7 +67,7 @@ class Stream(torch.utils.data.IterableDataset):  # type: ignore[misc]
     the state of all workers; with any other loader the state is known to its workers alone.
     """
 
-    def __init__(self, plan: Plan, transform: Callable[[dict[str, Any]], Any] | None) -> None:
+    def __init__(self, plan: StreamPlan, transform: Callable[[dict[str, Any]], Any] | None) -> None:
         super().__init__()
         self._plan = plan
         self._transform = transform
@@ -246,7 +246,7 @@ def open_stream(
     name = f"{opened.published.url}: {config}"
     if opened.published.location.commit:
         name += f" at {opened.published.location.commit}"
-    plan = Plan(
+    plan = StreamPlan(
         name, opened.published.location, groups, tuple(columns or found.columns), rank, world_size, seed, window, ends
     )
     total = int(plan.sizes.sum())
