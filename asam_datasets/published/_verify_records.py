@@ -133,7 +133,7 @@ def _check_numbers(annotation: Mapping[str, Any], mask: RLEMask, inclusive: bool
 def _check_image(image: Mapping[str, Any] | None, shape: tuple[int, int], expected: bool) -> Iterator[tuple[str, str]]:
     if not expected or image is None:
         if expected or image is not None:
-            yield ".image", f"expected {'a' if expected else 'no'} image, found {'one' if image else 'none'}"
+            yield ".image", f"expected {'an' if expected else 'no'} image, found {'one' if image else 'none'}"
         return
     try:
         with Image.open(io.BytesIO(image["bytes"])) as opened:
