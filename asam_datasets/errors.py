@@ -103,7 +103,7 @@ class AsamDatasetsError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword arguments do not survive the default pickling, and errors cross process borders here.
-        return (_rebuild, (type(self), self.problem, self.where, self.hint))
+        return (_rebuild, (type(self), self.problem, self.where, self.hint), self.__dict__)
 
     def inside(self: Error, where: str) -> Error:
         """The same error, seen from further out: `where` is put before the place."""
@@ -143,7 +143,9 @@ class SourceError(AsamDatasetsError, ValueError):
 
 
 class RecordError(AsamDatasetsError, ValueError):
-    """One record that cannot be used."""
+    """One record that cannot be used. `member` names the file of it that is at fault, where that is known."""
+
+    member = ""
 
     usual_hint = f"Get the archive again, or go on without this image: {SKIP}."
 

@@ -4,7 +4,7 @@
 
 The obvious way reads the tar, decodes each mask with pycocotools, hands PIL images to `datasets.Image()` and calls
 `to_parquet`; "careful" is the same, but paints the conditioning image by a label map, which is faster than color by
-color (up to 255 masks). Ours is `build_archive` with one worker. Each run is a fresh process on one core; the clock
+color (up to 255 masks). Ours is `build` with one worker. Each run is a fresh process on one core; the clock
 starts when everything is imported and stops when the Parquet is on disk. The other ways get fewer images, or one
 would wait for minutes; their memory still grows with them.
 """
@@ -65,9 +65,9 @@ def build_obvious(archive: Path, out: Path, paint: Callable[..., Array]) -> tupl
     from pycocotools import mask as coco
 
     from asam_datasets.masks import colors
-    from asam_datasets.tables import features_json
+    from asam_datasets.tables import TRAIN, features_json
 
-    features = Features.from_dict(features_json())  # ours, so that all write the same columns
+    features = Features.from_dict(features_json(TRAIN))  # ours, so that all write the same columns
 
     def records() -> Iterator[dict[str, Any]]:
         with tarfile.open(archive) as tar:
@@ -97,16 +97,15 @@ def build_ours(archive: Path, out: Path) -> tuple[float, float]:
     """Seconds of the clock and of the processor."""
     import pandas  # noqa: F401 (pyarrow imports it at the first array, `datasets` when it is imported: equal terms)
 
-    from asam_datasets.builds import Options, build_archive
+    from asam_datasets.builds import ArchiveRecipe, Options, build, look_over
     from asam_datasets.sources import BadRecords
     from asam_datasets.sources.sa1b import open_source
     from asam_datasets.workers import Workers
 
     start, busy = time.perf_counter(), time.process_time()
-    build_archive(
-        open_source(archive), Options(), target=out, work=out / "work", known=(), bad=BadRecords(),
-        workers=Workers(1, lambda _: None),
-    )  # fmt: skip
+    survey = look_over(ArchiveRecipe(open_source(archive)), Options())
+    workers = Workers(1, lambda _: None)
+    build(survey, Options(), target=out, work=out / "work", bad=BadRecords(), workers=workers)
     return time.perf_counter() - start, time.process_time() - busy
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from _archive import add_arguments, compress, describe, get_members, write_tar
 from _report import package_files, peak_mb, print_header, print_table, require_unchanged
 
-from asam_datasets.builds import Options, build_archive
+from asam_datasets.builds import ArchiveRecipe, Options, build, look_over
 from asam_datasets.sources import BadRecords
 from asam_datasets.sources.sa1b import open_source
 from asam_datasets.workers import open_workers
@@ -35,15 +35,9 @@ PARTS = 2
 def child(archive: Path, out: Path, workers: int, parts: int) -> None:
     """Build in this fresh process; print the peaks as JSON."""
     with open_workers(workers, lambda _: None) as pool:
-        built = build_archive(
-            open_source(archive),
-            Options(parts=parts),
-            target=out,
-            work=out / "work",
-            known=(),
-            bad=BadRecords(),
-            workers=pool,
-        )
+        options = Options(parts=parts)
+        survey = look_over(ArchiveRecipe(open_source(archive)), options)
+        built = build(survey, options, target=out, work=out / "work", bad=BadRecords(), workers=pool)
         peaks = [peak_mb(process.pid or "self") for process in multiprocessing.active_children()]
     part_mb = max(part.size_bytes for part in built.build.parts) / 1e6
     print(json.dumps({"parent": peak_mb(), "workers": peaks, "parts": parts, "part_mb": part_mb}))

@@ -23,7 +23,8 @@ import pyarrow as pa
 from _archive import add_arguments, describe, get_members, write_tar
 from _report import median_and_best, package_files, print_header, print_table, ratio, require_unchanged
 
-from asam_datasets.builds import Options, build_archive
+from asam_datasets.builds import ArchiveRecipe, Options, look_over
+from asam_datasets.builds import build as build_archive
 from asam_datasets.masks import colors
 from asam_datasets.sources import BadRecords
 from asam_datasets.sources.sa1b import open_source
@@ -86,9 +87,8 @@ def build(archive: Path, out: Path, count: int) -> Run:
     with open_workers(count, lambda _: None) as workers:
         started = start_up(workers, since)
         start = time.perf_counter()
-        built = build_archive(
-            open_source(archive), Options(), target=out, work=out / "work", known=(), bad=BadRecords(), workers=workers
-        )
+        survey = look_over(ArchiveRecipe(open_source(archive)), Options())
+        built = build_archive(survey, Options(), target=out, work=out / "work", bad=BadRecords(), workers=workers)
         took = time.perf_counter() - start
     ours = busy_s() - busy
     foreign = max(0.0, machine_busy_s() - machine - ours)

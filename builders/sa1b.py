@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from asam_datasets.builds import Slice, archive_slices, slice_tables
 from asam_datasets.sources import read_captions
-from asam_datasets.tables import VIEWS, features_json
+from asam_datasets.tables import TRAIN, VIEWS, features_json
 
 
 @dataclass
@@ -43,7 +43,7 @@ class SA1B(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     DEFAULT_CONFIG_NAME = VIEWS[0].name
 
     def _info(self) -> datasets.DatasetInfo:
-        features = features_json()
+        features = features_json(TRAIN)
         names = self.config.columns or features
         chosen = {name: feature for name, feature in features.items() if name in names}
         return datasets.DatasetInfo(features=datasets.Features.from_dict(chosen))
@@ -52,10 +52,12 @@ class SA1B(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         locations = [*([self.config.data_dir] if self.config.data_dir else []), *self.config.archives]
         if not locations:
             raise ValueError("expected data_dir=... (an SA-1B archive: folder, tar or URL), found none")
-        return [datasets.SplitGenerator(datasets.Split.TRAIN, gen_kwargs={"slices": archive_slices(locations)})]
+        captions = read_captions(map(Path, self.config.captions))
+        return [
+            datasets.SplitGenerator(datasets.Split.TRAIN, gen_kwargs={"slices": archive_slices(locations, captions)})
+        ]
 
     def _generate_tables(self, slices: list[Slice]) -> Iterator[tuple[tuple[int, int], pa.Table]]:
-        captions = read_captions(map(Path, self.config.captions))
         for shard, part in enumerate(slices):
-            for number, table in enumerate(slice_tables(part, captions, self.config.columns)):
+            for number, table in enumerate(slice_tables(part, self.config.columns)):
                 yield (shard, number), table

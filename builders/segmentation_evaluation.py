@@ -18,7 +18,7 @@ from typing import Any
 import datasets
 import pyarrow as pa
 
-from asam_datasets.builds import EvaluationSlice, evaluation_slice_tables, evaluation_slices
+from asam_datasets.builds import Slice, evaluation_slices, slice_tables
 from asam_datasets.sources.evaluation import load_catalog, open_evaluation
 from asam_datasets.tables import EVALUATION, features_json
 
@@ -53,7 +53,7 @@ class SegmentationEvaluation(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         )
         return [datasets.SplitGenerator(source.split, gen_kwargs={"slices": evaluation_slices(source)})]
 
-    def _generate_tables(self, slices: list[EvaluationSlice]) -> Iterator[tuple[tuple[int, int], pa.Table]]:
+    def _generate_tables(self, slices: list[Slice]) -> Iterator[tuple[tuple[int, int], pa.Table]]:
         for shard, part in enumerate(slices):
-            for number, table in enumerate(evaluation_slice_tables(part)):
+            for number, table in enumerate(slice_tables(part)):
                 yield (shard, number), table

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from rlemasklib import RLEMask
 
-from asam_datasets.builds import Options, build_archive
+from asam_datasets.builds import ArchiveRecipe, Options, build, look_over
 from asam_datasets.masks import to_segmentation
 from asam_datasets.sources import BadRecords
 from asam_datasets.sources.sa1b import open_source
@@ -64,12 +64,12 @@ def main() -> None:
             (folder / f"sa_{image_id}.jpg").write_bytes(JPEG)
             (folder / f"sa_{image_id}.json").write_text(json.dumps({"image": image, "annotations": annotations}))
         with open_workers(1, lambda count: None) as workers:
-            built = build_archive(
-                open_source(folder),
-                Options({"sa_1.jpg": "one picture", "sa_3.jpg": "drei Bilder, schön"}, parts=2),
+            options = Options({"sa_1.jpg": "one picture", "sa_3.jpg": "drei Bilder, schön"}, parts=2)
+            built = build(
+                look_over(ArchiveRecipe(open_source(folder)), options),
+                options,
                 target=Path(scratch, "out"),
                 work=Path(scratch, "work"),
-                known=(),
                 bad=BadRecords(),
                 workers=workers,
             )

@@ -18,7 +18,7 @@ from conftest import ROOT, Run, clean_environment
 
 from asam_datasets.builds import count_parts, decode_build, part_ranges
 from asam_datasets.demo import DemoArchive, write_demo
-from asam_datasets.tables import MAX_ROW_GROUP_BYTES, arrow_schema, features_json
+from asam_datasets.tables import MAX_ROW_GROUP_BYTES, TRAIN, arrow_schema, features_json
 
 PARTS = ("--parts", "4")
 
@@ -136,9 +136,9 @@ def test_files_keep_the_contract(demo: DemoArchive, publish: Run, tmp_path: Path
     assert [part.rows for part in build.parts] == [3, 3, 3, 3]
     for part in build.parts:
         file = pq.ParquetFile(out / "data/train" / build.folder / part.file)
-        assert file.schema_arrow == arrow_schema()
+        assert file.schema_arrow == arrow_schema(TRAIN)
         features = json.loads(file.schema_arrow.metadata[b"huggingface"])["info"]["features"]
-        assert features == features_json()
+        assert features == features_json(TRAIN)
         assert "List" not in json.dumps(features)
         for number in range(file.metadata.num_row_groups):
             group = file.metadata.row_group(number)

@@ -33,10 +33,11 @@ from asam_datasets.tables import (
     EVALUATION,
     EvaluationRow,
     arrow_schema,
-    evaluation_table,
     features_json,
     image_columns,
     render_evaluation,
+    row_bytes,
+    to_table,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
@@ -392,9 +393,9 @@ def test_rows_survive_msgpack(tmp_path: Path) -> None:
     rows = rows_of(open_evaluation(CATALOG["coco2017_val"], tmp_path))
     again = msgspec.msgpack.decode(msgspec.msgpack.encode(rows), type=list[EvaluationRow])
     assert again == rows
-    table = evaluation_table(again)
-    assert table.equals(evaluation_table(rows))
-    assert sum(row.size_bytes() for row in rows) == pytest.approx(table.nbytes, rel=0.2)
+    table = to_table(EVALUATION, again)
+    assert table.equals(to_table(EVALUATION, rows))
+    assert sum(row_bytes(row) for row in rows) == pytest.approx(table.nbytes, rel=0.2)
 
 
 def test_the_table_loads_in_datasets(tmp_path: Path) -> None:
@@ -402,7 +403,7 @@ def test_the_table_loads_in_datasets(tmp_path: Path) -> None:
     for identity in ("coco2017_val", "hrsod_te", "cvc_clinicdb"):
         TREES[identity](tmp_path / identity)
         rows += rows_of(open_evaluation(CATALOG[identity], tmp_path / identity))
-    table = evaluation_table(rows)
+    table = to_table(EVALUATION, rows)
     assert table.schema.equals(arrow_schema(EVALUATION), check_metadata=True)
     assert table.column_names == [
         "image",
@@ -427,7 +428,7 @@ def test_the_table_loads_in_datasets(tmp_path: Path) -> None:
         assert [mask.size for mask in one["masks"]] == [(row.width, row.height)] * len(row.masks)
         assert [a["area"] for a in one["annotations"]] == [a.area for a in row.annotations]
         assert [a["bbox"] for a in one["annotations"]] == [list(a.bbox) for a in row.annotations]
-    assert evaluation_table([]).schema.equals(table.schema)
+    assert to_table(EVALUATION, []).schema.equals(table.schema)
 
 
 def test_hundreds_of_objects_in_a_large_image_take_little_memory(tmp_path: Path) -> None:

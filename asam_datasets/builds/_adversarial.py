@@ -1,197 +1,130 @@
-"""Adversarial samples to one build: each with the masks of its original out of an archive of the same run."""
+"""The recipe for adversarial samples: each with the masks of its original out of an archive of the same run."""
 
 from __future__ import annotations
 
 import hashlib
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
 
-import numpy as np
-
-from asam_datasets.builds._folders import begin_build, empty, finalize
-from asam_datasets.builds._manifest import FORMAT, Build, parts_digest
-from asam_datasets.builds._options import Built, Candidate, Options
-from asam_datasets.builds._spool import Rendered, Spooled, spool_rows, write_rendered
+from asam_datasets.builds._archive import ArchiveRecipe
+from asam_datasets.builds._recipe import Index, Options, Rendered, Streamed, Survey
 from asam_datasets.errors import RecordError, SourceError, option
 from asam_datasets.masks import PngEncoder
-from asam_datasets.rights import SA1B
+from asam_datasets.rights import SA1B, Rights
 from asam_datasets.sources import AdversarialRef, AdversarialSource, BadRecords, Reject
-from asam_datasets.sources.sa1b import IndexedSource, RecordRef, read_record
-from asam_datasets.tables import ADVERSARIAL_NAME, render_adversarial
-from asam_datasets.workers import Workers, ordered
+from asam_datasets.sources.sa1b import IndexedSource, RawRecord, RecordRef, StreamSource, read_record
+from asam_datasets.tables import ADVERSARIAL_NAME, Kind, render_adversarial
 
-_CHUNK_RECORDS = 8
-_NO_IDS = np.zeros(0, np.int64)
-Original = tuple[IndexedSource, RecordRef]
-Originals = Mapping[int, Original]
-"""Where the record of an image id is: an archive that can be read in any order, and its place there."""
+
+class Original(NamedTuple):
+    """Where the record of an image id is: an archive that can be read in any order, and its place there."""
+
+    source: IndexedSource
+    ref: RecordRef
+
+
+class SampleRef(NamedTuple):
+    """A sample with its original (None where no archive has it) and the caption of that."""
+
+    sample: AdversarialRef
+    original: Original | None
+    caption: str | None
 
 
 @dataclass(frozen=True)
-class AdversarialChunk:
-    """Some samples with their originals (None where no archive has it), and the file in which their rows wait."""
+class AdversarialRecipe:
+    """Rows of the `adversarial` table. `originals` are known to the process that indexes; workers get refs."""
 
     source: AdversarialSource
-    samples: tuple[tuple[AdversarialRef, Original | None, str | None], ...]
-    first: int
-    path: Path
-    skip: bool
-    images: bool
+    originals: Mapping[int, Original] = field(default_factory=dict, repr=False)
+    images: bool = True
+    kind: ClassVar[Kind] = "adversarial"
+    drops: ClassVar[bool] = False
+    rights: ClassVar[Rights] = SA1B
+    info: ClassVar[None] = None
+    name: ClassVar[str] = ADVERSARIAL_NAME
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return AdversarialRecipe, (self.source, {}, self.images)
 
-def find_originals(sources: Sequence[IndexedSource]) -> dict[int, Original]:
-    """The records of some archives by image id.
+    @property
+    def label(self) -> str:
+        """The folder of the samples."""
+        return self.source.label
 
-    Raises:
-        SourceError: as `source.index`.
-    """
-    return {ref.image_id: (source, ref) for source in sources for ref in source.index(BadRecords("skip")).records}
-
-
-def find_unchanged_adversarial(
-    source: AdversarialSource,
-    originals: Originals,
-    options: Options,
-    known: Sequence[Candidate],
-    bad: BadRecords,
-    workers: Workers,
-) -> Built | None:
-    """The one of `known` that was made from exactly these samples and originals, if any. Renders nothing.
-
-    Raises:
-        SourceError, RecordError: see `build_adversarial`.
-    """
-    if not known:
-        return None
-    seen = BadRecords(bad.policy)
-    inputs = _inputs(source, source.index(seen), originals, options, workers)
-    for one in known:
-        fits = options.parts in (None, len(one.build.parts)) and one.build.rejected == len(seen.rejects)
-        if fits and one.build.inputs == inputs:
-            bad.rejects += seen.rejects
-            return Built(one.build, one.folder, _NO_IDS, _NO_IDS)
-    return None
-
-
-def build_adversarial(
-    source: AdversarialSource,
-    originals: Originals,
-    options: Options,
-    *,
-    target: Path,
-    work: Path,
-    bad: BadRecords,
-    workers: Workers,
-) -> Built:
-    """Build the adversarial samples; arguments as `build_archive`.
-
-    Raises:
-        RecordError: a sample is damaged, or no archive has its original, under the policy `raise`.
-        SourceError: no sample is left.
-    """
-    with begin_build(work, ADVERSARIAL_NAME) as folder:
-        before = len(bad.rejects)
-        refs = source.index(bad)
-        with tempfile.TemporaryDirectory(prefix="waiting-", dir=folder) as spool:
-            tasks = list(_chunks(source, refs, originals, options, Path(spool), skip=bad.policy == "skip"))
-            rendered = ordered(workers.run(render_adversarial_chunk, tasks))
-            parts, _ = write_rendered(rendered, options, folder, bad, workers, "adversarial", source.label)
-        build = Build(
-            format=FORMAT,
-            kind="adversarial",
-            name=ADVERSARIAL_NAME,
-            digest=parts_digest(parts),
-            rejected=len(bad.rejects) - before,
-            images=ADVERSARIAL_NAME not in options.annotations_only,
-            rights=SA1B,
-            parts=parts,
-            inputs=_inputs(source, refs, originals, options, workers),
+    def index(self, options: Options, bad: BadRecords) -> Index:
+        """Find the samples, by image id; see `Recipe`."""
+        return Index(
+            tuple(
+                SampleRef(ref, self.originals.get(ref.image_id), options.captions.get(f"sa_{ref.image_id}.jpg"))
+                for ref in self.source.index(bad)
+            )
         )
-        built = Built(build, finalize(build, folder, target), _NO_IDS, _NO_IDS)
-        empty(folder)
-        return built
+
+    def stream(self, options: Options, bad: BadRecords) -> Iterator[Streamed]:
+        """Samples are read by reference."""
+        return iter(())
+
+    def size_bytes(self, refs: Sequence[SampleRef]) -> int:
+        """Bytes of the images."""
+        return sum((self.source.path / ref.sample.image).stat().st_size for ref in refs)
+
+    def held_bytes(self, ref: SampleRef) -> int:
+        """Refs carry nothing."""
+        return 0
+
+    def read(self, ref: SampleRef, encoder: PngEncoder, columns: Collection[str] | None = None) -> Rendered:
+        """Read, check and render one sample; see `Recipe`."""
+        if ref.original is None:
+            raise RecordError(
+                f"expected the original sa_{ref.sample.image_id}.jpg in an archive of {option('train')}, found none",
+                where=f"{self.label}: {ref.sample.image}",
+                hint=f"Give the archive that it was made from: {option('train', 'sa_000000.tar')}",
+            )
+        files = self.source.read_files(ref.sample)
+        raw = ref.original.source.read(ref.original.ref)
+        sample = self.source.check(ref.sample, files)
+        row = render_adversarial(sample, read_record(raw, ref.caption), encoder, columns=columns, images=self.images)
+        return Rendered(row, self._digest(files, raw, ref.caption), len(sample.content))
+
+    def digest(self, ref: SampleRef) -> bytes:
+        """Digest of what makes one row: the sample's two files, the original's JSON, archive and caption."""
+        raw = None if ref.original is None else ref.original.source.read(ref.original.ref)
+        return self._digest(self.source.read_files(ref.sample), raw, ref.caption)
+
+    def reject(self, ref: SampleRef, error: RecordError) -> Reject:
+        """See `Recipe`."""
+        return Reject(self.label, ref.sample.image, str(error))
+
+    def close(self) -> None:
+        """The archives of the originals stay open for the next sample."""
+
+    def _digest(self, files: tuple[bytes, bytes], raw: RawRecord | None, caption: str | None) -> bytes:
+        content = hashlib.sha256(b"" if self.images else b"annotations only")
+        for file in files:
+            content.update(hashlib.sha256(file).digest())
+        if raw is not None:
+            content.update(hashlib.sha256(raw.json).digest() + raw.archive.encode())
+        content.update(b"no caption" if caption is None else b"caption " + caption.encode("utf-8", "surrogatepass"))
+        return content.digest()
 
 
-def render_adversarial_chunk(task: AdversarialChunk) -> Spooled:
-    """Render samples into a file of rows.
+def find_originals(surveys: Iterable[Survey]) -> dict[int, Original]:
+    """The records of the archives among some surveys, by image id.
 
     Raises:
-        RecordError: a sample is bad, and the policy is `raise`.
+        SourceError: an archive is a stream, of which no record can be read again.
     """
-    encoder = PngEncoder()
-
-    def rows() -> Iterator[Rendered]:
-        for ref, original, caption in task.samples:
-            try:
-                if original is None:
-                    raise RecordError(
-                        f"expected the original sa_{ref.image_id}.jpg in an archive of {option('train')}, found none",
-                        where=f"{task.source.label}: {ref.image}",
-                        hint=f"Give the archive that it was made from: {option('train', 'sa_000000.tar')}",
-                    )
-                sample = task.source.read(ref)
-                record = read_record(original[0].read(original[1]), caption)
-            except RecordError as error:
-                if not task.skip:
-                    raise
-                yield Reject(task.source.label, ref.image, str(error))
-                continue
-            row = render_adversarial(sample, record, encoder, images=task.images)
-            yield row, len(sample.content), _digest(task, ref, original, caption)
-
-    return spool_rows(rows(), task.path, task.first)
-
-
-def digest_chunk(task: AdversarialChunk) -> bytes:
-    """The digests of what some samples would be made from; what cannot be read counts as such."""
-    content = hashlib.sha256()
-    for ref, original, caption in task.samples:
-        try:
-            content.update(_digest(task, ref, original, caption))
-        except (RecordError, SourceError):
-            content.update(b"unreadable")
-    return content.digest()
-
-
-def _digest(task: AdversarialChunk, ref: AdversarialRef, original: Original | None, caption: str | None) -> bytes:
-    content = hashlib.sha256(b"" if task.images else b"annotations only")
-    for name in (ref.image, ref.record):
-        content.update(hashlib.sha256((task.source.path / name).read_bytes()).digest())
-    if original is not None:
-        raw = original[0].read(original[1])
-        content.update(hashlib.sha256(raw.json).digest() + raw.archive.encode())
-    content.update(b"no caption" if caption is None else b"caption " + caption.encode("utf-8", "surrogatepass"))
-    return content.digest()
-
-
-def _inputs(
-    source: AdversarialSource,
-    refs: Sequence[AdversarialRef],
-    originals: Originals,
-    options: Options,
-    workers: Workers,
-) -> str:
-    content = hashlib.sha256(f"asam_datasets {FORMAT}\n".encode())
-    for digest in ordered(workers.run(digest_chunk, _chunks(source, refs, originals, options, Path(), skip=True))):
-        content.update(digest)
-    return content.hexdigest()
-
-
-def _chunks(
-    source: AdversarialSource,
-    refs: Sequence[AdversarialRef],
-    originals: Originals,
-    options: Options,
-    spool: Path,
-    *,
-    skip: bool,
-) -> Iterator[AdversarialChunk]:
-    images = ADVERSARIAL_NAME not in options.annotations_only
-    for first in range(0, len(refs), _CHUNK_RECORDS):
-        samples = tuple(
-            (ref, originals.get(ref.image_id), options.captions.get(f"sa_{ref.image_id}.jpg"))
-            for ref in refs[first : first + _CHUNK_RECORDS]
-        )
-        yield AdversarialChunk(source, samples, first, spool / f"{first:08d}", skip, images)
+    originals: dict[int, Original] = {}
+    for survey in surveys:
+        source = survey.recipe.source if isinstance(survey.recipe, ArchiveRecipe) else None
+        if isinstance(source, StreamSource):
+            raise SourceError(
+                "expected originals in archives that can be read in any order, found a stream",
+                where=source.label,
+                hint="Download the archive, or unpack it, to publish adversarial samples of it.",
+            )
+        if source is not None:
+            originals.update((ref.image_id, Original(source, ref)) for ref in survey.index.records)
+    return originals

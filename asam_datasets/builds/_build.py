@@ -1,232 +1,308 @@
-"""One archive to one build, in a folder named by its content.
+"""One recipe to one build, in a folder named by its content: the same path for every kind.
 
-    source ──index──► plan of parts ──► workers: read, check, render, write ──► work folder ──rename──► build folder
-    stream ──chunks──► workers: check, render ──► waiting rows ──plan──► workers: write ──► work folder ──► ...
+    refs ───────► plan of parts ──► workers: read, check, render, write ──► work folder ──rename──► build folder
+    refs that may drop out, streams ──► workers: read, check, render ──► waiting rows ──plan──► workers: write ──► ...
 
-The work folder keeps finished parts with a note of what they were made from. A run that was killed, or stopped at a
-bad record, finds them again. Waiting rows of a stream are not kept: a stream is read again from its start.
+Where the number of rows is certain, parts are written in place, and the work folder keeps finished ones with a note of
+what they were made from: a run that was killed, or stopped at a bad record, finds them again. Elsewhere rows wait in
+files until the number is known; those are not kept.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from asam_datasets.builds._digest import inputs_of
 from asam_datasets.builds._folders import begin_build, empty, finalize
-from asam_datasets.builds._manifest import Build, make_build
-from asam_datasets.builds._options import Built, Candidate, Options
-from asam_datasets.builds._parts import (
-    ChunkTask,
-    PartTask,
-    Waiting,
-    build_part,
-    check_part,
-    compare_part,
-    render_chunk,
-    write_rows,
-)
+from asam_datasets.builds._manifest import FORMAT, Build, Part, parts_digest
 from asam_datasets.builds._plan import MAX_PART_BYTES, choose_parts, part_file, part_ranges
+from asam_datasets.builds._recipe import Built, Candidate, Options, Recipe, Ref, Survey
+from asam_datasets.builds._tasks import (
+    RefsTask,
+    WaitingTask,
+    build_part,
+    check_refs,
+    digest_refs,
+    spool_refs,
+    write_waiting,
+)
 from asam_datasets.errors import SourceError, option
-from asam_datasets.sources import BadRecords
-from asam_datasets.sources.sa1b import IndexedSource, RawRecord, RecordRef, Source, StreamSource, select
+from asam_datasets.sources import BadRecords, OnBadRecord
 from asam_datasets.workers import Workers, ordered
 
-_CHUNK_RECORDS = 16
+_CHUNK_REFS = 16
 _CHUNK_BYTES = 16 * 2**20
 
 
-@dataclass(frozen=True)
-class Planned:
-    """An archive that was indexed: what its build will hold."""
-
-    source: IndexedSource
-    refs: tuple[RecordRef, ...]
-    parts: int
-    rejected: int
-
-
-def _plan(
-    source: IndexedSource, options: Options, bad: BadRecords, workers: Workers
-) -> tuple[Planned, NDArray[np.int64]]:
-    """Find the records of an archive and decide on the parts. Under the policy `skip` every record is checked here,
-    so that the parts of the good ones come out equal.
+def look_over(recipe: Recipe, options: Options, policy: OnBadRecord = "raise") -> Survey:
+    """Find out what a build will be made of; only listings and headers are read.
 
     Raises:
-        SourceError, RecordError: see `asam_datasets.sources`; or `ids` selects nothing.
+        SourceError, RecordError: as `Recipe.index`.
     """
-    before = len(bad.rejects)
-    found = source.index(bad).records
-    all_ids = _ids(ref.image_id for ref in found)
-    refs = select(found, options.ids)
-    if bad.policy == "skip" and refs:
-        pieces = part_ranges(len(refs), min(len(refs), 4 * workers.count))
-        tasks = [PartTask(source, refs[r.start : r.stop], (None,) * len(r), Path()) for r in pieces]
-        rejected = set()
-        for piece, faults in zip(pieces, ordered(workers.run(check_part, tasks)), strict=True):
-            for position, reject in faults:
-                bad.rejects.append(reject)
-                rejected.add(piece.start + position)
-        refs = tuple(ref for position, ref in enumerate(refs) if position not in rejected)
-    size_bytes = sum(ref.image.size_bytes + ref.annotations.size_bytes for ref in refs)
-    if not refs:
-        raise _nothing_left(source.label, bad)
-    parts = choose_parts(len(refs), size_bytes, options.parts, source.label)
-    return Planned(source, refs, parts, len(bad.rejects) - before), all_ids
+    bad = BadRecords(policy)
+    return Survey(recipe, recipe.index(options, bad), tuple(bad.rejects))
 
 
-def _unchanged(planned: Planned, known: Build, options: Options, workers: Workers) -> bool:
-    """Whether `known` was made from exactly this input. Reads and hashes the archive, renders nothing."""
-    if known.rows != len(planned.refs) or known.rejected != planned.rejected:
-        return False
-    if len(known.parts) != planned.parts and options.parts is not None:
-        return False
-    tasks = _part_tasks(planned, options, Path(), len(known.parts))
-    inputs = ordered(workers.run(compare_part, tasks))
-    return [part.inputs for part in known.parts] == list(inputs)
+def without_bad(survey: Survey, policy: OnBadRecord, workers: Workers) -> Survey:
+    """Where parts are written in place, every record is checked first under the policy `skip`, so that the parts of
+    the good ones come out equal. A survey that was checked before is given back as it is."""
+    refs = survey.index.refs
+    if policy == "raise" or refs is None or not refs or survey.recipe.drops or survey.checked:
+        return survey
+    pieces = part_ranges(len(refs), min(len(refs), 4 * workers.count))
+    found = ordered(workers.run(check_refs, [_task(survey.recipe, refs, piece, Path(), True) for piece in pieces]))
+    faults = dict(fault for some in found for fault in some)
+    good = tuple(ref for position, ref in enumerate(refs) if position not in faults)
+    index = survey.index._replace(refs=good)
+    return dataclasses.replace(survey, index=index, rejects=(*survey.rejects, *faults.values()), checked=True)
 
 
 def find_unchanged(
-    source: IndexedSource, options: Options, known: Sequence[Candidate], bad: BadRecords, workers: Workers
+    survey: Survey, options: Options, candidates: Sequence[Candidate], bad: BadRecords, workers: Workers
 ) -> Built | None:
-    """The one of `known` that was made from exactly this input, if any. Hashes the archive and renders nothing.
+    """The candidate that was made from exactly this input, if any. Reads and hashes the input, renders nothing.
 
-    Rejected records are added to `bad` only when such a build is found.
-
-    Raises:
-        SourceError, RecordError: see `build_archive`.
+    Args:
+        survey: of `without_bad`, where the policy is `skip`.
+        options: those of the build.
+        candidates: complete builds of the same name.
+        bad: gets what the survey rejected, when such a build is found.
+        workers: who does it.
     """
-    if not known:
+    refs, recipe = survey.index.refs, survey.recipe
+    possible = [one for one in candidates if _may_be(one.build, survey, options)]
+    if refs is None or not possible:
         return None
-    seen = BadRecords(bad.policy)
-    planned, all_ids = _plan(source, options, seen, workers)
-    for candidate in known:
-        if _unchanged(planned, candidate.build, options, workers):
-            bad.rejects += seen.rejects
-            return Built(candidate.build, candidate.folder, all_ids, _ids(ref.image_id for ref in planned.refs))
+    tasks = _chunks(recipe, enumerate(refs), Path(), skip=True)
+    digests = [digest for some in ordered(workers.run(digest_refs, tasks)) for digest in some]
+    for one in possible:
+        if recipe.drops:
+            same = one.build.inputs == inputs_of(digests)
+        else:
+            ranges = part_ranges(len(refs), len(one.build.parts))
+            inputs = [inputs_of(digests[r.start : r.stop]) for r in ranges]
+            same = [part.inputs for part in one.build.parts] == inputs
+        if same:
+            bad.rejects += survey.rejects
+            return Built(one.build, one.folder, survey.all_ids, _ids_of(recipe, refs))
     return None
 
 
-def build_archive(
-    source: Source,
+def build(
+    survey: Survey,
     options: Options,
     *,
     target: Path,
     work: Path,
-    known: Sequence[Candidate],
+    candidates: Sequence[Candidate] = (),
     bad: BadRecords,
     workers: Workers,
 ) -> Built:
-    """Build one archive.
+    """Build one archive, evaluation set, or the adversarial samples.
 
     Args:
-        source: the archive.
+        survey: what it is made of.
         options: captions, selection, number of parts.
-        target: folder that receives `<archive>-<digest>/`; made when the build is complete.
+        target: folder that receives `<name>-<digest>/`; made when the build is complete.
         work: folder on the same file system for what is not complete.
-        known: complete builds of this archive, of which a stream that gives the same bytes takes one; `find_unchanged`
-            tells it of other sources beforehand.
-        bad: policy for bad records.
+        candidates: complete builds of this name, of which a stream that gives the same bytes takes one;
+            `find_unchanged` tells it of other sources beforehand.
+        bad: policy for bad records; gets what is rejected.
         workers: who does it.
 
     Raises:
         SourceError, RecordError: nothing is left in `target`; finished parts stay in `work`.
     """
-    with begin_build(work, source.name) as folder:
-        if isinstance(source, StreamSource):
-            return _build_stream(source, options, target, folder, known, bad, workers)
-        planned, all_ids = _plan(source, options, bad, workers)
-        selected = _ids(ref.image_id for ref in planned.refs)
-        count = planned.parts
-        while True:
-            parts = ordered(workers.run(build_part, _part_tasks(planned, options, folder, count)))
-            if options.parts is not None or max(part.size_bytes for part in parts) <= MAX_PART_BYTES:
-                break
+    recipe, before = survey.recipe, len(bad.rejects)
+    with begin_build(work, recipe.name) as folder:
+        survey = without_bad(survey, bad.policy, workers)
+        bad.rejects += survey.rejects
+        refs = survey.index.refs
+        if refs is not None and not recipe.drops:
+            parts = _in_place(survey, options, folder, bad, workers)
+            made = _describe(recipe, parts, rejected=len(bad.rejects) - before)
+            return Built(made, finalize(made, folder, target), survey.all_ids, _ids_of(recipe, refs))
+        seen: list[int] = []
+        items = enumerate(refs) if refs is not None else _streamed(recipe, options, bad, seen)
+        spooled = _spool(recipe, items, options, folder, bad, workers)
+        made = _describe(
+            recipe,
+            spooled.parts,
+            rejected=len(bad.rejects) - before,
+            dropped=spooled.dropped,
+            inputs=spooled.inputs if recipe.drops else "",
+        )
+        ids = _int64(spooled.positions) if refs is None else _ids_of(recipe, refs)
+        for one in candidates:
+            if refs is None and one.build == made:
+                empty(folder)
+                return Built(one.build, one.folder, _int64(seen), ids)
+        return Built(made, finalize(made, folder, target), _int64(seen), ids)
+
+
+class _Parts(NamedTuple):
+    """Parts that were written out of waiting rows; `positions` are those of their rows."""
+
+    parts: list[Part]
+    dropped: int
+    inputs: str
+    positions: list[int]
+
+
+def _in_place(survey: Survey, options: Options, folder: Path, bad: BadRecords, workers: Workers) -> list[Part]:
+    """Write the parts of refs each of which becomes a row.
+
+    Raises:
+        SourceError: none is left.
+    """
+    recipe, refs = survey.recipe, survey.index.refs or ()
+    if not refs:
+        raise _nothing_left(recipe, 0, len(bad.rejects))
+    count = choose_parts(len(refs), recipe.size_bytes(refs), options.parts, recipe.label)
+
+    def write(count: int) -> list[Part]:
+        ranges = part_ranges(len(refs), count)
+        tasks = (_task(recipe, refs, r, folder / part_file(number), False) for number, r in enumerate(ranges))
+        return list(ordered(workers.run(build_part, tasks)))
+
+    return _small_enough(write, count, len(refs), options, folder)
+
+
+def _spool(
+    recipe: Recipe,
+    items: Iterable[tuple[int, Ref]],
+    options: Options,
+    folder: Path,
+    bad: BadRecords,
+    workers: Workers,
+) -> _Parts:
+    """Render what comes, let the rows wait until their number is known, and write their parts.
+
+    Raises:
+        SourceError: no row is left.
+    """
+    before = len(bad.rejects)
+    with tempfile.TemporaryDirectory(prefix="waiting-", dir=folder) as spool:
+        tasks = _chunks(recipe, items, Path(spool), skip=bad.policy == "skip")
+        spooled = ordered(workers.run(spool_refs, tasks))
+        bad.rejects += [reject for one in spooled for reject in one.rejects]
+        dropped = sum(one.dropped for one in spooled)
+        rows = sorted((row for one in spooled for row in one.rows), key=lambda row: row.position)
+        if not rows:
+            raise _nothing_left(recipe, dropped, len(bad.rejects) - before)
+        count = choose_parts(len(rows), sum(row.size_bytes for row in rows), options.parts, recipe.label)
+
+        def write(count: int) -> list[Part]:
+            ranges = enumerate(part_ranges(len(rows), count))
+            tasks = (
+                WaitingTask(tuple(rows[r.start : r.stop]), folder / part_file(number), recipe.kind)
+                for number, r in ranges
+            )
+            return list(ordered(workers.run(write_waiting, tasks)))
+
+        parts = _small_enough(write, count, len(rows), options, None)
+    inputs = inputs_of(digest for one in spooled for digest in one.digests)
+    return _Parts(parts, dropped, inputs, [row.position for row in rows])
+
+
+def _small_enough(
+    write: Callable[[int], list[Part]], count: int, rows: int, options: Options, folder: Path | None
+) -> list[Part]:
+    """Write `count` parts, or twice as many while one is too large and nobody asked for so many. With `folder`, what
+    was too large is taken away from it."""
+    while True:
+        parts = write(count)
+        if options.parts is not None or count >= rows or max(part.size_bytes for part in parts) <= MAX_PART_BYTES:
+            return parts
+        if folder is not None:
             empty(folder)
-            count *= 2
-        images = source.name not in options.annotations_only
-        build = make_build(source.name, parts, rejected=planned.rejected, images=images)
-        return Built(build, finalize(build, folder, target), all_ids, selected)
+        count = min(2 * count, rows)
 
 
-def _nothing_left(label: str, bad: BadRecords) -> SourceError:
-    """The error for an archive none of whose records can be used."""
+def _streamed(recipe: Recipe, options: Options, bad: BadRecords, seen: list[int]) -> Iterator[tuple[int, Ref]]:
+    """Position and ref of what a stream holds; `seen` gets the ids of all of it."""
+    for one in recipe.stream(options, bad):
+        seen.append(one.position)
+        if one.ref is not None:
+            yield one.position, one.ref
+
+
+def _chunks(recipe: Recipe, items: Iterable[tuple[int, Ref]], folder: Path, *, skip: bool) -> Iterator[RefsTask]:
+    """Tasks of a few refs each, and of few bytes where refs hold them."""
+    chunk: list[tuple[int, Ref]] = []
+    held = number = 0
+    for item in items:
+        chunk.append(item)
+        held += recipe.held_bytes(item[1])
+        if len(chunk) >= _CHUNK_REFS or held >= _CHUNK_BYTES:
+            yield _chunk(recipe, chunk, folder / f"{number:08d}", skip)
+            chunk, held, number = [], 0, number + 1
+    if chunk:
+        yield _chunk(recipe, chunk, folder / f"{number:08d}", skip)
+
+
+def _chunk(recipe: Recipe, items: Sequence[tuple[int, Ref]], path: Path, skip: bool) -> RefsTask:
+    return RefsTask(recipe, tuple(ref for _, ref in items), tuple(position for position, _ in items), path, skip)
+
+
+def _task(recipe: Recipe, refs: Sequence[Ref], positions: range, path: Path, skip: bool) -> RefsTask:
+    return RefsTask(recipe, tuple(refs[positions.start : positions.stop]), positions, path, skip)
+
+
+def _may_be(known: Build, survey: Survey, options: Options) -> bool:
+    """Whether a build could have been made from this, by all that is known without reading."""
+    recipe = survey.recipe
+    return (
+        options.parts in (None, len(known.parts))
+        and known.rejected == len(survey.rejects)
+        and (recipe.drops or known.rows == survey.rows)
+        and known.evaluation == recipe.info
+        and known.rights == recipe.rights
+    )
+
+
+def _describe(recipe: Recipe, parts: Sequence[Part], *, rejected: int, dropped: int = 0, inputs: str = "") -> Build:
+    """The finished build; its digest is that of its parts."""
+    return Build(
+        format=FORMAT,
+        kind=recipe.kind,
+        name=recipe.name,
+        digest=parts_digest(parts),
+        rejected=rejected,
+        images=recipe.images,
+        rights=recipe.rights,
+        parts=list(parts),
+        dropped=dropped,
+        inputs=inputs,
+        evaluation=recipe.info,
+    )
+
+
+def _nothing_left(recipe: Recipe, dropped: int, rejected: int) -> SourceError:
+    """The error for a source none of whose records becomes a row."""
+    if recipe.drops:
+        return SourceError(
+            f"expected images with objects, found {dropped} without any and {rejected} that were rejected",
+            where=recipe.label,
+        )
     return SourceError(
-        f"expected at least one usable record, found none ({len(bad.rejects)} rejected)",
-        where=label,
+        f"expected at least one usable record, found none ({rejected} rejected)",
+        where=recipe.label,
         hint=f"Look at {option('ids')} and at the rejected records.",
     )
 
 
-def _ids(ids: Iterable[int]) -> NDArray[np.int64]:
-    return np.sort(np.fromiter(ids, np.int64))
+def _ids_of(recipe: Recipe, refs: Sequence[Ref]) -> NDArray[np.int64]:
+    return _int64(ref.image_id for ref in refs) if recipe.kind == "train" else _int64(())
 
 
-def _part_tasks(planned: Planned, options: Options, folder: Path, parts: int) -> Iterator[PartTask]:
-    for index, rows in enumerate(part_ranges(len(planned.refs), parts)):
-        refs = planned.refs[rows.start : rows.stop]
-        captions = tuple(options.captions.get(f"sa_{ref.image_id}.jpg") for ref in refs)
-        images = planned.source.name not in options.annotations_only
-        yield PartTask(planned.source, refs, captions, folder / part_file(index), images)
-
-
-def _build_stream(
-    source: StreamSource,
-    options: Options,
-    target: Path,
-    folder: Path,
-    known: Sequence[Candidate],
-    bad: BadRecords,
-    workers: Workers,
-) -> Built:
-    before = len(bad.rejects)
-    images = source.name not in options.annotations_only
-    all_ids: list[int] = []
-    waiting: list[Waiting] = []
-    with tempfile.TemporaryDirectory(prefix="waiting-", dir=folder) as spool:
-        tasks = _chunks(source, options, bad, Path(spool), all_ids)
-        for _, (rows, rejects) in workers.run(render_chunk, tasks):
-            waiting += rows
-            bad.rejects += rejects
-        if not waiting:
-            raise _nothing_left(source.label, bad)
-        waiting.sort(key=lambda row: row.position)
-        count = choose_parts(len(waiting), sum(row.size_bytes for row in waiting), options.parts, source.label)
-        parts = write_rows(waiting, count, folder, workers, kind="train", fixed=options.parts is not None)
-    build = make_build(source.name, parts, rejected=len(bad.rejects) - before, images=images)
-    selected = _ids(row.position for row in waiting)
-    for candidate in known:
-        if candidate.build == build:
-            empty(folder)
-            return Built(candidate.build, candidate.folder, _ids(all_ids), selected)
-    return Built(build, finalize(build, folder, target), _ids(all_ids), selected)
-
-
-def _chunks(
-    source: StreamSource, options: Options, bad: BadRecords, spool: Path, all_ids: list[int]
-) -> Iterator[ChunkTask]:
-    chunk: list[RawRecord] = []
-    held = number = 0
-
-    def cut() -> ChunkTask:
-        nonlocal chunk, held, number
-        captions = tuple(options.captions.get(f"sa_{raw.image_id}.jpg") for raw in chunk)
-        images = source.name not in options.annotations_only
-        task = ChunkTask(tuple(chunk), captions, spool / f"{number:06d}", bad.policy == "skip", images)
-        chunk, held, number = [], 0, number + 1
-        return task
-
-    for raw in source.records(bad):
-        all_ids.append(raw.image_id)
-        if options.ids is not None and raw.image_id not in options.ids:
-            continue
-        chunk.append(raw)
-        held += len(raw.jpeg) + len(raw.json)
-        if len(chunk) >= _CHUNK_RECORDS or held >= _CHUNK_BYTES:
-            yield cut()
-    if chunk:
-        yield cut()
+def _int64(numbers: Iterable[int]) -> NDArray[np.int64]:
+    return np.sort(np.fromiter(numbers, np.int64))

@@ -1,196 +1,97 @@
-"""One evaluation set to one build.
-
-How many of its images have objects is known when all were read, so rows wait in files until then, as those of a
-stream do; the parts are equal for any number of workers.
-"""
+"""The recipe for evaluation sets: how many of its images have an object is known when all were read."""
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
-import numpy as np
-
-from asam_datasets.builds._folders import begin_build, empty, finalize
-from asam_datasets.builds._manifest import FORMAT, Build, EvaluationInfo, parts_digest
-from asam_datasets.builds._options import Built, Candidate, Options
-from asam_datasets.builds._spool import Rendered, Spooled, spool_rows, write_rendered
+from asam_datasets.builds._digest import digest_of
+from asam_datasets.builds._manifest import EvaluationInfo
+from asam_datasets.builds._recipe import Index, Options, Rendered, Streamed
 from asam_datasets.errors import RecordError
 from asam_datasets.masks import PngEncoder
 from asam_datasets.rights import Rights
 from asam_datasets.sources import BadRecords, Reject
 from asam_datasets.sources.evaluation import EvaluationRef, EvaluationSource
-from asam_datasets.tables import render_evaluation
-from asam_datasets.workers import Workers, ordered
-
-_CHUNK_RECORDS = 16
-_NO_IDS = np.zeros(0, np.int64)
+from asam_datasets.tables import Kind, render_evaluation
 
 
 @dataclass(frozen=True)
-class EvaluationChunk:
-    """Some images of a set, and the file in which their rows wait."""
+class EvaluationRecipe:
+    """Rows of the `evaluation` table out of one set; without `images` they are left out."""
 
     source: EvaluationSource
-    refs: tuple[EvaluationRef, ...]
-    first: int
-    path: Path
-    skip: bool
-    images: bool
+    images: bool = True
+    kind: ClassVar[Kind] = "evaluation"
+    drops: ClassVar[bool] = True
 
+    @property
+    def name(self) -> str:
+        """The set's id."""
+        return self.source.name
 
-def evaluation_rights(source: EvaluationSource) -> Rights:
-    """What the catalog says of a set's license."""
-    entry = source.entry
-    return Rights(entry.license or "unknown", entry.license_link or "", entry.redistributable)
+    @property
+    def label(self) -> str:
+        """What was said on the command line."""
+        return self.source.label
 
+    @property
+    def rights(self) -> Rights:
+        """What the catalog says of the license."""
+        entry = self.source.entry
+        return Rights(entry.license or "unknown", entry.license_link or "", entry.redistributable)
 
-def find_unchanged_evaluation(
-    source: EvaluationSource, options: Options, known: Sequence[Candidate], bad: BadRecords, workers: Workers
-) -> Built | None:
-    """The one of `known` that was made from exactly these files, if any. Hashes the set and renders nothing.
-
-    Raises:
-        SourceError, RecordError: see `build_evaluation`.
-    """
-    if not known:
-        return None
-    seen = BadRecords(bad.policy)
-    refs = source.index(seen)
-    try:
-        inputs = _inputs(source, refs, options, workers)
-    except RecordError:
-        return None  # building it says so, or leaves the record out
-    for one in known:
-        build = one.build
-        fits = options.parts in (None, len(build.parts)) and build.rejected == len(seen.rejects)
-        told = build.evaluation == _info(source) and build.rights == evaluation_rights(source)
-        if fits and build.inputs == inputs and told:
-            bad.rejects += seen.rejects
-            return Built(build, one.folder, _NO_IDS, _NO_IDS)
-    return None
-
-
-def build_evaluation(
-    source: EvaluationSource,
-    options: Options,
-    *,
-    target: Path,
-    work: Path,
-    bad: BadRecords,
-    workers: Workers,
-) -> Built:
-    """Build one evaluation set; arguments as `build_archive`.
-
-    Raises:
-        SourceError: the folder is not that of the set, or no image has an object.
-        RecordError: an image or its masks cannot be read, under the policy `raise`; nothing is left in `target`.
-    """
-    with begin_build(work, source.name) as folder:
-        before = len(bad.rejects)
-        refs = source.index(bad)
-        with tempfile.TemporaryDirectory(prefix="waiting-", dir=folder) as spool:
-            tasks = list(_chunks(source, refs, options, Path(spool), skip=bad.policy == "skip"))
-            rendered = ordered(workers.run(render_evaluation_chunk, tasks))
-            parts, dropped = write_rendered(rendered, options, folder, bad, workers, "evaluation", source.label)
-        build = Build(
-            format=FORMAT,
-            kind="evaluation",
-            name=source.name,
-            digest=parts_digest(parts),
-            rejected=len(bad.rejects) - before,
-            images=source.name not in options.annotations_only,
-            rights=evaluation_rights(source),
-            parts=parts,
-            dropped=dropped,
-            inputs=_inputs(source, refs, options, workers, may_fail=bad.policy == "skip"),
-            evaluation=_info(source),
+    @property
+    def info(self) -> EvaluationInfo:
+        """What the card says of the set."""
+        source, entry = self.source, self.source.entry
+        return EvaluationInfo(
+            title=entry.name,
+            homepage=entry.homepage,
+            citation=entry.citation,
+            split=source.split,
+            source_split=source.source_split,
+            masks=source.kind,
+            protocol=source.protocol if entry.asam is not None else "default",
+            variant=source.variant,
         )
-        built = Built(build, finalize(build, folder, target), _NO_IDS, _NO_IDS)
-        empty(folder)
-        return built
 
+    def index(self, options: Options, bad: BadRecords) -> Index:
+        """Find the images, by file name; see `Recipe`."""
+        return Index(self.source.index(bad))
 
-def render_evaluation_chunk(task: EvaluationChunk) -> Spooled:
-    """Render images into a file of rows: the rows, how many images had no object, and what was rejected.
+    def stream(self, options: Options, bad: BadRecords) -> Iterator[Streamed]:
+        """Sets are read by reference."""
+        return iter(())
 
-    Raises:
-        RecordError: an image is bad, and the policy is `raise`.
-    """
-    encoder = PngEncoder()
+    def size_bytes(self, refs: Sequence[EvaluationRef]) -> int:
+        """Bytes of the images."""
+        return sum(ref.size_bytes for ref in refs)
 
-    def rows() -> Iterator[Rendered]:
-        for ref in task.refs:
-            try:
-                record = task.source.read(ref)
-                if record is None:
-                    yield None
-                    continue
-                digest = task.source.input_digest(ref)
-            except RecordError as error:
-                if not task.skip:
-                    raise
-                yield Reject(task.source.label, ref.file_name, str(error))
-                continue
-            yield render_evaluation(record, encoder, images=task.images), len(record.image), digest
+    def held_bytes(self, ref: EvaluationRef) -> int:
+        """Refs carry nothing."""
+        return 0
 
-    return spool_rows(rows(), task.path, task.first)
+    def read(self, ref: EvaluationRef, encoder: PngEncoder, columns: Collection[str] | None = None) -> Rendered:
+        """Read, check and render one image; see `Recipe`."""
+        record = self.source.read(ref)
+        digest = self.digest(ref)
+        if record is None:
+            return Rendered(None, digest, 0)
+        row = render_evaluation(record, encoder, columns=columns, images=self.images)
+        return Rendered(row, digest, len(record.image))
 
+    def digest(self, ref: EvaluationRef) -> bytes:
+        """Digest of all that decides a row: names, image, mask files, layout, and whether the image is in it."""
+        return self._digest(self.source.input_digest(ref))
 
-def digest_chunk(task: EvaluationChunk) -> bytes:
-    """The digests of what some images would be made from; nothing is rendered.
+    def reject(self, ref: EvaluationRef, error: RecordError) -> Reject:
+        """See `Recipe`."""
+        return Reject(self.label, ref.file_name, str(error))
 
-    Raises:
-        RecordError: a file cannot be read, and the policy is `raise`.
-    """
-    content = hashlib.sha256()
-    for ref in task.refs:
-        try:
-            content.update(task.source.input_digest(ref))
-        except RecordError:
-            if not task.skip:
-                raise
-            content.update(b"unreadable")
-    return content.digest()
+    def close(self) -> None:
+        """Nothing is held open."""
 
-
-def _inputs(
-    source: EvaluationSource,
-    refs: Sequence[EvaluationRef],
-    options: Options,
-    workers: Workers,
-    *,
-    may_fail: bool = False,
-) -> str:
-    content = hashlib.sha256(f"asam_datasets {FORMAT}\n".encode())
-    content.update(b"images" if source.name not in options.annotations_only else b"annotations only")
-    tasks = _chunks(source, refs, options, Path(), skip=may_fail)
-    for digest in ordered(workers.run(digest_chunk, tasks)):
-        content.update(digest)
-    return content.hexdigest()
-
-
-def _chunks(
-    source: EvaluationSource, refs: Sequence[EvaluationRef], options: Options, spool: Path, *, skip: bool
-) -> Iterator[EvaluationChunk]:
-    images = source.name not in options.annotations_only
-    for first in range(0, len(refs), _CHUNK_RECORDS):
-        some = tuple(refs[first : first + _CHUNK_RECORDS])
-        yield EvaluationChunk(source, some, first, spool / f"{first:08d}", skip, images)
-
-
-def _info(source: EvaluationSource) -> EvaluationInfo:
-    entry = source.entry
-    return EvaluationInfo(
-        title=entry.name,
-        homepage=entry.homepage,
-        citation=entry.citation,
-        split=source.split,
-        source_split=source.source_split,
-        masks=source.kind,
-        protocol=source.protocol if entry.asam is not None else "default",
-        variant=source.variant,
-    )
+    def _digest(self, inputs: bytes) -> bytes:
+        return inputs if self.images else digest_of([inputs], prefix=b"annotations only\n")

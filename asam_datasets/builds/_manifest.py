@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from asam_datasets.errors import TargetError
-from asam_datasets.rights import SA1B, Holding, Rights
-from asam_datasets.sources.sa1b import RawRecord
+from asam_datasets.rights import Holding, Rights
 from asam_datasets.tables import Kind
 
 FORMAT = 2
@@ -116,11 +115,6 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"im
         return sum(part.size_bytes for part in self.parts)
 
 
-def make_build(name: str, parts: Sequence[Part], *, rejected: int, images: bool = True) -> Build:
-    """Describe the finished build of an archive; its digest is that of its parts."""
-    return Build(FORMAT, "train", name, parts_digest(parts), rejected, images, SA1B, list(parts))
-
-
 def parts_digest(parts: Sequence[Part]) -> str:
     """The digest of a build: 16 hexadecimal digits of the sha256 over the names and sha256 of its parts."""
     content = hashlib.sha256(f"asam_datasets {FORMAT}\n".encode())
@@ -154,25 +148,3 @@ def split_folder(name: str) -> tuple[str, str] | None:
     """Split `sa_000000-0123456789abcdef` into name and digest; None for other names."""
     match = _FOLDER.fullmatch(name)
     return (match["name"], match["digest"]) if match else None
-
-
-def record_inputs(raw: RawRecord, caption: str | None, *, images: bool = True) -> bytes:
-    """Digest of what makes one row: file name, JPEG, JSON, caption, and whether the image is in it."""
-    content = hashlib.sha256()
-    texts = [raw.image.rsplit("/", 1)[-1].encode(), raw.jpeg, raw.json]
-    if not images:
-        content.update(b"annotations only\n")
-    if caption is not None:
-        texts.append(caption.encode("utf-8", "surrogatepass"))
-    for text in texts:
-        content.update(len(text).to_bytes(8, "little"))
-        content.update(text)
-    return content.digest()
-
-
-def part_inputs(records: Iterable[bytes]) -> str:
-    """Digest of what makes one part: those of its records, in order."""
-    content = hashlib.sha256(f"asam_datasets {FORMAT}\n".encode())
-    for record in records:
-        content.update(record)
-    return content.hexdigest()

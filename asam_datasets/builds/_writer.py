@@ -16,8 +16,9 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from asam_datasets.builds._manifest import Part, part_inputs
-from asam_datasets.tables import TABLES, AnyRow, Column, Kind, Scalar, arrow_schema, image_columns, row_groups
+from asam_datasets.builds._digest import inputs_of
+from asam_datasets.builds._manifest import Part
+from asam_datasets.tables import TABLES, AnyRow, Column, Kind, Scalar, arrow_schema, image_columns, row_groups, to_table
 
 _ZSTD_LEVEL = 3
 
@@ -61,7 +62,7 @@ def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind:
             sink = _Hashing(file)
             with _open_writer(sink, table.columns) as writer:
                 for group in row_groups(rows):
-                    writer.write_table(table.to_arrow(group), row_group_size=len(group))
+                    writer.write_table(to_table(table.columns, group), row_group_size=len(group))
                     count += len(group)
                     annotations += sum(len(row.annotations) for row in group)
                     captions += sum(getattr(row, "caption", None) is not None for row in group)
@@ -78,7 +79,7 @@ def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind:
         [footer.row_group(number).num_rows for number in range(footer.num_row_groups)],
         size_bytes,
         sink.sha256.hexdigest(),
-        part_inputs(inputs),
+        inputs_of(inputs),
         annotations,
         captions,
         _column_bytes(footer, table.columns),

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asam_datasets.builds import Build
 from asam_datasets.errors import TargetError, option
 from asam_datasets.machine import write_atomically, write_errors
 from asam_datasets.preview._panels import NEUTRAL, decode_image, fit, overlay
 from asam_datasets.preview._rows import Record, find_rows, parse_rows, read_records
 from asam_datasets.preview._sheet import Block, Grid, draw_sheet, make_grid
 from asam_datasets.progress import Listener
-from asam_datasets.published import Config, Dataset, open_dataset
-from asam_datasets.tables import ADVERSARIAL_NAME, ALL_SETS, VIEWS
+from asam_datasets.published import open_dataset
+from asam_datasets.tables import Config
 
 _IMAGE, _CONDITIONING, _MASKS = "image", "conditioning image", "masks and boxes"
 _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -83,7 +84,7 @@ def preview(
     parse_rows(rows)  # before anything is fetched
     listener.on_stage(f"Looking at {dataset}")
     opened = open_dataset(dataset, revision=revision, log=listener.on_stage)
-    shown = opened.config(config or _default_config(opened))
+    shown = opened.config(config)
     chosen, total, spans = find_rows(opened, shown, rows)
     labels = _labels(shown, any(span.build.images for span in spans))
     grid = make_grid(len(chosen), len(labels))
@@ -127,15 +128,7 @@ def _check_target(out: Path) -> tuple[str, dict[str, Any]]:
     return _FORMATS[out.suffix.lower()]
 
 
-def _default_config(dataset: Dataset) -> str:
-    """The config that `load_dataset` takes when none is named."""
-    kinds = {build.kind for build in dataset.builds}
-    if "train" in kinds:
-        return VIEWS[0].name
-    return ALL_SETS if "evaluation" in kinds else ADVERSARIAL_NAME
-
-
-def _labels(config: Config, images: bool) -> list[str]:
+def _labels(config: Config[Build], images: bool) -> list[str]:
     """The panels of every block, by their names."""
     candidates = (
         (_IMAGE, images and "image" in config.columns),
@@ -145,7 +138,7 @@ def _labels(config: Config, images: bool) -> list[str]:
     return [label for label, is_there in candidates if is_there]
 
 
-def _block(record: Record, labels: list[str], grid: Grid, config: Config) -> Block:
+def _block(record: Record, labels: list[str], grid: Grid, config: Config[Build]) -> Block:
     fitted = fit(record.shape, grid.side)
     image = conditioning = None
     if record.image is not None:
@@ -170,7 +163,7 @@ def _block(record: Record, labels: list[str], grid: Grid, config: Config) -> Blo
     return Block(record.name, record.file_name, " · ".join(facts), shown, *_caption(record, config))
 
 
-def _caption(record: Record, config: Config) -> tuple[str, bool]:
+def _caption(record: Record, config: Config[Build]) -> tuple[str, bool]:
     """What stands below the panels, and whether it only says that there is nothing: the caption, or the categories."""
     if "caption" in config.columns:
         return (record.caption, False) if record.caption is not None else ("no caption", True)

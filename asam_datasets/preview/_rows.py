@@ -20,8 +20,8 @@ from rlemasklib import RLEMask
 from asam_datasets.builds import Build
 from asam_datasets.errors import RecordError, SegmentationError, SourceError, option
 from asam_datasets.masks import MAX_PIXELS, from_segmentation
-from asam_datasets.published import Config, Dataset, GroupReader, PartFile
-from asam_datasets.tables import TABLES
+from asam_datasets.published import Dataset, GroupReader, PartFile
+from asam_datasets.tables import TABLES, Config
 
 MAX_ROWS = 200
 """Most rows of one sheet."""
@@ -110,7 +110,7 @@ def parse_rows(text: str) -> tuple[int, int | None]:
     )
 
 
-def find_rows(dataset: Dataset, config: Config, rows: str) -> tuple[range, int, list[Span]]:
+def find_rows(dataset: Dataset, config: Config[Build], rows: str) -> tuple[range, int, list[Span]]:
     """The numbers of the rows asked for, how many rows the config has, and where they lie. As with slices, a stop
     beyond the end is the end.
 
@@ -137,7 +137,7 @@ def find_rows(dataset: Dataset, config: Config, rows: str) -> tuple[range, int, 
     return chosen, total, list(_spans(dataset, config, chosen))
 
 
-def _spans(dataset: Dataset, config: Config, chosen: range) -> Iterator[Span]:
+def _spans(dataset: Dataset, config: Config[Build], chosen: range) -> Iterator[Span]:
     first = 0
     for build in config.builds:
         for part in dataset.parts(build):
@@ -149,7 +149,7 @@ def _spans(dataset: Dataset, config: Config, chosen: range) -> Iterator[Span]:
 
 
 def read_records(
-    dataset: Dataset, config: Config, spans: Sequence[Span], log: Callable[[str], None]
+    dataset: Dataset, config: Config[Build], spans: Sequence[Span], log: Callable[[str], None]
 ) -> Iterator[Record]:
     """The rows, in order. One row group (at most 32 MiB) is held at a time.
 

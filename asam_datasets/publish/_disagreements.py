@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from asam_datasets.builds import ArchiveRecipe, Survey
 from asam_datasets.errors import RecordError
-from asam_datasets.sources import BadRecords
-from asam_datasets.sources.sa1b import FolderSource, RecordRef, Source, check_organized
+from asam_datasets.sources.sa1b import FolderSource, RecordRef, check_organized
 from asam_datasets.workers import Workers
 
 _CHUNK_RECORDS = 16
@@ -21,12 +21,13 @@ class _Chunk:
     refs: tuple[RecordRef, ...]
 
 
-def find_disagreements(sources: Sequence[Source], workers: Workers) -> list[str]:
+def find_disagreements(archives: Sequence[Survey], workers: Workers) -> list[str]:
     """Compare what lies decoded in organised folders with their JSON; a sentence each, and how many more there are."""
     found: list[str] = []
-    for source in sources:
+    for survey in archives:
+        source = survey.recipe.source if isinstance(survey.recipe, ArchiveRecipe) else None
         if isinstance(source, FolderSource) and _holds_decoded(source):
-            refs = source.index(BadRecords("skip")).records
+            refs = survey.index.records
             chunks = [
                 _Chunk(source, refs[first : first + _CHUNK_RECORDS]) for first in range(0, len(refs), _CHUNK_RECORDS)
             ]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from asam_datasets.tables import Kind
+
 State = Literal["new", "unchanged", "replaced", "kept", "removed", "read first"]
 
 
@@ -20,7 +22,8 @@ class PlannedBuild:
     """
 
     name: str
-    archive: bool
+    kind: Kind
+    split: str
     state: State
     to_build: bool
     source: str

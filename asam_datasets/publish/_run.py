@@ -7,27 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-from asam_datasets.builds import (
-    Built,
-    Survey,
-    build_adversarial,
-    build_archive,
-    build_evaluation,
-    check_together,
-    missing_ids,
-)
-from asam_datasets.machine import available_cores, default_cache, only_writer, write_atomically, write_errors
+from asam_datasets.builds import Built, EvaluationRecipe, Survey, build, check_together, missing_ids
+from asam_datasets.machine import available_cores, default_cache, only_writer, write_errors, write_rejects
 from asam_datasets.progress import Listener
 from asam_datasets.publish._disagreements import find_disagreements
-from asam_datasets.publish._inspect import Run, Target, look, make_plan
+from asam_datasets.publish._inspect import Run, Target, inspect, make_plan
 from asam_datasets.publish._load_back import load_back
 from asam_datasets.publish._options import PublishOptions
 from asam_datasets.publish._plan import Plan
 from asam_datasets.release import Changes, FolderTarget, ReleaseMaker, RepositoryTarget, render_license
 from asam_datasets.sources import Reject, caption_report
-from asam_datasets.tables import ADVERSARIAL_NAME
 from asam_datasets.workers import Workers, open_workers
 
 TITLE = "ASAM Datasets"
@@ -64,7 +53,7 @@ def plan(options: PublishOptions, listener: Listener | None = None) -> Plan:
     listener = listener or Listener()
     target = _make_target(options, listener)
     with write_errors(target.path), open_workers(options.workers or available_cores(), lambda count: None) as pool:
-        return make_plan(look(options, target, pool))
+        return make_plan(inspect(options, target, pool))
 
 
 def publish(
@@ -90,14 +79,14 @@ def publish(
                 f"Looking at {target.location} and {len(options.train) + len(options.evaluation)} source(s)"
             )
             with open_workers(options.workers or available_cores(), listener.on_records) as pool:
-                run = look(options, target, pool)
+                run = inspect(options, target, pool)
                 planned = make_plan(run)
                 confirm(planned)
                 target.prepare(run.access, render_license(run.holdings))
                 if planned.rows_to_build != 0:
                     listener.on_total(planned.rows_to_build)
-                disagreements = find_disagreements([one.source for one in run.surveys], pool)
-                built = [*_build_all(run, pool), *_build_sets(run, pool)]
+                disagreements = find_disagreements(run.archives, pool)
+                built = _build_all(run, pool)
             report = caption_report(run.captions, [number for one in built for number in one.ids.tolist()])
             if options.require_captions:
                 report.require_all()
@@ -126,10 +115,10 @@ def publish(
         location=target.location,
         revision=None if target.revision in (None, "main") else target.revision,
         configs=[name for name, _ in release.configs],
-        rows=sum(build.rows for build in release.builds),
-        annotations=sum(build.annotations for build in release.builds),
-        captions=sum(build.captions for build in release.builds),
-        size_bytes=sum(build.size_bytes for build in release.builds),
+        rows=sum(one.rows for one in release.builds),
+        annotations=sum(one.annotations for one in release.builds),
+        captions=sum(one.captions for one in release.builds),
+        size_bytes=sum(one.size_bytes for one in release.builds),
         changes=changes,
         missing_ids=missing,
         dropped=sum(one.build.dropped for one in built),
@@ -142,71 +131,44 @@ def publish(
 
 
 def _build_all(run: Run, workers: Workers) -> list[Built]:
-    """Build one archive after the other, and hand each to the target as soon as nothing can be wrong with it."""
+    """Make one build after the other, and hand each to the target as soon as nothing can be wrong with it."""
     built: list[Built] = []
-    streams = any(one.rows is None for one in run.surveys)
-    for one in run.surveys:
-        built.append(run.unchanged.get(one.source.name) or _build(one, run, workers))
-        if not streams:
+    archives = len(run.archives)
+    for number, survey in enumerate(run.surveys, 1):
+        built.append(run.unchanged.get(survey.recipe.name) or _build(survey, run, workers))
+        if not run.has_streams or number > archives:
             run.target.add(built[-1])
-    labels = [one.source.label for one in run.surveys]
-    check_together([(label, one.all_ids) for label, one in zip(labels, built, strict=True)], run.captions, run.bad)
-    if streams:  # whose ids, and with them the captions, are only now known to fit
-        for finished in built:
-            run.target.add(finished)
+        if number == archives:
+            _check_built(run, built)
     return built
 
 
-def _build(one: Survey, run: Run, workers: Workers) -> Built:
-    return build_archive(
-        one.source,
+def _check_built(run: Run, built: Sequence[Built]) -> None:
+    """What all archives hold together is now known, also of streams, which then go to the target."""
+    labels = [survey.recipe.label for survey in run.archives]
+    check_together([(label, one.all_ids) for label, one in zip(labels, built, strict=True)], run.captions, run.bad)
+    for finished in built if run.has_streams else ():
+        run.target.add(finished)
+
+
+def _build(survey: Survey, run: Run, workers: Workers) -> Built:
+    return build(
+        survey,
         run.options,
-        target=run.target.data_folder / "train",
+        target=run.target.data_folder / survey.recipe.kind,
         work=run.target.work,
-        known=run.target.known(one.source.name, run.current),
+        candidates=run.target.known(survey.recipe.name, run.current) if survey.rows is None else (),
         bad=run.bad,
         workers=workers,
     )
 
 
-def _build_sets(run: Run, workers: Workers) -> list[Built]:
-    built = []
-    for one in run.sets:
-        found = run.unchanged.get(one.source.name)
-        if found is None:
-            found = build_evaluation(
-                one.source,
-                run.options,
-                target=run.target.data_folder / "evaluation",
-                work=run.target.work,
-                bad=run.bad,
-                workers=workers,
-            )
-        built.append(found)
-        run.target.add(found)
-    if run.adversarial is not None:
-        found = run.unchanged.get(ADVERSARIAL_NAME)
-        if found is None:
-            found = build_adversarial(
-                run.adversarial.source,
-                run.adversarial.originals,
-                run.options,
-                target=run.target.data_folder / "adversarial",
-                work=run.target.work,
-                bad=run.bad,
-                workers=workers,
-            )
-        built.append(found)
-        run.target.add(found)
-    return built
-
-
 def _warnings(run: Run, built: Sequence[Built]) -> list[str]:
     """Evaluation sets whose counts are not those that the catalog expects."""
-    builds = {one.build.name: one.build for one in built}
     texts = [
-        one.source.unexpected_counts(builds[one.source.name].rows, builds[one.source.name].annotations)
-        for one in run.sets
+        survey.recipe.source.unexpected_counts(one.build.rows, one.build.annotations)
+        for survey, one in zip(run.surveys, built, strict=True)
+        if isinstance(survey.recipe, EvaluationRecipe)
     ]
     return [text for text in texts if text]
 
@@ -219,16 +181,6 @@ def _make_target(options: PublishOptions, listener: Listener) -> Target:
 
 def _write_rejects(options: PublishOptions, rejects: Sequence[Reject]) -> Path | None:
     """Write `rejects.jsonl` beside the dataset, or in the current folder when that is on the Hub."""
-    path = options.rejects or (options.out or Path()) / "rejects.jsonl"
-    if not rejects:
-        if options.out is not None and options.rejects is None:
-            path.unlink(missing_ok=True)  # of an earlier run over what has been repaired since
-        return None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Names in a tar need not be UTF-8; what is not becomes an escape.
-    lines = [
-        {name: value.encode("utf-8", "backslashreplace").decode() for name, value in reject._asdict().items()}
-        for reject in rejects
-    ]
-    write_atomically(path, msgspec.json.Encoder().encode_lines(lines))
-    return path
+    if not rejects and (options.out is None or options.rejects is not None):
+        return None  # what lies there may be of another run
+    return write_rejects(options.rejects or (options.out or Path()) / "rejects.jsonl", rejects)

@@ -8,7 +8,6 @@ from asam_datasets.published._client import FileInfo as FileInfo
 from asam_datasets.published._client import HubClient as HubClient
 from asam_datasets.published._client import check_permission as check_permission
 from asam_datasets.published._client import check_token as check_token
-from asam_datasets.published._dataset import Config as Config
 from asam_datasets.published._dataset import Dataset as Dataset
 from asam_datasets.published._dataset import open_dataset as open_dataset
 from asam_datasets.published._layout import PLACEHOLDER as PLACEHOLDER
@@ -28,7 +27,6 @@ __all__ = [
     "KIND",
     "PLACEHOLDER",
     "README",
-    "Config",
     "ConflictError",
     "Dataset",
     "FileInfo",

@@ -16,20 +16,11 @@ from asam_datasets.errors import SourceError, TargetError, option
 from asam_datasets.published._layout import README, visible_folders
 from asam_datasets.published._location import Published, open_published, visible_builds
 from asam_datasets.published._part import PartFile
-from asam_datasets.tables import ALL_SETS, TABLES, VIEWS, config_names
+from asam_datasets.tables import Config, configs_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _PART = re.compile(r"part-[0-9]{3,6}\.parquet")
 _HINT = f"Give what `publish` was given as {option('out')} or {option('repo_id')}."
-
-
-@dataclass(frozen=True)
-class Config:
-    """What one config of a dataset shows: these columns of these builds, which all have the same table."""
-
-    name: str
-    columns: tuple[str, ...]
-    builds: tuple[Build, ...]
 
 
 @dataclass(frozen=True)
@@ -53,28 +44,24 @@ class Dataset:
             for part in build.parts
         ]
 
-    def config(self, name: str) -> Config:
-        """What a config shows: a view of the archives (`train`, `sam`, ...), a set by its id, or `evaluation`.
+    def config(self, name: str | None = None) -> Config[Build]:
+        """What a config shows: a view of the archives (`train`, `sam`, ...), a set by its id, or `evaluation`; without
+        a name the default one, as `load_dataset` takes it.
 
         Raises:
             SourceError: the dataset has no such config; the message lists those that it has.
         """
-        archives = tuple(build for build in self.builds if build.kind == "train")
-        others = [build for build in self.builds if build.kind != "train"]
-        for view in VIEWS if archives else ():
-            if view.name == name:
-                return Config(name, view.columns or tuple(TABLES["train"].columns), archives)
-        sets = tuple(build for build in others if build.kind == "evaluation")
-        chosen = sets if name == ALL_SETS else tuple(build for build in others if build.name == name)
-        if not chosen:
-            names = config_names(bool(archives), [build.name for build in others])
-            near = get_close_matches(name, names, n=1)
+        configs = {config.name: config for config in configs_of(self.builds)}
+        if name is None:
+            name = next(iter(configs), "")
+        if name not in configs:
+            near = get_close_matches(name, configs, n=1)
             raise SourceError(
-                f"expected one of the configs {', '.join(names)}, found {name!r}",
+                f"expected one of the configs {', '.join(configs)}, found {name!r}",
                 where=self.published.url,
                 hint=f"Did you mean {near[0]}?" if near else "Name one of those.",
             )
-        return Config(name, tuple(TABLES[chosen[0].kind].columns), chosen)
+        return configs[name]
 
 
 def open_dataset(

@@ -17,7 +17,7 @@ import yaml
 from asam_datasets import __version__
 from asam_datasets.builds import Build
 from asam_datasets.rights import SA1B, Holding
-from asam_datasets.tables import ADVERSARIAL, ALL_SETS, EVALUATION, TRAIN, VIEWS, Column, Kind, View
+from asam_datasets.tables import ADVERSARIAL, EVALUATION, TRAIN, VIEWS, Column, Config, Kind, configs_of
 
 LICENSE = "LICENSE.md"
 
@@ -64,7 +64,7 @@ def render_card(builds: Sequence[Build], *, location: str, title: str, gated: bo
         front_matter=yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000).rstrip(),
         title=title,
         location=location,
-        config_rows="\n".join(_config_row(view, archives) for view in VIEWS),
+        config_rows="\n".join(_config_row(config) for config in configs_of(archives)),
         column_rows=_column_rows(TRAIN),
         provenance_rows="\n".join(_provenance(build) for build in archives),
         set_rows="\n".join(_set_row(build) for build in sets),
@@ -99,11 +99,6 @@ def render_license(holdings: Iterable[Holding]) -> str:
     return "\n\n".join([_LICENSE_HEAD, *sections]) + "\n"
 
 
-def config_splits(builds: Sequence[Build]) -> list[tuple[str, str]]:
-    """Name of every config that the card of these builds has, and one of its splits."""
-    return [(config["config_name"], config["data_files"][0]["split"]) for config in _configs(builds)]
-
-
 def count_bytes(size_bytes: int) -> str:
     """Bytes for people: `9.1 MB`."""
     size = float(size_bytes)
@@ -116,7 +111,7 @@ def count_bytes(size_bytes: int) -> str:
 
 def _front_matter(builds: Sequence[Build]) -> dict[str, Any]:
     rows = sum(build.rows for build in builds)
-    archives, sets = _of_kind(builds, "train"), _of_kind(builds, "evaluation")
+    archives, configs = _of_kind(builds, "train"), configs_of(builds)
     return {
         "license": "other",
         **_license(builds),
@@ -125,13 +120,8 @@ def _front_matter(builds: Sequence[Build]) -> dict[str, Any]:
         "task_categories": ["image-segmentation", "mask-generation", *(["text-to-image"] if archives else [])],
         "tags": [*(["SA-1B", "controlnet"] if archives else []), "segment-anything", "coco-rle", "asam"],
         "size_categories": [next((name for limit, name in _SIZES if rows < limit), "10M<n<100M")],
-        "configs": _configs(builds),
-        "dataset_info": [
-            *[_dataset_info(view.name, {"train": archives}, view.columns) for view in VIEWS if archives],
-            *[_dataset_info(build.name, {build.split: [build]}) for build in _of_kind(builds, "adversarial")],
-            *[_dataset_info(build.name, {build.split: [build]}) for build in sets],
-            *([_dataset_info(ALL_SETS, {build.name: [build] for build in sets})] if sets else []),
-        ],
+        "configs": [_config(config, is_default=not number) for number, config in enumerate(configs)],
+        "dataset_info": [_dataset_info(config) for config in configs],
     }
 
 
@@ -143,49 +133,37 @@ def _license(builds: Sequence[Build]) -> dict[str, str]:
     return {"license_name": "several-see-license-file", "license_link": LICENSE}
 
 
-def _configs(builds: Sequence[Build]) -> list[dict[str, Any]]:
-    """The configs in the order of the card; the first is the default."""
-    archives, sets = _of_kind(builds, "train"), _of_kind(builds, "evaluation")
-    configs = [_config(view.name, {"train": archives}, view.columns) for view in VIEWS if archives]
-    configs += [_config(build.name, {build.split: [build]}) for build in _of_kind(builds, "adversarial")]
-    alone = [_config(build.name, {build.split: [build]}) for build in sets]
-    together = [_config(ALL_SETS, {build.name: [build] for build in sets})] if sets else []
-    configs += [*alone, *together] if archives else [*together, *alone]
-    if configs:
-        configs[0] = {"config_name": configs[0]["config_name"], "default": True, **configs[0]}
-    return configs
-
-
-def _dataset_info(
-    name: str, splits: Mapping[str, Sequence[Build]], columns: Sequence[str] | None = None
-) -> dict[str, Any]:
+def _dataset_info(config: Config[Build]) -> dict[str, Any]:
     """Rows and bytes of a config: `dataset_size` is that of its columns, `download_size` that of the files."""
-    sizes = {split: sum(_column_bytes(build, columns) for build in builds) for split, builds in splits.items()}
+    sizes = {
+        split: sum(_column_bytes(build, config.columns) for build in builds) for split, builds in config.splits.items()
+    }
     return {
-        "config_name": name,
+        "config_name": config.name,
         "splits": [
             {"name": split, "num_bytes": sizes[split], "num_examples": sum(build.rows for build in builds)}
-            for split, builds in splits.items()
+            for split, builds in config.splits.items()
         ],
-        "download_size": sum(build.size_bytes for builds in splits.values() for build in builds),
+        "download_size": sum(build.size_bytes for build in config.builds),
         "dataset_size": sum(sizes.values()),
     }
 
 
-def _column_bytes(build: Build, columns: Sequence[str] | None) -> int:
-    return sum(
-        size for part in build.parts for name, size in part.columns.items() if columns is None or name in columns
-    )
+def _column_bytes(build: Build, columns: Sequence[str]) -> int:
+    return sum(size for part in build.parts for name, size in part.columns.items() if name in columns)
 
 
-def _config(name: str, splits: Mapping[str, Sequence[Build]], columns: Sequence[str] | None = None) -> dict[str, Any]:
+def _config(config: Config[Build], *, is_default: bool) -> dict[str, Any]:
+    """A config as the YAML has it."""
     files = [
-        {"split": split, "path": [f"{build.path}/{_PARTS}" for build in builds]} for split, builds in splits.items()
+        {"split": split, "path": [f"{build.path}/{_PARTS}" for build in builds]}
+        for split, builds in config.splits.items()
     ]
-    config: dict[str, Any] = {"config_name": name, "data_files": files}
-    if columns is not None:
-        config["columns"] = list(columns)
-    return config
+    entry: dict[str, Any] = {"config_name": config.name, **({"default": True} if is_default else {})}
+    entry["data_files"] = files
+    if config.view is not None and config.view.columns is not None:
+        entry["columns"] = list(config.columns)
+    return entry
 
 
 def _of_kind(builds: Sequence[Build], kind: Kind) -> list[Build]:
@@ -217,11 +195,13 @@ def _citation(build: Build) -> str:
     return f"- `{build.name}`: {' '.join(text.split()) or 'unknown'}"
 
 
-def _config_row(view: View, builds: Sequence[Build]) -> str:
+def _config_row(config: Config[Build]) -> str:
+    """A view of the archives in the table of the card."""
+    view, builds = config.view or VIEWS[0], config.builds
     columns = ", ".join(f"`{name}`" for name in view.columns) if view.columns else "all"
     name = f"`{view.name}`" + (" (default)" if view is VIEWS[0] else "")
     rows, masks = sum(build.rows for build in builds), sum(build.annotations for build in builds)
-    size = count_bytes(sum(_column_bytes(build, view.columns) for build in builds))
+    size = count_bytes(sum(_column_bytes(build, config.columns) for build in builds))
     captions = sum(build.captions for build in builds)
     return f"| {name} | {columns} | {view.purpose} | {rows:,} | {masks:,} | {captions:,} | {size} |"
 

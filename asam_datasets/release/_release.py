@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from asam_datasets.builds import BUILD_FILE, Build, Built, encode_build
 from asam_datasets.errors import RightsError
 from asam_datasets.published import README
-from asam_datasets.release._card import LICENSE, config_splits, render_card, render_license
+from asam_datasets.release._card import LICENSE, render_card, render_license
 from asam_datasets.rights import check_public, needs_gate
 from asam_datasets.sources import CAPTION_LIST, CONTROLNET_LIST, encode_lists
+from asam_datasets.tables import configs_of
 
 ORGANIZED_FOLDER = "organized"
 
@@ -33,8 +34,8 @@ class Release:
 
     @property
     def configs(self) -> list[tuple[str, str]]:
-        """Name and split of every config."""
-        return config_splits(self.builds)
+        """Name of every config, and one of its splits."""
+        return [(config.name, next(iter(config.splits))) for config in configs_of(self.builds)]
 
     def without(self, files: Iterable[str]) -> list[str]:
         """Those of some files in `organized/` that belong to archives of this run and are no longer in the release."""

@@ -92,9 +92,21 @@ class AdversarialSource:
             RecordError: the image is damaged, not what its ending says, or too large; the number is none.
             SourceError: a file is gone or cannot be read.
         """
-        content = self._read(ref.image)
+        return self.check(ref, self.read_files(ref))
+
+    def read_files(self, ref: AdversarialRef) -> tuple[bytes, bytes]:
+        """The bytes of a sample's two files, unchecked: the image, and the number.
+
+        Raises:
+            SourceError: a file is gone or cannot be read.
+        """
+        return self._read(ref.image), self._read(ref.record)
+
+    def check(self, ref: AdversarialRef, files: tuple[bytes, bytes]) -> AdversarialRecord:
+        """Check what `read_files` gave. Raises RecordError as `read`."""
+        content, record = files
         height, width = _check_image(content, ref.image, f"{self.label}: {ref.image}")
-        number = _parse_number(self._read(ref.record), f"{self.label}: {ref.record}")
+        number = _parse_number(record, f"{self.label}: {ref.record}")
         return AdversarialRecord(ref.image_id, ref.image.rsplit("/", 1)[-1], content, height, width, number)
 
     def records(self, bad: BadRecords) -> Iterator[AdversarialRecord]:

@@ -1,27 +1,53 @@
-"""Adversarial samples as a table: images that ASAM's generator made, with the masks of their originals resized."""
+"""The `adversarial` table: images that ASAM's generator made, with the masks of their originals resized."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 
 import msgspec
-import pyarrow as pa
 from rlemasklib import RLEMask
 
-from asam_datasets.masks import PngEncoder, resize, to_segmentation
+from asam_datasets.masks import PngEncoder, Runs, resize, to_runs
 from asam_datasets.sources import AdversarialRecord
 from asam_datasets.sources.sa1b import Record
-from asam_datasets.tables._columns import NUMBERS_BYTES, image_array, list_array, struct_array
-from asam_datasets.tables._schema import ADVERSARIAL, ADVERSARIAL_ANNOTATION, arrow_schema
+from asam_datasets.tables._types import (
+    FLOAT64,
+    INT32,
+    INT64,
+    STRING,
+    Column,
+    Image,
+    Many,
+    Scalar,
+    Struct,
+    Structs,
+)
 
-__all__ = ["AdversarialAnnotation", "AdversarialRow", "adversarial_table", "render_adversarial"]
+ADVERSARIAL_ANNOTATION: Mapping[str, Scalar | Many | Struct] = {
+    "id": INT64,
+    "bbox": Many(FLOAT64),
+    "area": INT64,
+    "segmentation": Struct({"size": Many(INT32, 2), "counts": STRING}),
+}
+"""One mask of an original in the size of an adversarial sample; `id` is the original annotation's."""
 
-
-class ResizedRuns(msgspec.Struct, frozen=True):
-    """A mask as COCO RLE: `size` is (height, width) in pixels."""
-
-    size: tuple[int, int]
-    counts: str
+ADVERSARIAL: Mapping[str, Column] = {
+    "image": Column(Image(named=True), "Image", "the adversarial image, byte for byte (PNG or JPEG)"),
+    "caption": Column(STRING, "string or null", "that of the original"),
+    "masks": Column(Many(Image()), "list of Image", "1-bit PNG per annotation of the original, in this size"),
+    "annotations": Column(
+        Structs(ADVERSARIAL_ANNOTATION),
+        "list of struct",
+        "the masks of the original, resized (nearest neighbour): `id` of the annotation; `bbox` = [x, y, width, "
+        "height] in pixels, **exclusive**; `area` in pixels; `segmentation` as COCO RLE",
+    ),
+    "worst_iou": Column(FLOAT64, "float64", "the worst IoU that SAM reached on it, 0 … 1, as the generator noted it"),
+    "image_id": Column(INT64, "int64", "SA-1B's id of the original"),
+    "file_name": Column(STRING, "string", "`sa_<image_id>.png` or `.jpg`"),
+    "width": Column(INT32, "int32", "pixels"),
+    "height": Column(INT32, "int32", "pixels"),
+    "archive": Column(STRING, "string", "the SA-1B archive of the original"),
+}
 
 
 class AdversarialAnnotation(msgspec.Struct, frozen=True):
@@ -30,34 +56,34 @@ class AdversarialAnnotation(msgspec.Struct, frozen=True):
     id: int | None
     bbox: tuple[float, float, float, float]
     area: int
-    segmentation: ResizedRuns
+    segmentation: Runs
 
 
 class AdversarialRow(msgspec.Struct, frozen=True):
-    """One rendered row. It can be written to disk by msgspec and read back equal.
+    """One rendered row: a field for each column. It can be written to disk by msgspec and read back equal.
 
     `image` is None where only the annotations are published.
     """
 
-    archive: str
-    image_id: int
-    file_name: str
-    width: int
-    height: int
-    worst_iou: float
     image: bytes | None
     caption: str | None
     masks: list[bytes]
     annotations: list[AdversarialAnnotation]
-
-    def size_bytes(self) -> int:
-        """About how many bytes the row takes in Arrow: what row groups are bounded by."""
-        text = sum(len(annotation.segmentation.counts) for annotation in self.annotations)
-        return len(self.image or b"") + sum(map(len, self.masks)) + text + NUMBERS_BYTES * len(self.annotations) + 64
+    worst_iou: float
+    image_id: int
+    file_name: str
+    width: int
+    height: int
+    archive: str
 
 
 def render_adversarial(
-    sample: AdversarialRecord, original: Record, encoder: PngEncoder, *, images: bool = True
+    sample: AdversarialRecord,
+    original: Record,
+    encoder: PngEncoder,
+    *,
+    columns: Collection[str] | None = None,
+    images: bool = True,
 ) -> AdversarialRow:
     """Render a sample: the masks of its original, resized to its size (nearest neighbour as PIL's NEAREST).
 
@@ -65,51 +91,26 @@ def render_adversarial(
         sample: the checked sample.
         original: the checked record of the same image id; its caption is the sample's.
         encoder: writes the masks.
+        columns: what is not among them is left empty.
         images: without them the sample's image is left out.
     """
     shape = (sample.height, sample.width)
     masks = [resize(mask, shape) for mask in original.masks]
     ids = [None if one.id is msgspec.UNSET else one.id for one in original.annotations]
     return AdversarialRow(
-        original.archive,
-        sample.image_id,
-        sample.file_name,
-        sample.width,
-        sample.height,
-        sample.worst_iou,
-        sample.content if images else None,
-        original.caption,
-        [encoder.mask(mask) for mask in masks],
-        [_annotation(mask, number) for mask, number in zip(masks, ids, strict=True)],
+        image=sample.content if images else None,
+        caption=original.caption,
+        masks=[encoder.mask(mask) for mask in masks] if columns is None or "masks" in columns else [],
+        annotations=[_annotation(mask, number) for mask, number in zip(masks, ids, strict=True)],
+        worst_iou=sample.worst_iou,
+        image_id=sample.image_id,
+        file_name=sample.file_name,
+        width=sample.width,
+        height=sample.height,
+        archive=original.archive,
     )
-
-
-def adversarial_table(rows: Sequence[AdversarialRow]) -> pa.Table:
-    """Make the table of some rows, column by column."""
-    annotations = [annotation for row in rows for annotation in row.annotations]
-    masks = [mask for row in rows for mask in row.masks]
-    columns = {
-        "image": image_array([row.image for row in rows], [row.file_name for row in rows]),
-        "caption": pa.array([row.caption for row in rows], pa.string()),
-        "masks": list_array([len(row.masks) for row in rows], image_array(masks)),
-        "annotations": list_array(
-            [len(row.annotations) for row in rows], struct_array(ADVERSARIAL_ANNOTATION, annotations)
-        ),
-        "worst_iou": pa.array([row.worst_iou for row in rows], pa.float64()),
-        "image_id": pa.array([row.image_id for row in rows], pa.int64()),
-        "file_name": pa.array([row.file_name for row in rows], pa.string()),
-        "width": pa.array([row.width for row in rows], pa.int32()),
-        "height": pa.array([row.height for row in rows], pa.int32()),
-        "archive": pa.array([row.archive for row in rows], pa.string()),
-    }
-    schema = arrow_schema(ADVERSARIAL)
-    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
 def _annotation(mask: RLEMask, number: int | None) -> AdversarialAnnotation:
-    runs = to_segmentation(mask)
     x, y, width, height = (float(side) for side in mask.bbox())
-    size = (runs["size"][0], runs["size"][1])
-    return AdversarialAnnotation(
-        number, (x, y, width, height), int(mask.area()), ResizedRuns(size, str(runs["counts"]))
-    )
+    return AdversarialAnnotation(number, (x, y, width, height), int(mask.area()), to_runs(mask))

@@ -1,69 +1,86 @@
-"""Evaluation records to Arrow: the same two steps as for the train table."""
+"""The `evaluation` table: images of evaluation sets with their masks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 
 import msgspec
-import pyarrow as pa
 
 from asam_datasets.masks import PngEncoder
 from asam_datasets.sources.evaluation import EvaluationAnnotation, EvaluationRecord
-from asam_datasets.tables._columns import NUMBERS_BYTES, image_array, list_array, struct_array
-from asam_datasets.tables._schema import EVALUATION, EVALUATION_ANNOTATION, arrow_schema
+from asam_datasets.tables._types import (
+    FLOAT64,
+    INT32,
+    INT64,
+    STRING,
+    Column,
+    Image,
+    Many,
+    Scalar,
+    Struct,
+    Structs,
+)
+
+EVALUATION_ANNOTATION: Mapping[str, Scalar | Many | Struct] = {
+    "id": INT64,
+    "bbox": Many(FLOAT64),
+    "area": INT64,
+    "segmentation": Struct({"size": Many(INT32, 2), "counts": STRING}),
+    "category_id": INT64,
+    "category": STRING,
+    "iscrowd": INT32,
+}
+"""One mask of an evaluation set; `category_id` and `category` are null where the set has none."""
+
+EVALUATION: Mapping[str, Column] = {
+    "image": Column(Image(named=True), "Image", "the original file, byte for byte (Hypersim: its preview)"),
+    "masks": Column(
+        Many(Image()),
+        "list of Image",
+        "1-bit PNG per annotation, in their order, at the image's full size",
+    ),
+    "annotations": Column(
+        Structs(EVALUATION_ANNOTATION),
+        "list of struct",
+        "`id`: the source's own, or the place in the list from 1; `bbox` = [x, y, width, height] in pixels, "
+        "**exclusive** as in COCO; `area` in pixels; `segmentation` as COCO RLE, column-major, `size` = [height, "
+        "width]; `category_id` and `category` or null; `iscrowd`: 1 for a group of objects",
+    ),
+    "image_id": Column(STRING, "string", "the source's own id of the image, or its path without the ending"),
+    "file_name": Column(STRING, "string", "path below the folder of the set, as its source lays it out"),
+    "width": Column(INT32, "int32", "pixels"),
+    "height": Column(INT32, "int32", "pixels"),
+    "dataset": Column(STRING, "string", "the set's id in the catalog"),
+}
 
 
 class EvaluationRow(msgspec.Struct, frozen=True):
-    """One rendered row of an evaluation table. It can be written to disk by msgspec and read back equal.
+    """One rendered row: a field for each column. It can be written to disk by msgspec and read back equal.
 
     `image` is None where only the annotations are published.
     """
 
-    dataset: str
-    file_name: str
-    image_id: str
-    width: int
-    height: int
     image: bytes | None
     masks: list[bytes]
     annotations: list[EvaluationAnnotation]
+    image_id: str
+    file_name: str
+    width: int
+    height: int
+    dataset: str
 
-    def size_bytes(self) -> int:
-        """About how many bytes the row takes in Arrow: what row groups are bounded by."""
-        text = sum(len(annotation.segmentation.counts) for annotation in self.annotations)
-        return len(self.image or b"") + sum(map(len, self.masks)) + text + NUMBERS_BYTES * len(self.annotations) + 64
 
-
-def render_evaluation(record: EvaluationRecord, encoder: PngEncoder, *, images: bool = True) -> EvaluationRow:
-    """Render a checked record: its masks as 1-bit PNG; without `images`, the image is left out."""
+def render_evaluation(
+    record: EvaluationRecord, encoder: PngEncoder, *, columns: Collection[str] | None = None, images: bool = True
+) -> EvaluationRow:
+    """Render a checked record: its masks as 1-bit PNG. `columns` and `images` as in `render`."""
     return EvaluationRow(
-        record.dataset,
-        record.file_name,
-        record.image_id,
-        record.width,
-        record.height,
-        record.image if images else None,
-        [encoder.mask(mask) for mask in record.masks],
-        record.annotations,
+        image=record.image if images else None,
+        masks=[encoder.mask(mask) for mask in record.masks] if columns is None or "masks" in columns else [],
+        annotations=record.annotations,
+        image_id=record.image_id,
+        file_name=record.file_name,
+        width=record.width,
+        height=record.height,
+        dataset=record.dataset,
     )
-
-
-def evaluation_table(rows: Sequence[EvaluationRow]) -> pa.Table:
-    """Make the table of some rows, column by column."""
-    annotations = [annotation for row in rows for annotation in row.annotations]
-    columns = {
-        "image": image_array([row.image for row in rows], [row.file_name for row in rows]),
-        "masks": list_array(
-            [len(row.masks) for row in rows], image_array([mask for row in rows for mask in row.masks])
-        ),
-        "annotations": list_array(
-            [len(row.annotations) for row in rows], struct_array(EVALUATION_ANNOTATION, annotations)
-        ),
-        "image_id": pa.array([row.image_id for row in rows], pa.string()),
-        "file_name": pa.array([row.file_name for row in rows], pa.string()),
-        "width": pa.array([row.width for row in rows], pa.int32()),
-        "height": pa.array([row.height for row in rows], pa.int32()),
-        "dataset": pa.array([row.dataset for row in rows], pa.string()),
-    }
-    schema = arrow_schema(EVALUATION)
-    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)

@@ -1,35 +1,32 @@
-"""The tables as the writer needs them: what a row is, and how rows become Arrow."""
+"""The kinds of tables: what the columns of each are, and what a rendered row is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import pyarrow as pa
-
-from asam_datasets.tables._adversarial import AdversarialRow, adversarial_table
-from asam_datasets.tables._evaluation import EvaluationRow, evaluation_table
-from asam_datasets.tables._schema import ADVERSARIAL, EVALUATION, TRAIN, Column
-from asam_datasets.tables._train import Row, to_table
+from asam_datasets.tables._adversarial import ADVERSARIAL, AdversarialRow
+from asam_datasets.tables._evaluation import EVALUATION, EvaluationRow
+from asam_datasets.tables._train import TRAIN, TrainRow
+from asam_datasets.tables._types import Column
 
 Kind = Literal["train", "evaluation", "adversarial"]
 """Which table a build belongs to; also the name of the folder in `data/`."""
 
-AnyRow = Row | EvaluationRow | AdversarialRow
+AnyRow = TrainRow | EvaluationRow | AdversarialRow
 
 
 @dataclass(frozen=True)
 class Table:
-    """One of the tables: its columns, the type of a rendered row, and what makes an Arrow table of some rows."""
+    """One of the tables: its columns in their order, and the type of a rendered row."""
 
     columns: Mapping[str, Column]
     row: type[AnyRow]
-    to_arrow: Callable[[Sequence[Any]], pa.Table]
 
 
 TABLES: Mapping[Kind, Table] = {
-    "train": Table(TRAIN, Row, to_table),
-    "evaluation": Table(EVALUATION, EvaluationRow, evaluation_table),
-    "adversarial": Table(ADVERSARIAL, AdversarialRow, adversarial_table),
+    "train": Table(TRAIN, TrainRow),
+    "evaluation": Table(EVALUATION, EvaluationRow),
+    "adversarial": Table(ADVERSARIAL, AdversarialRow),
 }

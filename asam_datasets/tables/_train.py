@@ -1,77 +1,110 @@
-"""Records to Arrow: every record is rendered once, and a table is made by columns.
-
-`render` is the one place where masks become PNG; `to_table` the one place where rows become Arrow. The writer, the
-builder and the readers of other programs all go through these two.
-"""
+"""The `train` table: records of SA-1B archives. A new column is a line of `TRAIN`, a field of `TrainRow` and its value
+in `render`."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 
 import msgspec
-import pyarrow as pa
 
 from asam_datasets.masks import PngEncoder
-from asam_datasets.sources.sa1b import Annotation, ImageInfo, Record
-from asam_datasets.tables._columns import NUMBERS_BYTES, image_array, list_array, struct_array
-from asam_datasets.tables._schema import ANNOTATION, TRAIN, arrow_schema
+from asam_datasets.sources.sa1b import Annotation, Record
+from asam_datasets.tables._types import (
+    FLOAT64,
+    INT32,
+    INT64,
+    STRING,
+    Column,
+    Image,
+    Many,
+    Scalar,
+    Struct,
+    Structs,
+)
+
+ANNOTATION: Mapping[str, Scalar | Many | Struct] = {
+    "id": INT64,
+    "segmentation": Struct({"size": Many(INT32, 2), "counts": STRING}),
+    "bbox": Many(FLOAT64),
+    "area": INT64,
+    "predicted_iou": FLOAT64,
+    "stability_score": FLOAT64,
+    "crop_box": Many(FLOAT64),
+    "point_coords": Many(Many(FLOAT64, 2)),
+}
+"""One annotation as SA-1B writes it; any field but `segmentation` may be null where the source left it out.
+
+Boxes are lists without a stated length: a null among fixed-size lists is what `datasets` 2.19 fails on.
+"""
+
+# Order matters: ControlNet scripts take the first three by position.
+TRAIN: Mapping[str, Column] = {
+    "image": Column(Image(named=True), "Image", "the original JPEG, byte for byte"),
+    "caption": Column(STRING, "string or null", "one sentence, by BLIP-2 T5 where ASAM made it"),
+    "conditioning_image": Column(
+        Image(),
+        "Image",
+        "PNG, RGB: every mask in a color of its own, larger masks under smaller ones, black background",
+    ),
+    "masks": Column(
+        Many(Image()),
+        "list of Image",
+        "1-bit PNG per annotation, in their order, at the image's full size",
+    ),
+    "annotations": Column(
+        Structs(ANNOTATION),
+        "list of struct",
+        "the fields of SA-1B's JSON, unchanged: `id`; `segmentation` as COCO RLE, column-major, "
+        "`size` = [height, width]; `bbox` = [x_min, y_min, x_max − x_min, y_max − y_min] in pixels, **inclusive**: "
+        "width and height are one less than COCO's; `area` in pixels; `predicted_iou` and `stability_score` in "
+        "0 … 1; `crop_box` = [x, y, width, height] in pixels; `point_coords` = [[x, y]] in pixels",
+    ),
+    "image_id": Column(INT64, "int64", "SA-1B's id of the image"),
+    "file_name": Column(STRING, "string", "`sa_<image_id>.jpg`"),
+    "width": Column(INT32, "int32", "pixels"),
+    "height": Column(INT32, "int32", "pixels"),
+    "archive": Column(STRING, "string", "the SA-1B archive it came from, such as `sa_000000`"),
+}
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One rendered row of the `train` table. It can be written to disk by msgspec and read back equal.
+class TrainRow(msgspec.Struct, frozen=True):
+    """One rendered row: a field for each column. It can be written to disk by msgspec and read back equal.
 
-    `jpeg` is None where only the annotations are published.
+    `image` is None where only the annotations are published.
     """
 
-    archive: str
-    image: ImageInfo
-    jpeg: bytes | None
+    image: bytes | None
     caption: str | None
-    conditioning: bytes
+    conditioning_image: bytes
     masks: list[bytes]
     annotations: list[Annotation]
+    image_id: int
+    file_name: str
+    width: int
+    height: int
+    archive: str
 
-    def size_bytes(self) -> int:
-        """About how many bytes the row takes in Arrow: what row groups are bounded by."""
-        text = sum(len(annotation.segmentation.counts) for annotation in self.annotations)
-        images = len(self.jpeg or b"") + len(self.conditioning) + sum(map(len, self.masks))
-        return images + text + NUMBERS_BYTES * len(self.annotations) + 64
 
-
-def render(record: Record, encoder: PngEncoder, *, columns: Collection[str] | None = None, images: bool = True) -> Row:
+def render(
+    record: Record, encoder: PngEncoder, *, columns: Collection[str] | None = None, images: bool = True
+) -> TrainRow:
     """Render a checked record: its masks as 1-bit PNG and as one conditioning image.
 
     With `columns`, what is not among them is left empty instead; without `images`, the photograph is left out.
     """
-    shape = (record.image.height, record.image.width)
+    info = record.image
     wanted = TRAIN.keys() if columns is None else columns
-    return Row(
-        record.archive,
-        record.image,
-        record.jpeg if images else None,
-        record.caption,
-        encoder.conditioning(record.masks, shape) if "conditioning_image" in wanted else b"",
-        [encoder.mask(mask) for mask in record.masks] if "masks" in wanted else [],
-        record.annotations,
+    return TrainRow(
+        image=record.jpeg if images else None,
+        caption=record.caption,
+        conditioning_image=encoder.conditioning(record.masks, (info.height, info.width))
+        if "conditioning_image" in wanted
+        else b"",
+        masks=[encoder.mask(mask) for mask in record.masks] if "masks" in wanted else [],
+        annotations=record.annotations,
+        image_id=info.image_id,
+        file_name=info.file_name,
+        width=info.width,
+        height=info.height,
+        archive=record.archive,
     )
-
-
-def to_table(rows: Sequence[Row]) -> pa.Table:
-    """Make the `train` table of some rows, column by column."""
-    images = [row.image for row in rows]
-    masks = [mask for row in rows for mask in row.masks]
-    annotations = [annotation for row in rows for annotation in row.annotations]
-    columns = {
-        "image": image_array([row.jpeg for row in rows], [image.file_name for image in images]),
-        "caption": pa.array([row.caption for row in rows], pa.string()),
-        "conditioning_image": image_array([row.conditioning for row in rows]),
-        "masks": list_array([len(row.masks) for row in rows], image_array(masks)),
-        "annotations": list_array([len(row.annotations) for row in rows], struct_array(ANNOTATION, annotations)),
-        "image_id": pa.array([image.image_id for image in images], pa.int64()),
-        "file_name": pa.array([image.file_name for image in images], pa.string()),
-        "width": pa.array([image.width for image in images], pa.int32()),
-        "height": pa.array([image.height for image in images], pa.int32()),
-        "archive": pa.array([row.archive for row in rows], pa.string()),
-    }
-    schema = arrow_schema(TRAIN)
-    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)

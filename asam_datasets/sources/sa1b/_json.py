@@ -22,20 +22,12 @@ from PIL import Image, UnidentifiedImageError
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import SKIP, RecordError, SegmentationError
-from asam_datasets.masks import MAX_PIXELS, Segmentation, from_segmentation
+from asam_datasets.masks import MAX_PIXELS, Runs, from_segmentation
 from asam_datasets.sources.sa1b._records import RawRecord
 
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Side = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-Size = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Box = tuple[float, float, float, float]
-
-
-class Runs(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`segmentation`: `size` is (height, width) in pixels."""
-
-    size: tuple[Size, Size]
-    counts: str
 
 
 class Annotation(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -89,16 +81,16 @@ def read_record(raw: RawRecord, caption: str | None) -> Record:
             image; an RLE is not valid or not of the image's size. `where` names archive, member and place.
     """
     parsed = _parse_json(raw)
-    _check_image(raw, parsed.image)
+    try:
+        _check_image(raw, parsed.image)
+    except RecordError as error:
+        error.member = raw.image
+        raise
     shape = (parsed.image.height, parsed.image.width)
     masks = []
     for position, annotation in enumerate(parsed.annotations):
-        segmentation: Segmentation = {
-            "size": list(annotation.segmentation.size),
-            "counts": annotation.segmentation.counts,
-        }
         try:
-            masks.append(from_segmentation(segmentation, shape=shape))
+            masks.append(from_segmentation(annotation.segmentation, shape=shape))
         except SegmentationError as error:
             place = f"$.annotations[{position}].segmentation.{error.where}"
             hint = "" if error.hint == SegmentationError.usual_hint else error.hint

@@ -1,49 +1,19 @@
-"""A look over all archives before the first is built: what there is, and what does not fit together.
+"""What only shows when all archives are looked at together.
 
-Only tar headers and folder listings are read. Streams cannot be looked over; what they hold is known when they were
-read, and is checked then (`check_together` is called again with everything).
+Streams cannot be looked over: what they hold is known when they were read, and `check_together` is called again then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asam_datasets.builds._plan import choose_parts
 from asam_datasets.errors import SKIP, CaptionsError, SourceError, option
-from asam_datasets.sources import BadRecords, OnBadRecord, Reject, caption_id
-from asam_datasets.sources.sa1b import Source, StreamSource
+from asam_datasets.sources import BadRecords, Reject, caption_id
 
 _SHOWN = 5
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What one archive holds; `rows` and `parts` are None for a stream that was not read yet."""
-
-    source: Source
-    all_ids: NDArray[np.int64]
-    rows: int | None
-    size_bytes: int
-    parts: int | None
-
-
-def survey(source: Source, ids: frozenset[int] | None, parts: int | None, policy: OnBadRecord) -> Survey:
-    """Look over one archive.
-
-    Raises:
-        SourceError, RecordError: as `source.index`.
-    """
-    if isinstance(source, StreamSource):
-        return Survey(source, np.zeros(0, np.int64), None, 0, None)
-    refs = source.index(BadRecords(policy)).records
-    chosen = [ref for ref in refs if ids is None or ref.image_id in ids]
-    size_bytes = sum(ref.image.size_bytes + ref.annotations.size_bytes for ref in chosen)
-    count = choose_parts(len(chosen), size_bytes, parts, source.label) if chosen else 0
-    return Survey(source, np.array([ref.image_id for ref in refs], np.int64), len(chosen), size_bytes, count)
 
 
 def check_together(
