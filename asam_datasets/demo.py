@@ -11,6 +11,7 @@ The first five images have the hard cases: masks with holes, masks in pieces, 30
 pixel, one that touches all borders, one that is the whole image. Same arguments and versions, same bytes.
 """
 
+import filecmp
 import io
 import json
 import math
@@ -26,6 +27,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 from rlemasklib import RLEMask
+
+from asam_datasets.errors import TargetError
+from asam_datasets.machine import write_errors
 
 __all__ = ["DemoArchive", "draw_record", "write_demo"]
 
@@ -327,7 +331,18 @@ def _record(scene: Scene, image_id: int, size: Sequence[int], seed: int) -> tupl
 
 def _require(name: str, value: int, least: int, most: float = math.inf) -> None:
     if not least <= value <= most:
-        raise ValueError(f"{name} must be {least} to {most}, got {value}")
+        limits = f"at least {least}" if most == math.inf else f"{least} to {most}"
+        raise TargetError(f"expected {name} of {limits}, found {value}", hint="Choose another number.")
+
+
+def _require_nothing_else(path: Path, drawn: Path) -> None:
+    """Leave alone what lies there already, unless it is what was drawn."""
+    if os.path.lexists(path) and not (path.is_file() and filecmp.cmp(path, drawn, shallow=False)):
+        raise TargetError(
+            "expected nothing there, or the demo itself, found something else",
+            where=str(path),
+            hint="Give a folder of its own, such as demo-data; nothing that was there has been changed.",
+        )
 
 
 def draw_record(image_id: int, *, height: int, width: int, masks: int, seed: int) -> tuple[bytes, bytes]:
@@ -361,15 +376,16 @@ def write_demo(
 
     `archive` is a plain name; `images` is 1 or more. `height` and `width` are those of the largest images
     in pixels, 192 or more: some are smaller, some turned. `first_id` is the first `image_id`; it and `seed`
-    are not negative. A file of either name is replaced, when the new one is complete. Raises ValueError for
-    an argument out of its range, OSError if the directory cannot be written.
+    are not negative. What is there already stays: the first archive of SA-1B has the same name. Raises TargetError
+    (a ValueError) for an argument out of its range, and where another file of either name is there.
     """
     _require("images", images, 1)
     _require("the smaller of height and width", min(height, width), 192)
     _require("the smaller of first_id and seed", min(first_id, seed), 0)
     if not archive or Path(archive).name != archive:
-        raise ValueError(f"archive must be a plain name such as sa_000000, got {archive!r}")
-    directory.mkdir(parents=True, exist_ok=True)
+        raise TargetError(f"expected a plain name such as sa_000000, found {archive!r}")
+    with write_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
     result = directory / f"{archive}.tar", directory / f"{archive}-blip2-caption.json"
     unfinished = [path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in result]
     annotations, captions = 0, dict[str, str]()  # from caption to image, each only once
@@ -388,6 +404,8 @@ def write_demo(
                     tar.addfile(member, io.BytesIO(content))
         lines = [json.dumps({"img": name, "prompt": caption}) + "\n" for caption, name in captions.items()]
         unfinished[1].write_bytes("".join(lines).encode())
+        for temporary, path in zip(unfinished, result, strict=True):
+            _require_nothing_else(path, temporary)
         for temporary, path in zip(unfinished, result, strict=True):
             os.replace(temporary, path)
     finally:

@@ -17,6 +17,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from asam_datasets.demo import DemoArchive, draw_record, write_demo
+from asam_datasets.errors import TargetError
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
@@ -210,20 +211,30 @@ def test_a_failure_leaves_the_old_files(tmp_path: Path) -> None:
     made.captions.unlink()
     made.captions.mkdir()
     (made.captions / "in the way").touch()
-    with pytest.raises(OSError, match="caption"):
+    with pytest.raises(TargetError, match="caption"):
         write_demo(tmp_path, images=1, height=192, width=192)
     assert made.archive.read_bytes() == before
     assert sorted(tmp_path.iterdir()) == [made.captions, made.archive]
 
 
+@pytest.mark.parametrize("name", ["sa_000000.tar", "sa_000000-blip2-caption.json"])
+def test_what_is_there_stays(tmp_path: Path, name: str) -> None:
+    """The first archive of SA-1B has the name of the demo."""
+    (tmp_path / name).write_bytes(b"eleven gigabytes")
+    with pytest.raises(TargetError, match=f"{name}: expected nothing there, or the demo itself, found something else"):
+        write_demo(tmp_path, images=1, height=192, width=192)
+    assert (tmp_path / name).read_bytes() == b"eleven gigabytes"
+    assert list(tmp_path.iterdir()) == [tmp_path / name]
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"images": 0}, "images must be 1 to inf, got 0"),
-        ({"height": 100}, "height and width must be 192 to inf, got 100"),
-        ({"seed": -3}, "seed must be 0 to inf, got -3"),
-        ({"archive": "../sa_000000"}, r"plain name such as sa_000000, got '../sa_000000'"),
-        ({"archive": ""}, "got ''"),
+        ({"images": 0}, "expected images of at least 1, found 0"),
+        ({"height": 100}, "height and width of at least 192, found 100"),
+        ({"seed": -3}, "seed of at least 0, found -3"),
+        ({"archive": "../sa_000000"}, r"plain name such as sa_000000, found '../sa_000000'"),
+        ({"archive": ""}, "found ''"),
     ],
 )
 def test_wrong_arguments_are_named(tmp_path: Path, wrong: dict[str, Any], message: str) -> None:
@@ -243,7 +254,7 @@ def test_draw_record_has_the_masks_asked_for(height: int, width: int, masks: int
 
 
 def test_draw_record_refuses_more_masks_than_fit() -> None:
-    with pytest.raises(ValueError, match="masks must be 0 to 64, got 65"):
+    with pytest.raises(ValueError, match="expected masks of 0 to 64, found 65"):
         draw_record(1, height=64, width=64, masks=65, seed=0)
 
 

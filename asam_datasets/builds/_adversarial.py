@@ -78,7 +78,8 @@ class AdversarialRecipe:
         """Read, check and render one sample; see `Recipe`."""
         if ref.original is None:
             raise RecordError(
-                f"expected the original sa_{ref.sample.image_id}.jpg in an archive of {option('train')}, found none",
+                f"expected the original sa_{ref.sample.image_id}.jpg in one of the archives of {option('train')}, "
+                "found none",
                 where=f"{self.label}: {ref.sample.image}",
                 hint=f"Give the archive that it was made from: {option('train', 'sa_000000.tar')}",
             )

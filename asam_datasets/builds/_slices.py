@@ -17,7 +17,7 @@ from asam_datasets.builds._recipe import Options, Recipe, Ref
 from asam_datasets.masks import PngEncoder
 from asam_datasets.sources import BadRecords
 from asam_datasets.sources.evaluation import EvaluationSource
-from asam_datasets.sources.sa1b import find_archives, open_source
+from asam_datasets.sources.sa1b import open_archives
 from asam_datasets.tables import TABLES, AnyRow, row_groups, to_table
 
 
@@ -40,7 +40,7 @@ def archive_slices(locations: Sequence[str], captions: Mapping[str, str] | None 
     Raises:
         SourceError, RecordError: as `asam_datasets.sources.sa1b`.
     """
-    recipes = [ArchiveRecipe(open_source(found)) for given in locations for found in find_archives(given)]
+    recipes = [ArchiveRecipe(source) for source in open_archives(locations)]
     return [one for recipe in recipes for one in _slices(recipe, Options(captions or {}))]
 
 

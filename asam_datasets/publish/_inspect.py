@@ -25,7 +25,7 @@ from asam_datasets.publish._sources import survey_archives, survey_samples, surv
 from asam_datasets.release import Access, FolderTarget, RepositoryTarget
 from asam_datasets.rights import Holding, check_history, check_public, needs_gate
 from asam_datasets.sources import BadRecords, caption_report, read_captions, read_ids
-from asam_datasets.sources.sa1b import find_captions
+from asam_datasets.sources.sa1b import find_captions, split_name
 from asam_datasets.tables import Kind, configs_of
 from asam_datasets.workers import Workers
 
@@ -80,7 +80,7 @@ def inspect(options: PublishOptions, target: Target, workers: Workers) -> Run:
     Raises:
         AsamDatasetsError: what `publish` stops at before it builds.
     """
-    files = options.captions or [file for location in options.train for file in find_captions(location)]
+    files = options.captions or [file for location in options.train for file in find_captions(split_name(location)[1])]
     captions = read_captions(files)
     ids = read_ids(options.ids) if options.ids else None
     if options.rejects is not None and (options.rejects.is_dir() or not options.rejects.absolute().parent.is_dir()):

@@ -18,7 +18,7 @@ from asam_datasets.errors import SourceError, option
 from asam_datasets.publish._options import PublishOptions
 from asam_datasets.sources import AdversarialSource
 from asam_datasets.sources.evaluation import EvaluationSource, load_catalog, parse_evaluation
-from asam_datasets.sources.sa1b import Source, find_archives, open_source
+from asam_datasets.sources.sa1b import open_archives
 
 
 def survey_archives(options: PublishOptions, choice: Options) -> list[Survey]:
@@ -29,7 +29,7 @@ def survey_archives(options: PublishOptions, choice: Options) -> list[Survey]:
             are asked for.
     """
     surveys = []
-    for source in _open_archives(options.train):
+    for source in open_archives(options.train):
         recipe = ArchiveRecipe(source, images=source.name not in options.annotations_only)
         survey = look_over(recipe, choice, options.on_bad_record)
         if survey.rows:
@@ -72,17 +72,3 @@ def survey_samples(options: PublishOptions, choice: Options, archives: Sequence[
     if recipe.name in options.annotations_only:
         recipe = AdversarialRecipe(recipe.source, recipe.originals, images=False)
     return [look_over(recipe, choice, options.on_bad_record)]
-
-
-def _open_archives(locations: Sequence[str]) -> list[Source]:
-    sources = [open_source(found) for location in locations for found in find_archives(location)]
-    by_name: dict[str, Source] = {}
-    for source in sources:
-        other = by_name.setdefault(source.name, source)
-        if other is not source:
-            raise SourceError(
-                f"expected archives of different names, found {source.name} as {other.label} and {source.label}",
-                where=option("train"),
-                hint="Give each archive once; its name is the last part of its path.",
-            )
-    return sources

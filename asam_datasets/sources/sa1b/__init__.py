@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from asam_datasets.sources.sa1b._folder import FolderSource as FolderSource
 from asam_datasets.sources.sa1b._json import Annotation as Annotation
-from asam_datasets.sources.sa1b._json import ImageInfo as ImageInfo
 from asam_datasets.sources.sa1b._json import Record as Record
 from asam_datasets.sources.sa1b._json import check_whole_jpeg as check_whole_jpeg
 from asam_datasets.sources.sa1b._json import read_record as read_record
@@ -12,7 +11,9 @@ from asam_datasets.sources.sa1b._json import to_sa1b_json as to_sa1b_json
 from asam_datasets.sources.sa1b._open import IndexedSource as IndexedSource
 from asam_datasets.sources.sa1b._open import Source as Source
 from asam_datasets.sources.sa1b._open import find_archives as find_archives
+from asam_datasets.sources.sa1b._open import open_archives as open_archives
 from asam_datasets.sources.sa1b._open import open_source as open_source
+from asam_datasets.sources.sa1b._open import split_name as split_name
 from asam_datasets.sources.sa1b._organized import check_organized as check_organized
 from asam_datasets.sources.sa1b._organized import find_captions as find_captions
 from asam_datasets.sources.sa1b._records import Index as Index
@@ -27,7 +28,6 @@ from asam_datasets.sources.sa1b._stream import without_secrets as without_secret
 __all__ = [
     "Annotation",
     "FolderSource",
-    "ImageInfo",
     "Index",
     "IndexedSource",
     "RawRecord",
@@ -41,9 +41,11 @@ __all__ = [
     "find_archives",
     "find_captions",
     "member_id",
+    "open_archives",
     "open_source",
     "read_record",
     "select",
+    "split_name",
     "to_sa1b_json",
     "without_secrets",
 ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from asam_datasets.errors import SourceError
+from asam_datasets.errors import SourceError, option
 from asam_datasets.sources.sa1b._folder import FolderSource
 from asam_datasets.sources.sa1b._organized import organized_archives
 from asam_datasets.sources.sa1b._stream import StreamSource, is_compressed, without_secrets
@@ -20,6 +21,44 @@ Source = FolderSource | TarSource | StreamSource
 _TAR = r"\.(tar|tar\.gz|tgz)$"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+
+
+def open_archives(locations: Iterable[str | Path]) -> list[Source]:
+    """Open all archives that some locations stand for; `NAME=PATH` gives an archive another name than its path has.
+
+    Raises:
+        SourceError: as `find_archives` and `open_source`; or two archives have one name, or a folder of several got
+            one.
+    """
+    sources: dict[str, Source] = {}
+    for location in locations:
+        name, place = split_name(location)
+        found = find_archives(place)
+        if name is not None and len(found) > 1:
+            raise SourceError(
+                f"expected one archive to call {name}, found {len(found)} (such as {found[0]})",
+                where=place,
+                hint="Leave the name out, or give the archives one by one.",
+            )
+        for source in (open_source(one, name) for one in found):
+            other = sources.setdefault(source.name, source)
+            if other is not source:
+                raise SourceError(
+                    f"expected archives of different names, found {source.name} as {other.label} and {source.label}",
+                    where=option("train"),
+                    hint=f"Give each archive once. Its name is the last part of its path, unless you give another: "
+                    f"{option('train', 'NAME=PATH')}",
+                )
+    return list(sources.values())
+
+
+def split_name(location: str | Path) -> tuple[str | None, str]:
+    """The name and the path of `NAME=PATH`; no name for a location that is only a path, or lies there as it is."""
+    text = str(location)
+    name, sign, place = text.partition("=")
+    if not sign or not place or not _NAME.fullmatch(name) or Path(text).exists():
+        return None, text
+    return name, place
 
 
 def find_archives(location: str | Path) -> list[str]:
@@ -52,10 +91,10 @@ def find_archives(location: str | Path) -> list[str]:
     return [str(path) for path in organized or [folder / name for name in tars]] or [text]
 
 
-def open_source(location: str | Path) -> Source:
+def open_source(location: str | Path, name: str | None = None) -> Source:
     """Find out what a path or URL is: a folder, a tar, or a stream (a URL, or gzip whatever the name says).
 
-    The archive's name is the last part of the path without `.tar`, `.tar.gz` or `.tgz`: `sa_000000`.
+    The archive's name is the last part of the path without `.tar`, `.tar.gz` or `.tgz`: `sa_000000`, if none is given.
 
     Raises:
         SourceError: nothing is there, or the name cannot name a folder of the dataset.
@@ -63,12 +102,12 @@ def open_source(location: str | Path) -> Source:
     text = str(location)
     is_url = "://" in text
     tail = PurePosixPath(urlsplit(text).path).name if is_url else Path(text).resolve().name
-    name = re.sub(_TAR, "", tail)
+    name = name or re.sub(_TAR, "", tail)
     if not _NAME.fullmatch(name):
         raise SourceError(
             f"expected a name of letters, digits, dots, dashes and underscores, found {name!r}",
             where=without_secrets(text),
-            hint="The archive's name becomes a folder of the dataset; rename it, for example to sa_000000.tar.",
+            hint="The archive's name becomes a folder of the dataset; give another: sa_000000=PATH.",
         )
     if is_url:
         return StreamSource(text, name)
