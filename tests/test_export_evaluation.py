@@ -411,7 +411,7 @@ BAD: dict[str, tuple[Callable[[Rows], object], str]] = {
     "no image": (lambda rows: rows[0].update(image=None), "image: expected an image, found none"),
     "no bytes": (lambda rows: rows[0]["image"].update(bytes=None), "image: expected an image, found none"),
     "another size": (lambda rows: rows[0].update(height=7), r"expected the image's \[height, width\] \[7, 64\]"),
-    "not an image": (lambda rows: rows[0]["image"].update(bytes=b"<html>"), "expected a PNG, JPEG or TIFF"),
+    "not an image": (lambda rows: rows[0]["image"].update(bytes=b"<html>"), "expected a JPEG, PNG, TIFF, BMP or WebP"),
     "area": (
         lambda rows: rows[0]["annotations"][0].update(area=1),
         r"annotations\[0\].area: expected \d+ pixels, found 1",

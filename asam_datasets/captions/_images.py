@@ -6,20 +6,17 @@ what the model takes. Results come out in the order of reading; at most `ahead` 
 
 from __future__ import annotations
 
-import io
 import queue
 import threading
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from asam_datasets.errors import RecordError
-from asam_datasets.masks import MAX_PIXELS
-from asam_datasets.sources.sa1b import RawRecord, check_whole_jpeg
+from asam_datasets.images import check_whole, decoding, open_image
+from asam_datasets.sources.sa1b import RawRecord
 
 Prepared = TypeVar("Prepared")
 
@@ -38,21 +35,11 @@ def load_image(raw: RawRecord, side: int) -> Image.Image:
         RecordError: it is cut, no JPEG, or too large.
     """
     where = f"{raw.label}: {raw.image}"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked below
-            image = Image.open(io.BytesIO(raw.jpeg), formats=["JPEG"])
-        if image.width * image.height > MAX_PIXELS:
-            raise RecordError(
-                f"expected at most {MAX_PIXELS} pixels, found {image.height} × {image.width}", where=where
-            )
-        check_whole_jpeg(raw.jpeg, where)
+    image = open_image(raw.jpeg, where, formats=("JPEG",))
+    check_whole(raw.jpeg, "JPEG", where)
+    with decoding(where, expected="a JPEG that decodes"):
         image.draft("RGB", (_SPARE * side, _SPARE * side))
         return image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise RecordError(
-            f"expected a JPEG, found {len(raw.jpeg)} bytes that start with {raw.jpeg[:8]!r} ({error})", where=where
-        ) from None
 
 
 @contextmanager

@@ -16,9 +16,10 @@ huge size ends the process (2.0.11). So nothing unchecked reaches it, nor the en
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
 import msgspec
+from msgspec import Meta
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import SegmentationError
@@ -37,10 +38,13 @@ _TOO_LONG = _PROMISES * 6
 _SHOWN = 24
 
 
+Side = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
 class Runs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A mask as COCO RLE: `size` is (height, width) in pixels."""
 
-    size: tuple[int, int]
+    size: tuple[Side, Side]
     counts: str
 
 

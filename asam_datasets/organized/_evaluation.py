@@ -25,6 +25,7 @@ from rlemasklib import RLEMask
 
 from asam_datasets.builds import Build
 from asam_datasets.errors import AsamDatasetsError, RecordError, SegmentationError, SourceError
+from asam_datasets.images import image_shape
 from asam_datasets.masks import PngEncoder, from_segmentation
 from asam_datasets.organized._archive import SET_COCO, SET_IMAGES, SET_MASKS, SETS_FOLDER, drop_work, open_place
 from asam_datasets.organized._coco import Imaged, encode_coco
@@ -32,7 +33,7 @@ from asam_datasets.organized._image import Place, place_file
 from asam_datasets.organized._masks import MaskRange
 from asam_datasets.organized._names import flat_names, mask_name
 from asam_datasets.published import Dataset, PartFile
-from asam_datasets.sources.evaluation import EvaluationAnnotation, image_shape
+from asam_datasets.sources.evaluation import EvaluationAnnotation
 from asam_datasets.tables import TABLES, arrow_schema
 from asam_datasets.workers import Workers, record_done
 

@@ -6,17 +6,15 @@ a PNG ever exists at full size. Masks refer to the pixels as they are stored: a 
 
 from __future__ import annotations
 
-import io
-import struct
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import RecordError
+from asam_datasets.images import decoding, open_image
 from asam_datasets.masks import colors, resize
 from asam_datasets.preview._rows import HINT
 
@@ -24,9 +22,6 @@ NEUTRAL = (64, 68, 72)
 """What masks are painted on where an image was not published."""
 
 _TINT = 115  # of 256: enough to tell the colors apart, little enough to see what is below
-_FORMATS = ("JPEG", "PNG", "TIFF", "BMP")  # those that are published; others of Pillow's start programs
-# What Pillow raises on bytes that are not what their beginning promises.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error)
 
 
 def fit(shape: tuple[int, int], side: int) -> tuple[int, int]:
@@ -46,7 +41,7 @@ def decode_image(
     """Decode an image at another size.
 
     Args:
-        data: a JPEG, PNG, TIFF or BMP.
+        data: of one of the `FORMATS` of `images.py`.
         shape: (height, width) that it must have.
         fitted: (height, width) to decode it at.
         where: its place, for the message.
@@ -59,30 +54,18 @@ def decode_image(
         RecordError: it cannot be decoded, or has another shape.
     """
     height, width = fitted
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd metadata
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                if (image.height, image.width) != shape:
-                    raise RecordError(
-                        f"expected {shape[0]} × {shape[1]} (height × width), found {image.height} × {image.width}",
-                        where=where,
-                        hint=HINT,
-                    )
-                image.draft("RGB", (2 * width, 2 * height))  # JPEGs only; twice the size keeps the next step smooth
-                way = Image.Resampling.LANCZOS
-                if is_map or fitted >= shape:
-                    way = Image.Resampling.NEAREST
-                small = _to_rgb(image).resize((width, height), way, reducing_gap=None if is_map else 3.0)
-    except RecordError:
-        raise
-    except UnidentifiedImageError:
-        problem = f"expected an image, found {len(data)} bytes that start with {data[:8]!r}"
-        raise RecordError(problem, where=where, hint=HINT) from None
-    except (*_DAMAGE, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise RecordError(f"expected an image that decodes, found: {error}", where=where, hint=HINT) from None
-    pixels: NDArray[np.uint8] = np.array(small)
+    way = Image.Resampling.NEAREST if is_map or fitted >= shape else Image.Resampling.LANCZOS
+    with open_image(data, where, expected="an image", hint=HINT) as image:
+        if (image.height, image.width) != shape:
+            raise RecordError(
+                f"expected {shape[0]} × {shape[1]} (height × width), found {image.height} × {image.width}",
+                where=where,
+                hint=HINT,
+            )
+        with decoding(where, expected="an image that decodes", hint=HINT):
+            image.draft("RGB", (2 * width, 2 * height))  # JPEGs only; twice the size keeps the next step smooth
+            small = _to_rgb(image).resize((width, height), way, reducing_gap=None if is_map else 3.0)
+            pixels: NDArray[np.uint8] = np.array(small)
     return pixels
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image, UnidentifiedImageError
 from rlemasklib import RLEMask
 
 from asam_datasets.builds import Build, Part
-from asam_datasets.errors import SegmentationError
+from asam_datasets.errors import RecordError, SegmentationError
+from asam_datasets.images import decoding, open_image
 from asam_datasets.masks import PngEncoder, from_png, from_segmentation, to_segmentation
 from asam_datasets.published._location import Location, open_location
 from asam_datasets.published._report import Finding
@@ -135,13 +134,15 @@ def _check_image(image: Mapping[str, Any] | None, shape: tuple[int, int], expect
         if expected or image is not None:
             yield ".image", f"expected {'an' if expected else 'no'} image, found {'one' if image else 'none'}"
         return
+    expected_image = "an image that decodes"
     try:
-        with Image.open(io.BytesIO(image["bytes"])) as opened:
+        opened = open_image(image["bytes"] or b"", "", expected=expected_image)
+        with decoding("", expected=expected_image):
             opened.load()
-            found = (opened.height, opened.width)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        yield ".image", f"expected an image that decodes, found: {error}"
+    except RecordError as error:
+        yield ".image", error.problem
         return
+    found = (opened.height, opened.width)
     if found != shape:
         yield ".image", f"expected {shape[0]} × {shape[1]} (height × width), found {found[0]} × {found[1]}"
 
@@ -155,8 +156,10 @@ def _same_mask(png: bytes, mask: RLEMask) -> bool:
 
 def _same_pixels(png: bytes, painted: bytes) -> bool:
     try:
-        with Image.open(io.BytesIO(png)) as found, Image.open(io.BytesIO(painted)) as wanted:
-            same: Sequence[bool] = [found.mode == wanted.mode, found.size == wanted.size]
-            return all(same) and bool(np.array_equal(np.asarray(found), np.asarray(wanted)))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        found, wanted = open_image(png or b"", ""), open_image(painted, "")
+        if (found.mode, found.size) != (wanted.mode, wanted.size):
+            return False
+        with decoding(""):
+            return bool(np.array_equal(np.asarray(found), np.asarray(wanted)))
+    except RecordError:
         return False

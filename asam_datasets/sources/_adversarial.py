@@ -9,20 +9,16 @@ Images may have another size than the original; its masks are in the SA-1B archi
 
 from __future__ import annotations
 
-import io
 import math
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
 from asam_datasets.errors import SKIP, RecordError, SourceError
-from asam_datasets.masks import MAX_PIXELS
+from asam_datasets.images import check_whole, decoding, open_image
 from asam_datasets.sources._bad import BadRecords
-from asam_datasets.sources.sa1b import check_member_size, check_whole_jpeg, member_id
+from asam_datasets.sources.sa1b import check_member_size, member_id
 
 _KINDS = {".jpg": "JPEG", ".png": "PNG"}
 _MAX_NUMBER_BYTES = 256
@@ -158,24 +154,12 @@ class AdversarialSource:
 def _check_image(content: bytes, name: str, where: str) -> tuple[int, int]:
     """The (height, width) of a whole image of the kind that its name says."""
     kind = _KINDS[Path(name).suffix]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked below
-            with Image.open(io.BytesIO(content), formats=[kind]) as image:
-                width, height = image.size
-                image.verify()  # of a PNG: every checksum; of a JPEG: nothing
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise RecordError(
-            f"expected a whole {kind}, found {len(content)} bytes that start with {content[:8]!r} ({error})",
-            where=where,
-        ) from None
-    if height * width > MAX_PIXELS:
-        raise RecordError(f"expected at most {MAX_PIXELS} pixels, found {height} × {width}", where=where)
-    if kind == "JPEG":
-        check_whole_jpeg(content, where)
-    elif not content.endswith(b"IEND\xaeB`\x82"):
-        raise RecordError(f"expected a whole PNG, found one that is cut after {len(content)} bytes", where=where)
-    return height, width
+    with open_image(content, where, formats=(kind,), expected=f"a whole {kind}") as image:
+        shape = image.height, image.width
+        with decoding(where, expected=f"a whole {kind}"):
+            image.verify()  # of a PNG: every checksum; of a JPEG: nothing
+    check_whole(content, kind, where, spare_bytes=0)
+    return shape
 
 
 def _parse_number(content: bytes, where: str) -> float:

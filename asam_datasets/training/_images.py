@@ -9,7 +9,6 @@ be 1 to 4, for a millisecond; and the fractions between, which libjpeg-turbo has
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -18,8 +17,9 @@ import numpy as np
 import simplejpeg
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from asam_datasets import images
 from asam_datasets.errors import RecordError
 from asam_datasets.masks import MAX_PIXELS
 
@@ -27,6 +27,7 @@ _JPEG = b"\xff\xd8\xff"
 _REDUCTIONS = ((4, 8), (2, 2))
 """By how much an image is reduced, and how many times as large as wanted it has to be for that."""
 
+_EXPECTED = "an image that can be decoded"
 _HINT = "`asam-datasets verify DATASET --deep` finds all records that are damaged."
 
 
@@ -65,13 +66,12 @@ def open_image(value: Any, where: str) -> EncodedImage:
             hint="Some datasets are published without their images; others need the column `image`.",
         )
     encoded = bytes(value)
+    if not encoded.startswith(_JPEG):
+        image = _open(encoded, where)
+        return EncodedImage((image.height, image.width), encoded, None)
     try:
-        if encoded.startswith(_JPEG):
-            height, width, *_ = simplejpeg.decode_jpeg_header(encoded)
-        else:
-            with Image.open(io.BytesIO(encoded)) as image:
-                height, width = image.height, image.width
-    except (ValueError, OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        height, width, *_ = simplejpeg.decode_jpeg_header(encoded)
+    except ValueError as error:
         raise _unreadable(error, where) from None
     if height * width > MAX_PIXELS:
         raise RecordError(f"expected at most {MAX_PIXELS} pixels, found {height} × {width}", where=where, hint=_HINT)
@@ -98,13 +98,11 @@ def decode_image(image: EncodedImage, reduction: int, where: str) -> NDArray[np.
         else:
             if decoded.shape == (height, width, 3):
                 return decoded
-    try:
-        opened = image.decoded or Image.open(io.BytesIO(image.encoded or b""))
+    opened = image.decoded or _open(image.encoded or b"", where)
+    with images.decoding(where, expected=_EXPECTED, hint=_HINT):
         if opened.mode.startswith("I;16"):  # of which Pillow would cut off what is above 255
             opened = Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8))
         opened = opened.convert("RGB")
-    except (ValueError, OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise _unreadable(error, where) from None
     if reduction > 1:
         opened = opened.reduce(reduction)
     return np.array(opened)
@@ -148,8 +146,10 @@ _KEPT = _Kept()
 _LARGEST_KEPT = 2**26
 
 
+def _open(encoded: bytes, where: str) -> Image.Image:
+    return images.open_image(encoded, where, expected=_EXPECTED, hint=_HINT)
+
+
 def _unreadable(error: Exception, where: str) -> RecordError:
-    # Pillow shows the object that it read from, whose address says nothing.
-    said = "no image that Pillow knows" if isinstance(error, UnidentifiedImageError) else str(error)
-    said = said.partition("\n")[0]
-    return RecordError(f"expected an image that can be decoded, found: {said}", where=where, hint=_HINT)
+    said = str(error).partition("\n")[0]
+    return RecordError(f"expected {_EXPECTED}, found: {said}", where=where, hint=_HINT)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from asam_datasets.sources.evaluation._catalog import load_catalog as load_catalog
 from asam_datasets.sources.evaluation._entry import Entry as Entry
 from asam_datasets.sources.evaluation._entry import Protocol as Protocol
-from asam_datasets.sources.evaluation._images import image_shape as image_shape
 from asam_datasets.sources.evaluation._records import EvaluationAnnotation as EvaluationAnnotation
 from asam_datasets.sources.evaluation._records import EvaluationRecord as EvaluationRecord
 from asam_datasets.sources.evaluation._records import EvaluationRef as EvaluationRef
@@ -28,7 +27,6 @@ __all__ = [
     "Protocol",
     "describe_tree",
     "find_entry",
-    "image_shape",
     "load_catalog",
     "open_evaluation",
     "parse_evaluation",

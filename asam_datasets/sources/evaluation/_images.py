@@ -1,48 +1,22 @@
-"""Images and mask images: opened by Pillow, with a look at the size before a pixel is decoded."""
+"""Mask images to numbers, grey values and colors."""
 
 from __future__ import annotations
 
-import io
-import struct
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from asam_datasets.errors import RecordError
-from asam_datasets.masks import MAX_PIXELS
+from asam_datasets.images import decoding, open_image
 from asam_datasets.sources.evaluation._records import Folder
 
 MAX_IMAGE_BYTES = 2**30
 """Largest image or mask file that is read; 8192 × 8192 in RGB without compression is 200 MB."""
 
-_FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
-# What Pillow raises on bytes that are not what their beginning promises.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error)
 _GREY = ("1", "L", "P", "LA", "I;16", "I;16B", "I;16L", "I;16N", "I")
 _HINT = "The mask belongs to another image, or one of the two was resized."
-
-
-def image_shape(data: bytes, where: str) -> tuple[int, int]:
-    """(height, width) of an encoded image that is there as a whole.
-
-    Raises:
-        RecordError: not a PNG, JPEG, TIFF or BMP, cut, or more than `MAX_PIXELS`.
-    """
-    with _open(data, where) as image:
-        kind = image.format
-        width, height = image.size
-    # Pillow reads a header and is content. The ends of these two are cheap to look at; the image itself is not
-    # decoded, as it is published as it is.
-    if kind in ("JPEG", "MPO"):
-        end = data.rfind(b"\xff\xd9")
-        if end < 0 or (kind == "JPEG" and data.find(b"\xff\xda", end) >= 0):
-            raise RecordError(f"expected a whole JPEG, found one that is cut after {len(data)} bytes", where=where)
-    if kind == "PNG" and b"IEND" not in data[-64:]:
-        raise RecordError(f"expected a whole PNG, found one that is cut after {len(data)} bytes", where=where)
-    return height, width
 
 
 def read_grey(folder: Folder, name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -55,11 +29,8 @@ def read_grey(folder: Folder, name: str, shape: tuple[int, int]) -> NDArray[np.u
     with _open_mask(folder, name, shape) as image:
         if image.mode.startswith(("I", "F")):
             raise RecordError(f"expected grey values of 8 bits, found an image of mode {image.mode}", where=where)
-        if image.mode == "1":
-            image = image.convert("L")
-        elif image.mode not in ("L", "RGB", "RGBA", "LA"):
-            image = image.convert("RGB")
-        pixels = _pixels(image, where)
+        mode = {"1": "L", "L": "L", "LA": "LA", "RGBA": "RGBA"}.get(image.mode, "RGB")
+        pixels = _pixels(image, mode, where)
     grey: NDArray[np.uint8] = pixels if pixels.ndim == 2 else pixels[:, :, 0]
     return grey
 
@@ -76,7 +47,7 @@ def read_numbers(folder: Folder, name: str, shape: tuple[int, int]) -> NDArray[n
             raise RecordError(
                 f"expected a map of one channel (grey or palette), found an image of mode {image.mode}", where=where
             )
-        pixels = _pixels(image, where)
+        pixels = _pixels(image, image.mode, where)
     if pixels.ndim == 3:
         pixels = pixels[:, :, 0]  # the other channel is opacity
     return pixels.astype(np.uint8) if pixels.dtype == np.bool_ else pixels
@@ -92,7 +63,7 @@ def read_colors(folder: Folder, name: str, shape: tuple[int, int]) -> NDArray[np
     with _open_mask(folder, name, shape) as image:
         if image.mode.startswith(("I", "F")):
             raise RecordError(f"expected colors of 8 bits, found an image of mode {image.mode}", where=where)
-        pixels = _pixels(image if image.mode == "RGB" else image.convert("RGB"), where)
+        pixels = _pixels(image, "RGB", where)
     folded: NDArray[np.uint32] = pixels[:, :, 2].astype(np.uint32)
     for channel in (1, 0):
         folded <<= 8
@@ -117,31 +88,14 @@ def check_shape(found: tuple[int, ...], shape: tuple[int, int], where: str) -> N
 
 def _open_mask(folder: Folder, name: str, shape: tuple[int, int]) -> Image.Image:
     where = folder.place(name)
-    image = _open(folder.read(name, limit_bytes=MAX_IMAGE_BYTES), where)
+    image = open_image(folder.read(name, limit_bytes=MAX_IMAGE_BYTES), where)
     check_shape((image.height, image.width), shape, where)
     return image
 
 
-def _open(data: bytes, where: str) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of sizes, which are checked below, and of odd metadata
-            image = Image.open(io.BytesIO(data), formats=_FORMATS)
-    except (UnidentifiedImageError, *_DAMAGE):
-        raise RecordError(
-            f"expected a PNG, JPEG or TIFF, found {len(data)} bytes that start with {data[:8]!r}", where=where
-        ) from None
-    except Image.DecompressionBombError as error:
-        raise RecordError(f"expected at most {MAX_PIXELS} pixels, found: {error}", where=where) from None
-    if image.height * image.width > MAX_PIXELS:
-        raise RecordError(f"expected at most {MAX_PIXELS} pixels, found {image.height} × {image.width}", where=where)
-    return image
-
-
-def _pixels(image: Image.Image, where: str) -> NDArray[Any]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return np.array(image)  # the engine does not take arrays that are read-only
-    except _DAMAGE as error:
-        raise RecordError(f"expected a readable image, found one that fails with: {error}", where=where) from None
+def _pixels(image: Image.Image, mode: str, where: str) -> NDArray[Any]:
+    """The pixels in a mode of Pillow's. A palette is read from the file with the pixels, so all of it may fail."""
+    with decoding(where):
+        return np.array(
+            image if image.mode == mode else image.convert(mode)
+        )  # the engine takes none that are read-only

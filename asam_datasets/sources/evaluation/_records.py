@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 from rlemasklib import RLEMask
 
-from asam_datasets.errors import AsamDatasetsError, RecordError
+from asam_datasets.errors import SKIP, AsamDatasetsError, RecordError
 from asam_datasets.masks import to_segmentation
 from asam_datasets.sources._bad import BadRecords
 
@@ -119,6 +119,8 @@ class Folder(NamedTuple):
         bad.reject(error, archive=self.label, member=name)
 
 
+_HINT = f"The table holds numbers of 64 bits: number the objects otherwise, or go on without this image: {SKIP}."
+
 L = TypeVar("L", contravariant=True)
 
 
@@ -139,13 +141,23 @@ class Adapter(Protocol[L]):
         """All bytes outside of the image that decide its masks."""
 
 
-def annotate(objects: Iterable[Object]) -> tuple[list[EvaluationAnnotation], list[RLEMask]]:
-    """Number the masks and measure them; empty ones are left out."""
+def annotate(objects: Iterable[Object], where: str) -> tuple[list[EvaluationAnnotation], list[RLEMask]]:
+    """Number the masks and measure them; empty ones are left out.
+
+    Args:
+        where: the place that the objects come from, for messages.
+
+    Raises:
+        RecordError: the id of an object or of its category does not fit into the table's 64 bits.
+    """
     annotations, masks = [], []
     for number, found in enumerate(objects, 1):
         area = int(found.mask.area())
         if area == 0:
             continue
+        for what, value in (("an id", found.id), ("the id of a category", found.category_id)):
+            if value is not None and not -(2**63) <= value < 2**63:
+                raise RecordError(f"expected {what} from -2^63 to 2^63 - 1, found {value}", where=where, hint=_HINT)
         x, y, width, height = (float(n) for n in found.mask.bbox().tolist())
         segmentation = to_segmentation(found.mask)
         counts = segmentation["counts"]

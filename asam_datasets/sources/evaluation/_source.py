@@ -12,9 +12,10 @@ from pathlib import Path
 import msgspec
 
 from asam_datasets.errors import CatalogError, RecordError, SegmentationError, SourceError, option
+from asam_datasets.images import image_shape
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._entry import Entry, Kind, Protocol, Reading, Split
-from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES, image_shape
+from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES
 from asam_datasets.sources.evaluation._records import EvaluationRecord, EvaluationRef, Folder, annotate
 from asam_datasets.sources.evaluation._tree import wrong_folder
 from asam_datasets.sources.evaluation.layouts import adapter_of
@@ -127,7 +128,9 @@ class EvaluationSource:
         image = folder.read(ref.file_name, limit_bytes=MAX_IMAGE_BYTES)
         shape = image_shape(image, folder.place(ref.file_name))
         try:
-            annotations, masks = annotate(adapter_of(self.layout).objects(self.layout, folder, ref, shape))
+            objects = adapter_of(self.layout).objects(self.layout, folder, ref, shape)
+            place = folder.place(f"{next(iter(ref.masks), ref.file_name)}: image {ref.image_id}")
+            annotations, masks = annotate(objects, place)
         except SegmentationError as error:
             raise RecordError(error.problem, where=folder.place(ref.file_name), hint=error.hint) from None
         if not masks:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from asam_datasets.sources.sa1b._folder import FolderSource as FolderSource
 from asam_datasets.sources.sa1b._json import Annotation as Annotation
 from asam_datasets.sources.sa1b._json import Record as Record
-from asam_datasets.sources.sa1b._json import check_whole_jpeg as check_whole_jpeg
 from asam_datasets.sources.sa1b._json import read_record as read_record
 from asam_datasets.sources.sa1b._json import to_sa1b_json as to_sa1b_json
 from asam_datasets.sources.sa1b._open import IndexedSource as IndexedSource
@@ -37,7 +36,6 @@ __all__ = [
     "StreamSource",
     "check_member_size",
     "check_organized",
-    "check_whole_jpeg",
     "find_archives",
     "find_captions",
     "member_id",

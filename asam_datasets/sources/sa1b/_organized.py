@@ -9,19 +9,18 @@ again when they are published; `check_organized` tells whether those in the fold
 
 from __future__ import annotations
 
-import io
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from rlemasklib import RLEMask
 
-from asam_datasets.masks import MAX_PIXELS, PngEncoder
+from asam_datasets.errors import RecordError
+from asam_datasets.images import decoding, open_image
+from asam_datasets.masks import PngEncoder
 from asam_datasets.sources._lists import CAPTION_LIST, CONTROLNET_LIST
 from asam_datasets.sources.sa1b._folder import FolderSource
 from asam_datasets.sources.sa1b._json import Record, read_record
@@ -116,22 +115,18 @@ def _compare_mask(content: bytes, mask: RLEMask, encoder: PngEncoder) -> str:
 
 def _compare_pixels(content: bytes, expected: NDArray[np.uint8], what: str) -> str:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=["PNG", "JPEG"]) as image:
-                if image.height * image.width > MAX_PIXELS:
-                    return f"expected an image, found {image.height} × {image.width} pixels"
-                found = np.asarray(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return f"expected an image, found {len(content)} bytes that are none ({type(error).__name__})"
+        found = _pixels(content)
+    except RecordError as error:
+        return error.problem
     if found.shape != expected.shape:
         return f"expected {_shape(expected)}, found {_shape(found)}"
     wrong = int(np.count_nonzero((found != expected).reshape(*found.shape[:2], -1).any(axis=2)))
     return f"expected {what}, found {wrong} other pixels of {found.shape[0] * found.shape[1]}" if wrong else ""
 
 
-def _pixels(png: bytes) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(png)) as image:
+def _pixels(content: bytes) -> NDArray[np.uint8]:
+    image = open_image(content, "", formats=("PNG", "JPEG"))
+    with decoding(""):
         return np.asarray(image)
 
 

@@ -1,0 +1,188 @@
+"""Image files of anybody's making: the one place where they are opened.
+
+1. Only `FORMATS` are opened. Pillow knows many more, and starts programs for some: Ghostscript for an EPS.
+2. An image has at most `MAX_PIXELS` pixels. The header says how many, before one is decoded.
+3. Whatever Pillow raises on bytes that are not what they promise, when it opens or decodes them, is one `RecordError`.
+4. Odd metadata is passed over in silence, whatever Pillow thinks of it.
+
+Nothing is rotated: masks refer to the pixels as they are stored, whatever EXIF says. Shapes are (height, width).
+Safe in threads.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from PIL import Image, UnidentifiedImageError
+
+from asam_datasets.errors import AsamDatasetsError, RecordError
+from asam_datasets.masks import MAX_PIXELS
+
+__all__ = ["FORMATS", "check_whole", "decoding", "image_shape", "open_image"]
+
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
+"""Pillow's names of the formats that are opened."""
+
+_SPELLED = {"WEBP": "WebP", "MPO": "JPEG"}
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
+_SCAN, _START, _END = b"\xff\xda", b"\xff\xd8\xff", b"\xff\xd9"  # markers in a JPEG
+_LAST_CHUNK = b"IEND\xaeB`\x82"  # of a PNG
+_SPARE_BYTES = 56  # some writers leave a few bytes behind the last chunk
+
+
+def open_image(
+    data: bytes, where: str, *, formats: Sequence[str] = FORMATS, expected: str = "", hint: str = ""
+) -> Image.Image:
+    """Look at the header of an encoded image; no pixel is decoded yet. What decodes one belongs into `decoding`.
+
+    Args:
+        data: the file.
+        where: its place, for messages.
+        formats: of `FORMATS`, those that are taken.
+        expected: what messages call them; their names by default.
+        hint: what to do about it, for messages.
+
+    Raises:
+        RecordError: none of these, damaged in its header, or more than `MAX_PIXELS`.
+    """
+    try:
+        with _QUIET:
+            image = Image.open(io.BytesIO(data), formats=tuple(formats))
+    except Image.DecompressionBombError as error:
+        raise RecordError(f"expected at most {MAX_PIXELS} pixels, found: {error}", where=where, hint=hint) from None
+    except _DAMAGE as error:
+        # Pillow shows the object that it read from, whose address says nothing.
+        reason = "" if isinstance(error, UnidentifiedImageError) else f" ({_reason(error)})"
+        found = f"{len(data)} bytes that start with {bytes(data[:8])!r}{reason}"
+        raise RecordError(f"expected {expected or _names(formats)}, found {found}", where=where, hint=hint) from None
+    if image.height * image.width > MAX_PIXELS:
+        problem = f"expected at most {MAX_PIXELS} pixels, found {image.height} × {image.width}"
+        raise RecordError(problem, where=where, hint=hint)
+    return image
+
+
+@contextmanager
+def decoding(where: str, *, expected: str = "a readable image", hint: str = "") -> Iterator[None]:
+    """Around whatever decodes pixels of an opened image: `load`, `convert`, `resize`, `draft`, `np.asarray`.
+
+    Args:
+        where, hint: as for `open_image`.
+        expected: what the message calls it.
+
+    Raises:
+        RecordError: the image is damaged. Errors of this package go through as they are.
+    """
+    try:
+        with _QUIET:
+            yield
+    except AsamDatasetsError:
+        raise
+    except _DAMAGE as error:
+        problem = f"expected {expected}, found one that fails with: {_reason(error)}"
+        raise RecordError(problem, where=where, hint=hint) from None
+
+
+def image_shape(
+    data: bytes, where: str, *, formats: Sequence[str] = FORMATS, expected: str = "", hint: str = ""
+) -> tuple[int, int]:
+    """(height, width) of an encoded image that is there as a whole; no pixel is decoded.
+
+    Args:
+        data, where, formats, expected, hint: as for `open_image`.
+
+    Raises:
+        RecordError: as `open_image` and `check_whole`.
+    """
+    with open_image(data, where, formats=formats, expected=expected, hint=hint) as image:
+        check_whole(data, image.format, where, hint=hint)
+        return image.height, image.width
+
+
+def check_whole(data: bytes, kind: str, where: str, *, spare_bytes: int = _SPARE_BYTES, hint: str = "") -> None:
+    """Refuse a JPEG or PNG that is cut, as far as its end tells. Pillow opens no cut WebP; TIFF and BMP do not tell.
+
+    Args:
+        data: the file.
+        kind: its format as Pillow names it: `image.format`. That of a JPEG with further images behind it is `MPO`.
+        where, hint: as for `open_image`.
+        spare_bytes: how many bytes a PNG may have behind its last chunk.
+
+    Raises:
+        RecordError: it is cut.
+    """
+    if kind in ("JPEG", "MPO"):
+        # A whole JPEG ends with an end-of-image marker, and no scan begins after the last one. (The marker of an
+        # embedded preview comes before the scan of the image itself, so a cut image with a preview is found as well.)
+        # Of an MPO it is enough that the first image is whole: the scan after the marker may be that of the next.
+        end = data.rfind(_END)
+        scan = data.find(_SCAN, end) if end >= 0 else -1
+        whole = end >= 0 and (scan < 0 or (kind == "MPO" and data.find(_START, end, scan) >= 0))
+        missing = "end-of-image marker"
+    elif kind == "PNG":
+        whole = data.find(_LAST_CHUNK, max(0, len(data) - len(_LAST_CHUNK) - spare_bytes)) >= 0
+        missing = "IEND chunk at its end"
+    else:
+        return
+    if not whole:
+        cut = f"one that is cut after {len(data)} bytes (no {missing})"
+        raise RecordError(f"expected a whole {_SPELLED.get(kind, kind)}, found {cut}", where=where, hint=hint)
+
+
+def _names(formats: Sequence[str]) -> str:
+    """`a JPEG, PNG or TIFF`."""
+    *others, last = (_SPELLED.get(one, one) for one in formats)
+    return f"a {', '.join(others)} or {last}" if others else f"a {last}"
+
+
+def _reason(error: BaseException) -> str:
+    said = str(error).partition("\n")[0]
+    tells = isinstance(error, (OSError, SyntaxError, ValueError)) and any(map(str.isalpha, said))
+    return said if tells else f"{type(error).__name__} {said}".rstrip()
+
+
+class _Quiet:
+    """Pillow's warnings are silent while any thread is inside.
+
+    `catch_warnings` alone is not made for threads: each puts back the filters that it found, and those may be what
+    another had for a while. So the first one in and the last one out do it for all.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._caught = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._caught.__exit__(None, None, None)
+
+    def forget(self) -> None:
+        """In a forked process: its threads are gone, and with them whoever held the lock."""
+        with_filters, self._lock = self._inside, threading.Lock()
+        self._inside = 0
+        if with_filters:
+            self._caught.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_QUIET.forget)
