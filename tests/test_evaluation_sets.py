@@ -57,7 +57,7 @@ def check(source: EvaluationSource, expected: Masks) -> int:
     for ref in pickle.loads(pickle.dumps(refs)):
         content = (source.root / ref.file_name).read_bytes()
         assert ref.size_bytes == len(content)
-        record = source.read(ref)
+        record = source.read(ref).record
         if record is None:
             empty += 1
             assert ref.file_name not in expected

@@ -125,15 +125,14 @@ def render_evaluation_chunk(task: EvaluationChunk) -> Spooled:
     def rows() -> Iterator[Rendered]:
         for ref in task.refs:
             try:
-                record = task.source.read(ref)
-                if record is None:
-                    yield None
-                    continue
-                digest = task.source.input_digest(ref)
+                record, digest = task.source.read(ref)
             except RecordError as error:
                 if not task.skip:
                     raise
                 yield Reject(task.source.label, ref.file_name, str(error))
+                continue
+            if record is None:
+                yield None
                 continue
             yield render_evaluation(record, encoder, images=task.images), len(record.image), digest
 
@@ -149,7 +148,7 @@ def digest_chunk(task: EvaluationChunk) -> bytes:
     content = hashlib.sha256()
     for ref in task.refs:
         try:
-            content.update(task.source.input_digest(ref))
+            content.update(task.source.digest(ref))
         except RecordError:
             if not task.skip:
                 raise

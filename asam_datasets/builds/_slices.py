@@ -100,7 +100,7 @@ def evaluation_slice_tables(part: EvaluationSlice) -> Iterator[pa.Table]:
         SourceError, RecordError: as `asam_datasets.sources.evaluation`.
     """
     encoder = PngEncoder()
-    records = (part.source.read(ref) for ref in part.refs)
+    records = (part.source.read(ref).record for ref in part.refs)
     rows = (render_evaluation(record, encoder) for record in records if record is not None)
     for group in row_groups(rows):
         yield evaluation_table(group)

@@ -1,6 +1,6 @@
 """Evaluation sets: a catalog of what is known of each, and readers that turn any of them into one table.
 
-An entry says how a set lies on disk; `_adapters/` has one reader per such layout. Masks go from the source to runs
+An entry says how a set lies on disk; `layouts/` has one module per such layout. Masks go from the source to runs
 without an array per object. A set of the user's own is an entry in a TOML file.
 """
 
@@ -11,6 +11,7 @@ from asam_datasets.sources.evaluation._entry import Entry as Entry
 from asam_datasets.sources.evaluation._entry import Protocol as Protocol
 from asam_datasets.sources.evaluation._images import image_shape as image_shape
 from asam_datasets.sources.evaluation._records import EvaluationAnnotation as EvaluationAnnotation
+from asam_datasets.sources.evaluation._records import EvaluationRead as EvaluationRead
 from asam_datasets.sources.evaluation._records import EvaluationRecord as EvaluationRecord
 from asam_datasets.sources.evaluation._records import EvaluationRef as EvaluationRef
 from asam_datasets.sources.evaluation._source import EvaluationSource as EvaluationSource
@@ -22,6 +23,7 @@ from asam_datasets.sources.evaluation._tree import describe_tree as describe_tre
 __all__ = [
     "Entry",
     "EvaluationAnnotation",
+    "EvaluationRead",
     "EvaluationRecord",
     "EvaluationRef",
     "EvaluationSource",

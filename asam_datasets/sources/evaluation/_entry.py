@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from asam_datasets.sources.evaluation.layouts._structs import Layout
+from asam_datasets.sources.evaluation.layouts import Layout
 
 Split = Literal["test", "validation"]
 Kind = Literal["instance", "semantic", "binary", "panoptic"]
@@ -16,7 +16,8 @@ Protocol = Literal["default", "asam"]
 Count = Annotated[int, Meta(ge=1)]
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_RESERVED = ("train", "controlnet", "sam", "evaluation", "default")  # configs of the dataset that are there already
+_RESERVED = ("train", "controlnet", "sam", "evaluation", "adversarial", "default")
+"""Configs of the dataset that are there already."""
 
 
 class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
