@@ -109,5 +109,5 @@ def test_the_wheel_carries_builders_and_card(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {"asam_datasets/builders/sa1b.py", "asam_datasets/dataset_card.md", "asam_datasets/py.typed"} <= set(names)
-    assert "asam_datasets/evaluation/catalog.toml" in names
+    assert "asam_datasets/sources/evaluation/catalog.toml" in names
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]

@@ -161,6 +161,7 @@ def test_a_user_says_what_the_catalog_does_not_know(tmp_path: Path) -> None:
         (("rgb/{name}", "rgb/{name"), r"layout\.pairs\[0\]: expected fields such as \{name\}"),
         (("[leaves", "[Leaves"), "expected an id of small letters"),
         (("[leaves", "[train"), "expected an id of small letters"),
+        (("[leaves", "[adversarial"), "small letters.* none of train, .*, found 'adversarial'"),
         (('"My leaves"', '""'), "expected a name, found an empty one"),
         (("[leaves]", '[leaves]\nid = "other"'), r"\[leaves\]: id: expected the table's name 'leaves', found 'other'"),
     ],

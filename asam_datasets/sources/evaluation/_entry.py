@@ -74,7 +74,10 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id) or self.id in _RESERVED:
-            raise ValueError(f"expected an id of small letters, digits and underscores, found {self.id!r}")
+            taken = ", ".join(_RESERVED)
+            raise ValueError(
+                f"expected an id of small letters, digits and underscores that is none of {taken}, found {self.id!r}"
+            )
         if not self.name.strip():
             raise ValueError("expected a name, found an empty one")
         if self.layout is None and not self.variants:
