@@ -61,7 +61,7 @@ ignored = [255]
 
 
 def rows_of(source: EvaluationSource) -> list[EvaluationRow]:
-    records = [source.read(ref) for ref in source.index(BadRecords())]
+    records = [source.read(ref).record for ref in source.index(BadRecords())]
     return [render_evaluation(record, PngEncoder()) for record in records if record is not None]
 
 
@@ -95,8 +95,8 @@ def test_the_tree_of_a_set_names_all_that_is_read(identity: str) -> None:
         pattern
         for layout in readings
         if layout
-        for part in msgspec.to_builtins(layout).get("pairs") or msgspec.to_builtins(layout)["parts"]
-        for pattern in part.values()
+        for row in msgspec.to_builtins(layout).get("pairs") or msgspec.to_builtins(layout)["files"]
+        for pattern in row.values()
         if isinstance(pattern, str) and pattern
     ]
     assert patterns
@@ -121,7 +121,7 @@ def test_a_set_of_the_user(tmp_path: Path) -> None:
 
 def test_a_user_says_what_the_catalog_does_not_know(tmp_path: Path) -> None:
     """A known set in other folders: only what differs is written down."""
-    layout = 'type = "coco"\nparts = [{ json = "train.json", images = ["uav/{file_name}"] }]'
+    layout = 'type = "coco"\nfiles = [{ json = "train.json", images = ["uav/{file_name}"] }]'
     write(tmp_path / "mine.toml", f"[ibd]\nexpected_masks = 2\n[ibd.layout]\n{layout}\n[bbbc038v1.layout]\n{layout}\n")
     catalog = load_catalog([tmp_path / "mine.toml"])
     assert catalog["ibd"].name == CATALOG["ibd"].name
@@ -162,6 +162,7 @@ def test_a_user_says_what_the_catalog_does_not_know(tmp_path: Path) -> None:
         (("rgb/{name}", "rgb/{name"), r"layout\.pairs\[0\]: expected fields such as \{name\}"),
         (("[leaves", "[Leaves"), "expected an id of small letters"),
         (("[leaves", "[train"), "expected an id of small letters"),
+        (("[leaves", "[adversarial"), "small letters.* none of train, .*, found 'adversarial'"),
         (('"My leaves"', '""'), "expected a name, found an empty one"),
         (("[leaves]", '[leaves]\nid = "other"'), r"\[leaves\]: id: expected the table's name 'leaves', found 'other'"),
     ],
@@ -267,7 +268,7 @@ def test_mask_images_of_other_modes(tmp_path: Path, mode: str) -> None:
     write_image(tmp_path, "imgs/a.jpg")
     save(tmp_path / "gts/a.png", MODES[mode])
     source = open_evaluation(CATALOG["hrsod_te"], tmp_path)
-    record = source.read(source.index(BadRecords())[0])
+    record = source.read(source.index(BadRecords())[0]).record
     assert record
     np.testing.assert_array_equal(record.masks[0].to_array().astype(bool), INSIDE)
 
@@ -277,7 +278,7 @@ def test_via_projects_are_read_too(tmp_path: Path) -> None:
     files = {"1.jpg9": {"filename": "1.jpg", "regions": [via_region(ring(60, 40, 70, 60))]}}
     write(tmp_path / "ABOVE_LABELS.json", {"_via_settings": {}, "_via_img_metadata": files})
     source = open_evaluation(CATALOG["ndd20"], tmp_path, protocol="asam")
-    (record,) = [source.read(ref) for ref in source.index(BadRecords())]
+    (record,) = [source.read(ref).record for ref in source.index(BadRecords())]
     assert record
     np.testing.assert_array_equal(record.masks[0].to_array(), box(60, 40, 70, 60))
 
@@ -306,20 +307,20 @@ def test_a_digest_changes_with_each_file_that_decides_a_row(tmp_path: Path, iden
     TREES[identity](tmp_path)
     source = open_evaluation(CATALOG[identity], tmp_path)
     refs = source.index(BadRecords())
-    assert len({source.input_digest(ref) for ref in refs}) == len(refs)
-    first, *others = [source.input_digest(ref) for ref in refs]
+    assert len({source.digest(ref) for ref in refs}) == len(refs)
+    first, *others = [source.digest(ref) for ref in refs]
     for name in names:
         (file,) = tmp_path.glob(name)
         content = file.read_bytes()
         file.write_bytes(content + b" ")
-        assert source.input_digest(refs[0]) != first
-        assert [source.input_digest(ref) for ref in refs[1:]] == others
+        assert source.digest(refs[0]) != first
+        assert [source.digest(ref) for ref in refs[1:]] == others
         file.write_bytes(content)
-    assert source.input_digest(refs[0]) == first
+    assert source.digest(refs[0]) == first
     same = open_evaluation(CATALOG[identity], tmp_path, protocol="asam")  # none of these reads otherwise
-    assert same.input_digest(refs[0]) == first
+    assert same.digest(refs[0]) == first
     renamed = msgspec.structs.replace(CATALOG[identity], id="another")
-    assert open_evaluation(renamed, tmp_path).input_digest(refs[0]) != first
+    assert open_evaluation(renamed, tmp_path).digest(refs[0]) != first
 
 
 def test_a_digest_changes_with_the_layout(tmp_path: Path) -> None:
@@ -327,7 +328,7 @@ def test_a_digest_changes_with_the_layout(tmp_path: Path) -> None:
     entry = CATALOG["hrsod_te"]
     other = msgspec.structs.replace(entry, layout=msgspec.structs.replace(entry.layout, threshold=1))
     ref = open_evaluation(entry, tmp_path).index(BadRecords())[0]
-    digests = {open_evaluation(each, tmp_path).input_digest(ref) for each in (entry, other)}
+    digests = {open_evaluation(each, tmp_path).digest(ref) for each in (entry, other)}
     assert len(digests) == 2
 
 
@@ -367,7 +368,7 @@ def test_a_digest_changes_with_what_a_shared_file_says_of_its_image(
     TREES[identity](tmp_path)
     source = open_evaluation(CATALOG[identity], tmp_path)
     refs = source.index(BadRecords())
-    before = [source.input_digest(ref) for ref in refs]
+    before = [source.digest(ref) for ref in refs]
     original = (tmp_path / file).read_text()
     for number, (*steps, last, value) in enumerate(changes):
         table = place = json.loads(original)
@@ -376,13 +377,13 @@ def test_a_digest_changes_with_what_a_shared_file_says_of_its_image(
         place[last] = value
         write(tmp_path / file, table)
         os.utime(tmp_path / file, ns=(number, number))  # within a tick of the clock all times are equal
-        after = [source.input_digest(ref) for ref in refs]
+        after = [source.digest(ref) for ref in refs]
         assert after[0] != before[0], (steps, last)
         if steps[0] not in ("categories",):
             assert after[-1] == before[-1], (steps, last)  # an image that it is not about
     write(tmp_path / file, original)
     os.utime(tmp_path / file, ns=(99, 99))
-    assert [source.input_digest(ref) for ref in refs] == before
+    assert [source.digest(ref) for ref in refs] == before
 
 
 # ------------------------------------------------------------------------------------------------ the table
@@ -438,7 +439,7 @@ def test_hundreds_of_objects_in_a_large_image_take_little_memory(tmp_path: Path)
     code = (
         "import re, sys; from asam_datasets.sources.evaluation import *; from asam_datasets.sources import BadRecords\n"
         "source = parse_evaluation(sys.argv[1], load_catalog())\n"
-        "record = source.read(source.index(BadRecords())[0])\n"
+        "record = source.read(source.index(BadRecords())[0]).record\n"
         # Not `ru_maxrss`: a new process inherits that of the one that started it.
         "peak = re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1]\n"
         "print(len(record.masks), int(peak) * 1024)"

@@ -34,7 +34,7 @@ def read_all(source: EvaluationSource, bad: BadRecords) -> list[str]:
     names = []
     for ref in source.index(bad):
         try:
-            record = source.read(ref)
+            record = source.read(ref).record
         except RecordError as error:
             bad.reject(error, archive=source.label, member=ref.file_name)
             continue
@@ -480,7 +480,7 @@ def test_pycocotools_reading_takes_what_it_takes_and_leaves_the_rest(tmp_path: P
 
     def masks(protocol: Any) -> dict[int, Any]:
         source = open_evaluation(CATALOG["coco2017_val"], tmp_path, protocol=protocol)
-        record = source.read(source.index(BadRecords())[0])
+        record = source.read(source.index(BadRecords())[0]).record
         assert record is not None
         return {a.id: mask.to_array() for a, mask in zip(record.annotations, record.masks, strict=True)}
 

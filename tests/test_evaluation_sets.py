@@ -16,7 +16,7 @@ from pycocotools import mask as coco
 from asam_datasets.masks import PngEncoder
 from asam_datasets.sources import BadRecords
 from asam_datasets.sources.evaluation import EvaluationSource, load_catalog, open_evaluation
-from asam_datasets.tables import evaluation_table, render_evaluation
+from asam_datasets.tables import EVALUATION, render_evaluation, to_table
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
@@ -57,7 +57,7 @@ def check(source: EvaluationSource, expected: Masks) -> int:
     for ref in pickle.loads(pickle.dumps(refs)):
         content = (source.root / ref.file_name).read_bytes()
         assert ref.size_bytes == len(content)
-        record = source.read(ref)
+        record = source.read(ref).record
         if record is None:
             empty += 1
             assert ref.file_name not in expected
@@ -75,7 +75,7 @@ def check(source: EvaluationSource, expected: Masks) -> int:
             assert annotation.area == reference.sum()
         rows.append(render_evaluation(record, encoder))
     assert [row.file_name for row in rows] == sorted(expected)
-    table = evaluation_table(rows).to_pylist()
+    table = to_table(EVALUATION, rows).to_pylist()
     for row in table:
         assert row["image"]["bytes"] == (source.root / row["file_name"]).read_bytes()
         assert row["dataset"] == source.name

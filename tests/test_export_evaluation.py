@@ -29,11 +29,11 @@ from pycocotools.coco import COCO
 
 from asam_datasets.demo import DemoArchive
 from asam_datasets.errors import RecordError, SourceError, TargetError
+from asam_datasets.masks import Runs
 from asam_datasets.organized import export, organize
 from asam_datasets.organized._coco import Imaged, encode_coco
 from asam_datasets.organized._names import flat_names, mask_name
 from asam_datasets.sources.evaluation import EvaluationAnnotation
-from asam_datasets.sources.evaluation._records import Runs
 from asam_datasets.sources.sa1b import find_archives
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1

@@ -75,16 +75,16 @@ class EvaluationRecipe:
 
     def read(self, ref: EvaluationRef, encoder: PngEncoder, columns: Collection[str] | None = None) -> Rendered:
         """Read, check and render one image; see `Recipe`."""
-        record = self.source.read(ref)
-        digest = self.digest(ref)
-        if record is None:
+        found = self.source.read(ref)
+        digest = self._digest(found.digest)
+        if found.record is None:
             return Rendered(None, digest, 0)
-        row = render_evaluation(record, encoder, columns=columns, images=self.images)
-        return Rendered(row, digest, len(record.image))
+        row = render_evaluation(found.record, encoder, columns=columns, images=self.images)
+        return Rendered(row, digest, len(found.record.image))
 
     def digest(self, ref: EvaluationRef) -> bytes:
         """Digest of all that decides a row: names, image, mask files, layout, and whether the image is in it."""
-        return self._digest(self.source.input_digest(ref))
+        return self._digest(self.source.digest(ref))
 
     def reject(self, ref: EvaluationRef, error: RecordError) -> Reject:
         """See `Recipe`."""

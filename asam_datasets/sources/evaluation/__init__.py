@@ -1,6 +1,6 @@
 """Evaluation sets: a catalog of what is known of each, and readers that turn any of them into one table.
 
-An entry says how a set lies on disk; `_adapters/` has one reader per such layout. Masks go from the source to runs
+An entry says how a set lies on disk; `layouts/` has one module per such layout. Masks go from the source to runs
 without an array per object. A set of the user's own is an entry in a TOML file.
 """
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from asam_datasets.sources.evaluation.layouts._structs import Layout
+from asam_datasets.sources.evaluation.layouts import Layout
 
 Split = Literal["test", "validation"]
 Kind = Literal["instance", "semantic", "binary", "panoptic"]
@@ -16,7 +16,8 @@ Protocol = Literal["default", "asam"]
 Count = Annotated[int, Meta(ge=1)]
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_RESERVED = ("train", "controlnet", "sam", "evaluation", "default")  # configs of the dataset that are there already
+_RESERVED = ("train", "controlnet", "sam", "evaluation", "adversarial", "default")
+"""Configs of the dataset that are there already."""
 
 
 class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -73,7 +74,10 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id) or self.id in _RESERVED:
-            raise ValueError(f"expected an id of small letters, digits and underscores, found {self.id!r}")
+            taken = ", ".join(_RESERVED)
+            raise ValueError(
+                f"expected an id of small letters, digits and underscores that is none of {taken}, found {self.id!r}"
+            )
         if not self.name.strip():
             raise ValueError("expected a name, found an empty one")
         if self.layout is None and not self.variants:

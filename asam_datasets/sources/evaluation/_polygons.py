@@ -15,7 +15,7 @@ from pycocotools import mask as coco
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import RecordError, SegmentationError
-from asam_datasets.masks import Segmentation, from_segmentation
+from asam_datasets.masks import Runs, Segmentation, from_segmentation
 from asam_datasets.sources.evaluation._images import check_shape
 
 MAX_OUTLINE = 2**22
@@ -26,6 +26,8 @@ Ring = Sequence[float]
 
 
 class _Coded(msgspec.Struct, frozen=True):
+    """Runs as strangers write them: other fields may be there, and `counts` may be numbers, which `Runs` never are."""
+
     size: tuple[int, int]
     counts: str | list[int]
 
@@ -107,7 +109,7 @@ def _from_runs(coded: _Coded, shape: tuple[int, int], where: str) -> RLEMask:
     check_shape(coded.size, shape, f"{where}.size")
     if isinstance(coded.counts, str):
         try:
-            return from_segmentation({"size": list(coded.size), "counts": coded.counts}, shape=shape)
+            return from_segmentation(Runs(coded.size, coded.counts), shape=shape)
         except SegmentationError as error:
             raise RecordError(error.problem, where=f"{where}.{error.where}", hint=error.hint) from None
     total = sum(coded.counts)

@@ -1,17 +1,17 @@
-"""What an evaluation source hands out, and what its adapters find."""
+"""What an evaluation source hands out, and what its layouts find."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, NamedTuple, Protocol, TypeVar
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import SKIP, AsamDatasetsError, RecordError
-from asam_datasets.masks import to_segmentation
+from asam_datasets.masks import Runs, to_runs
 from asam_datasets.sources._bad import BadRecords
 
 Side = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -33,13 +33,6 @@ class EvaluationRef(NamedTuple):
     image_id: str
     masks: tuple[str, ...]
     key: str = ""
-
-
-class Runs(msgspec.Struct, frozen=True):
-    """A mask as COCO RLE: `size` is (height, width) in pixels."""
-
-    size: tuple[int, int]
-    counts: str
 
 
 class EvaluationAnnotation(msgspec.Struct, frozen=True):
@@ -67,8 +60,20 @@ class EvaluationRecord(msgspec.Struct, frozen=True):
     masks: list[RLEMask]
 
 
+class EvaluationRead(NamedTuple):
+    """One image as it was read.
+
+    Args:
+        record: None when the image has no object.
+        digest: SHA-256 over all that decides the record, of the very bytes that it was made from.
+    """
+
+    record: EvaluationRecord | None
+    digest: bytes
+
+
 class Object(NamedTuple):
-    """A mask as an adapter finds it; without an `id` it gets its place among the image's masks, from 1."""
+    """A mask as a layout finds it; without an `id` it gets its place among the image's masks, from 1."""
 
     mask: RLEMask
     id: int | None = None
@@ -77,11 +82,33 @@ class Object(NamedTuple):
     iscrowd: bool = False
 
 
+class Evidence(NamedTuple):
+    """What decides some masks of an image, in memory: whatever happens to the files from here on, both agree.
+
+    Args:
+        content: all bytes that decide them, outside of the image and of the layout.
+        objects: makes them, for an image of (height, width) pixels, out of this content and nothing else. Empty masks
+            may be among them. Raises `RecordError` where the content cannot be used.
+    """
+
+    content: bytes
+    objects: Callable[[tuple[int, int]], Iterable[Object]]
+
+
 class Folder(NamedTuple):
-    """The folder of a set, and how it is called in messages: `hrsod_te=FOLDER`."""
+    """The folder of a set, and how it is called in messages: `hrsod_te=FOLDER`.
+
+    Args:
+        held: a file that was read already, and its bytes; see `holding`.
+    """
 
     root: Path
     label: str
+    held: tuple[str, bytes] | None = None
+
+    def holding(self, name: str, data: bytes) -> Folder:
+        """The same folder, in which one file is these bytes, whatever lies on the disk by now."""
+        return self._replace(held=(name, data))
 
     def place(self, name: str) -> str:
         """Where a file of the set is, for messages."""
@@ -101,6 +128,8 @@ class Folder(NamedTuple):
         Raises:
             RecordError: it is gone, cannot be read, or is larger than `limit_bytes`.
         """
+        if self.held is not None and self.held[0] == name:
+            return self.held[1]
         path = self.root / name
         try:
             size = path.stat().st_size
@@ -121,25 +150,6 @@ class Folder(NamedTuple):
 
 _HINT = f"The table holds numbers of 64 bits: number the objects otherwise, or go on without this image: {SKIP}."
 
-L = TypeVar("L", contravariant=True)
-
-
-class Adapter(Protocol[L]):
-    """Reads one layout. Objects of these classes hold no state."""
-
-    def index(self, layout: L, folder: Folder, bad: BadRecords) -> Iterable[EvaluationRef]:
-        """Find the images, in any order; images that turn out to have no mask are among them."""
-
-    def objects(self, layout: L, folder: Folder, ref: EvaluationRef, shape: tuple[int, int]) -> Iterable[Object]:
-        """The masks of one image of `shape` (height, width) pixels; empty masks may be among them.
-
-        Raises:
-            RecordError: the files that decide them cannot be used.
-        """
-
-    def evidence(self, layout: L, folder: Folder, ref: EvaluationRef) -> Iterator[bytes]:
-        """All bytes outside of the image that decide its masks."""
-
 
 def annotate(objects: Iterable[Object], where: str) -> tuple[list[EvaluationAnnotation], list[RLEMask]]:
     """Number the masks and measure them; empty ones are left out.
@@ -159,15 +169,12 @@ def annotate(objects: Iterable[Object], where: str) -> tuple[list[EvaluationAnno
             if value is not None and not -(2**63) <= value < 2**63:
                 raise RecordError(f"expected {what} from -2^63 to 2^63 - 1, found {value}", where=where, hint=_HINT)
         x, y, width, height = (float(n) for n in found.mask.bbox().tolist())
-        segmentation = to_segmentation(found.mask)
-        counts = segmentation["counts"]
-        rows, columns = segmentation["size"]
         annotations.append(
             EvaluationAnnotation(
                 number if found.id is None else found.id,
                 (x, y, width, height),
                 area,
-                Runs((rows, columns), counts if isinstance(counts, str) else counts.decode("ascii")),
+                to_runs(found.mask),
                 found.category_id,
                 found.category,
                 int(found.iscrowd),

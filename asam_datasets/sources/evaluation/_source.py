@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,14 +16,20 @@ from asam_datasets.images import image_shape
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._entry import Entry, Kind, Protocol, Reading, Split
 from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES
-from asam_datasets.sources.evaluation._records import EvaluationRecord, EvaluationRef, Folder, annotate
+from asam_datasets.sources.evaluation._records import (
+    EvaluationRead,
+    EvaluationRecord,
+    EvaluationRef,
+    Evidence,
+    Folder,
+    annotate,
+)
 from asam_datasets.sources.evaluation._tree import wrong_folder
-from asam_datasets.sources.evaluation.layouts import adapter_of
-from asam_datasets.sources.evaluation.layouts._structs import Layout
+from asam_datasets.sources.evaluation.layouts import Layout
 
 _SPEC = re.compile(r"([a-z][a-z0-9_]*)(?::([a-z][a-z0-9_-]*))?=(.+)", re.DOTALL)
 # Part of every digest: goes up when the same files would give other rows.
-_FORM = b"evaluation-1"
+_FORM = b"evaluation-2"
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ class EvaluationSource:
         folder = self._folder
         refs: dict[str, EvaluationRef] = {}
         rejected = len(bad.rejects)
-        for ref in adapter_of(self.layout).index(self.layout, folder, bad):
+        for ref in self.layout.index(folder, bad):
             if not _is_text(ref.file_name):
                 folder.reject(bad, "expected a name in UTF-8, found other bytes", ref.file_name)
             elif refs.setdefault(ref.file_name, ref) is not ref:
@@ -117,44 +123,54 @@ class EvaluationSource:
             )
         return tuple(refs[name] for name in sorted(refs))
 
-    def read(self, ref: EvaluationRef) -> EvaluationRecord | None:
-        """Read one image and its masks. None: it has no object, so it is not part of the set; count it.
+    def read(self, ref: EvaluationRef) -> EvaluationRead:
+        """Read one image and its masks, each file once. Without a record it has no object, so it is not part of the
+        set; count it.
 
         Raises:
             RecordError: the image or what decides its masks cannot be read, or they are not of one size.
             SourceError: an annotation file changed and cannot be used any more.
         """
-        folder = self._folder
-        image = folder.read(ref.file_name, limit_bytes=MAX_IMAGE_BYTES)
-        shape = image_shape(image, folder.place(ref.file_name))
+        digest, image, all_evidence = self._open(ref)
+        where = self._folder.place(ref.file_name)
+        shape = image_shape(image, where)
         try:
-            objects = adapter_of(self.layout).objects(self.layout, folder, ref, shape)
-            place = folder.place(f"{next(iter(ref.masks), ref.file_name)}: image {ref.image_id}")
-            annotations, masks = annotate(objects, place)
+            place = self._folder.place(f"{next(iter(ref.masks), ref.file_name)}: image {ref.image_id}")
+            annotations, masks = annotate((one for evidence in all_evidence for one in evidence.objects(shape)), place)
         except SegmentationError as error:
-            raise RecordError(error.problem, where=folder.place(ref.file_name), hint=error.hint) from None
+            raise RecordError(error.problem, where=where, hint=error.hint) from None
         if not masks:
-            return None
-        return EvaluationRecord(self.name, ref.file_name, ref.image_id, shape[1], shape[0], image, annotations, masks)
+            return EvaluationRead(None, digest.digest())
+        record = EvaluationRecord(self.name, ref.file_name, ref.image_id, shape[1], shape[0], image, annotations, masks)
+        return EvaluationRead(record, digest.digest())
 
-    def input_digest(self, ref: EvaluationRef) -> bytes:
-        """SHA-256 over all that decides an image's row: its name, its bytes, what its masks come from, the layout.
+    def digest(self, ref: EvaluationRef) -> bytes:
+        """The digest that `read` gives, with nothing decoded: SHA-256 over all that decides an image's row, which is
+        its name, its bytes, what its masks come from, the layout.
 
         Raises:
             RecordError: a file is gone or cannot be read.
+            SourceError: an annotation file changed and cannot be used any more.
         """
-        digest = hashlib.sha256()
-        parts = (
-            _FORM,
-            msgspec.json.encode([self.name, ref.file_name, ref.image_id]),
-            msgspec.json.encode(self.layout),
-            self._folder.read(ref.file_name, limit_bytes=MAX_IMAGE_BYTES),
-        )
-        for part in parts:
-            _add(digest, part)
-        for part in adapter_of(self.layout).evidence(self.layout, self._folder, ref):
-            _add(digest, part)
+        digest, _, all_evidence = self._open(ref)
+        for _ in all_evidence:
+            pass
         return digest.digest()
+
+    def _open(self, ref: EvaluationRef) -> tuple[hashlib._Hash, bytes, Iterator[Evidence]]:
+        """The digest, the image's bytes, and what decides its masks, which goes into the digest as it is taken."""
+        digest = hashlib.sha256()
+        image = self._folder.read(ref.file_name, limit_bytes=MAX_IMAGE_BYTES)
+        named = msgspec.json.encode([self.name, ref.file_name, ref.image_id])
+        for content in (_FORM, named, msgspec.json.encode(self.layout), image):
+            _add(digest, content)
+
+        def taken() -> Iterator[Evidence]:
+            for evidence in self.layout.evidence(self._folder, ref):
+                _add(digest, evidence.content)
+                yield evidence
+
+        return digest, image, taken()
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -240,10 +256,10 @@ def _variant_needed(entry: Entry) -> CatalogError:
     return CatalogError(f"expected the variant that the folder holds, found none: say {ways}", where=entry.id)
 
 
-def _add(digest: hashlib._Hash, part: bytes) -> None:
-    """With its length in front, so that bytes cannot move from one part to the next."""
-    digest.update(len(part).to_bytes(8, "little"))
-    digest.update(part)
+def _add(digest: hashlib._Hash, content: bytes) -> None:
+    """With its length in front, so that bytes cannot move from one piece to the next."""
+    digest.update(len(content).to_bytes(8, "little"))
+    digest.update(content)
 
 
 def _is_text(name: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from asam_datasets.errors import SourceError
 from asam_datasets.sources.evaluation._entry import Entry
 from asam_datasets.sources.evaluation._patterns import find, shown
-from asam_datasets.sources.evaluation.layouts._structs import Coco, Hypersim, Layout, Objects, Via, Visor, YouTubeVIS
+from asam_datasets.sources.evaluation.layouts import Layout
 
 _NAMES_SHOWN = 8
 
@@ -28,7 +28,7 @@ def describe_tree(entry: Entry) -> str:
 def wrong_folder(entry: Entry, layout: Layout, root: Path, label: str) -> SourceError:
     """The error for a folder in which the layout finds no image: what was expected, and what is there instead."""
     expected = ", or ".join(
-        f"{shown(first)} with {' or '.join(map(shown, seconds))}" for first, seconds in _pairs(layout)
+        f"{shown(first)} with {' or '.join(map(shown, seconds))}" for first, seconds in layout.places()
     )
     hint = f"`asam-datasets catalog show {entry.id}` prints the whole tree."
     try:
@@ -43,37 +43,15 @@ def wrong_folder(entry: Entry, layout: Layout, root: Path, label: str) -> Source
 
 def _tree(title: str, layout: Layout) -> Iterator[str]:
     yield title
-    first_label, second_label = _labels(layout)
-    for number, (first, seconds) in enumerate(_pairs(layout)):
+    first_label, second_label = layout.labels
+    for number, (first, seconds) in enumerate(layout.places()):
         if number:
             yield "  or, or besides"
         yield f"  {shown(first):<64} {first_label}"
         for another, second in enumerate(seconds):
             yield f"  {shown(second):<64} {'or here' if another else second_label}"
-    for name in sorted(_lists(layout)):
+    for name in sorted(layout.lists()):
         yield f"  {name:<64} names the images of the split"
-
-
-def _pairs(layout: Layout) -> list[tuple[str, tuple[str, ...]]]:
-    """What is looked for first, and what belongs to each, in all the places where it may be."""
-    if isinstance(layout, Coco | Via | Visor | YouTubeVIS):
-        return [(part.json, part.images) for part in layout.parts]
-    return [(pair.image, (pair.mask,)) for pair in layout.pairs]
-
-
-def _labels(layout: Layout) -> tuple[str, str]:
-    if isinstance(layout, Coco | Via | Visor | YouTubeVIS):
-        return "annotations", "images"
-    return "images", "masks, one per object" if isinstance(layout, Objects) else "masks"
-
-
-def _lists(layout: Layout) -> set[str]:
-    if isinstance(layout, Coco | Via | Visor | YouTubeVIS):
-        return set()
-    lists = {pair.listed for pair in layout.pairs}
-    if isinstance(layout, Hypersim):
-        lists.add(layout.public)
-    return lists - {""}
 
 
 def _what_is_in(root: Path) -> str:
@@ -91,7 +69,7 @@ def _folder_that_fits(layout: Layout, root: Path) -> Path | None:
     """
     near = [root.resolve().parent, *sorted(path for path in root.iterdir() if path.is_dir())]
     for folder in near:
-        for first, _ in _pairs(layout):
+        for first, _ in layout.places():
             if "/" in first and not first.startswith("{") and next(find(folder, first), None) is not None:
                 return folder
     return None

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from rlemasklib import RLEMask
 
-from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._images import read_grey
-from asam_datasets.sources.evaluation._records import EvaluationRef, Folder, Object
-from asam_datasets.sources.evaluation.layouts._pairs import evidence_of_files, index_pairs
-from asam_datasets.sources.evaluation.layouts._structs import Binary, Objects
+from asam_datasets.sources.evaluation._records import Folder, Object
+from asam_datasets.sources.evaluation.layouts._base import Threshold
+from asam_datasets.sources.evaluation.layouts._pairs import PairedLayout
 
 
-class BinaryAdapter:
-    """Grey values of the threshold and above are the one mask; one file per object gives one mask per file."""
+class Binary(PairedLayout, frozen=True, kw_only=True, tag="binary"):
+    """One grey image per image: PNG, JPEG or TIFF; of several channels the first. From `threshold` on is mask."""
 
-    def index(self, layout: Binary | Objects, folder: Folder, bad: BadRecords) -> Iterable[EvaluationRef]:
-        """Join images and mask files."""
-        return index_pairs(layout, folder, bad)
+    threshold: Threshold = 128
 
-    def objects(
-        self, layout: Binary | Objects, folder: Folder, ref: EvaluationRef, shape: tuple[int, int]
-    ) -> Iterator[Object]:
-        """The mask of each file, in the order of their names."""
-        for name in ref.masks:
-            yield Object(RLEMask.from_array(read_grey(folder, name, shape), threshold=layout.threshold))
-
-    def evidence(self, layout: Binary | Objects, folder: Folder, ref: EvaluationRef) -> Iterator[bytes]:
-        """The mask files."""
-        return evidence_of_files(folder, ref)
+    def objects(self, folder: Folder, name: str, shape: tuple[int, int]) -> Iterator[Object]:
+        """The one mask."""
+        yield Object(RLEMask.from_array(read_grey(folder, name, shape), threshold=self.threshold))

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
-from asam_datasets.errors import RecordError
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._images import check_shape
-from asam_datasets.sources.evaluation._patterns import find
 from asam_datasets.sources.evaluation._polygons import from_coco
-from asam_datasets.sources.evaluation._records import EvaluationRef, Folder, Object
-from asam_datasets.sources.evaluation.layouts._json import JSONStruct, decode, encoded, load, locate, missing
-from asam_datasets.sources.evaluation.layouts._structs import Coco
+from asam_datasets.sources.evaluation._records import EvaluationRef, Evidence, Folder, Object
+from asam_datasets.sources.evaluation.layouts._base import Crowds
+from asam_datasets.sources.evaluation.layouts._json import JSONLayout, JSONStruct, Listed, decode, load, lost
 
 Identity = int | str
 
@@ -53,68 +52,64 @@ class _Parsed(NamedTuple):
     names: dict[int, str]
     twice: list[Identity]
 
+    def category(self, annotation: _Annotation) -> str | None:
+        """The name of an annotation's category, where it has one."""
+        return None if annotation.category_id is None else self.names.get(annotation.category_id)
+
 
 _DECODER = msgspec.json.Decoder(_Table)
 
 
-class CocoAdapter:
-    """Each annotation is a mask."""
+class Coco(JSONLayout, frozen=True, kw_only=True, tag="coco"):
+    """COCO JSON, and LVIS JSON, which has `coco_url` instead of a file name. Each annotation is a mask.
 
-    def index(self, layout: Coco, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
-        """The images of each JSON, in all parts that are there."""
-        for part in layout.parts:
-            for json, _ in sorted(find(folder.root, part.json)):
-                parsed = load(folder, json, _parse)
-                for identity in parsed.twice:
-                    folder.reject(bad, f"expected image id {identity!r} once, found it again", json)
-                for image in parsed.images.values():
-                    fields = _fields(image)
-                    member = f"{json}: image {image.id!r}"
-                    try:
-                        found = locate(folder, part.images, fields, member)
-                    except RecordError as error:
-                        folder.reject_error(bad, error, member)
-                        continue
-                    if found is not None:
-                        key = msgspec.json.encode(image.id).decode()
-                        yield EvaluationRef(*found, str(image.id), (json,), key)
-                    elif layout.lone_images == "reject":
-                        folder.reject(bad, missing(part.images, fields), member)
-                for identity, lost in parsed.annotations.items():
-                    if identity in parsed.images:
-                        continue
-                    position = lost[0][0]
-                    problem = f"expected the id of an image of this file, found {identity!r}"
-                    folder.reject(bad, problem, f"{json}: $.annotations[{position}].image_id")
+    Fields in `images` besides `{file_name}`: `{coco_folder}` and `{coco_name}`, the last two steps of `coco_url`.
 
-    def objects(self, layout: Coco, folder: Folder, ref: EvaluationRef, shape: tuple[int, int]) -> Iterator[Object]:
+    Args:
+        as_pycocotools: whatever `COCO.annToMask` makes of an annotation is its mask, and what it fails on is left out:
+            all rings where the first has two points. Otherwise only rings of fewer than three points are left out.
+    """
+
+    crowds: Crowds = "drop"
+    as_pycocotools: bool = False
+
+    def images(self, folder: Folder, json: str, bad: BadRecords) -> Iterator[Listed]:
+        """The images in the order of the file; ids that come twice or name no image are reported."""
+        parsed = load(folder, json, _parse)
+        for identity in parsed.twice:
+            folder.reject(bad, f"expected image id {identity!r} once, found it again", json)
+        for image in parsed.images.values():
+            key = msgspec.json.encode(image.id).decode()
+            yield Listed(f"{json}: image {image.id!r}", _fields(image), str(image.id), key)
+        for identity, alone in parsed.annotations.items():
+            if identity not in parsed.images:
+                problem = f"expected the id of an image of this file, found {identity!r}"
+                folder.reject(bad, problem, f"{json}: $.annotations[{alone[0][0]}].image_id")
+
+    def evidence(self, folder: Folder, ref: EvaluationRef) -> Iterator[Evidence]:
+        """What the file says of this image, in the order of the file."""
+        parsed = load(folder, ref.masks[0], _parse)
+        image = parsed.images.get(msgspec.json.decode(ref.key))
+        if image is None:
+            raise lost(folder, ref)
+        own = parsed.annotations.get(image.id, [])
+        said = [[a.id, a.category_id, parsed.category(a), int(a.iscrowd), a.segmentation] for _, a in own]
+        content = msgspec.json.encode([image.height, image.width, said])
+        yield Evidence(content, partial(self._objects, folder.place(ref.masks[0]), parsed, image))
+
+    def _objects(self, place: str, parsed: _Parsed, image: _Image, shape: tuple[int, int]) -> Iterator[Object]:
         """The masks in the order of the file."""
-        parsed = load(folder, ref.masks[0], _parse)
-        identity = msgspec.json.decode(ref.key)
-        image = parsed.images[identity]
         if image.height is not None and image.width is not None:
-            check_shape((image.height, image.width), shape, folder.place(f"{ref.masks[0]}: image {identity!r}"))
-        for position, annotation in parsed.annotations.get(identity, ()):
-            if annotation.iscrowd and layout.crowds == "drop":
+            check_shape((image.height, image.width), shape, f"{place}: image {image.id!r}")
+        for position, annotation in parsed.annotations.get(image.id, ()):
+            if annotation.iscrowd and self.crowds == "drop":
                 continue
-            where = folder.place(f"{ref.masks[0]}: $.annotations[{position}].segmentation")
-            mask = from_coco(annotation.segmentation, shape, where, as_pycocotools=layout.as_pycocotools)
+            where = f"{place}: $.annotations[{position}].segmentation"
+            mask = from_coco(annotation.segmentation, shape, where, as_pycocotools=self.as_pycocotools)
             if mask is not None:
-                category = annotation.category_id
-                name = None if category is None else parsed.names.get(category)
                 own = annotation.id if isinstance(annotation.id, int) else None
-                yield Object(mask, own, category, name, bool(annotation.iscrowd))
-
-    def evidence(self, layout: Coco, folder: Folder, ref: EvaluationRef) -> Iterator[bytes]:
-        """What the file says of this image."""
-        parsed = load(folder, ref.masks[0], _parse)
-        identity = msgspec.json.decode(ref.key)
-        image = parsed.images[identity]
-        yield from encoded([image.height, image.width])
-        for _, a in parsed.annotations.get(identity, ()):
-            name = None if a.category_id is None else parsed.names.get(a.category_id)
-            yield from encoded([a.id, a.category_id, name, int(a.iscrowd)])
-            yield bytes(a.segmentation)
+                name = parsed.category(annotation)
+                yield Object(mask, own, annotation.category_id, name, bool(annotation.iscrowd))
 
 
 def _fields(image: _Image) -> dict[str, str]:

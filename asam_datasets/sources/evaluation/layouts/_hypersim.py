@@ -16,39 +16,65 @@ from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES, check_shape
 from asam_datasets.sources.evaluation._patterns import match
 from asam_datasets.sources.evaluation._records import EvaluationRef, Folder, Object
-from asam_datasets.sources.evaluation.layouts._pairs import evidence_of_files, index_pairs
-from asam_datasets.sources.evaluation.layouts._structs import Hypersim
+from asam_datasets.sources.evaluation.layouts._pairs import PairedLayout
 
 _KEY = "dataset"
 _COLUMNS = ("scene_name", "camera_name", "frame_id", "included_in_public_release")
 
 
-class HypersimAdapter:
-    """Each number is one mask; its id is the number. The image is the preview, as HDF5 cannot be shown."""
+class Hypersim(PairedLayout, frozen=True, kw_only=True, tag="hypersim"):
+    """HDF5 maps of object numbers beside preview images, as HDF5 cannot be shown. Each number is one mask and its id.
 
-    def index(self, layout: Hypersim, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
+    Args:
+        public: a CSV whose rows (`scene_name, camera_name, frame_id, included_in_public_release`) say which frames
+            belong to the release; frames that it leaves out are not of the set. Without that file all are.
+    """
+
+    background: tuple[int, ...] = (-1,)
+    ignored: tuple[int, ...] = ()
+    public: str = ""
+
+    def index(self, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
         """Join previews and maps, and leave out frames that are not released.
 
         Raises:
-            SourceError: h5py is not installed.
+            RecordError: as `PairedLayout`.
+            SourceError: h5py is not installed, or the CSV has other columns.
         """
         _h5py()
-        public = _public_frames(layout, folder)
-        for ref in index_pairs(layout, folder, bad):
-            fields = [match(pair.image, ref.file_name) for pair in layout.pairs]
+        public = self._public_frames(folder)
+        for ref in super().index(folder, bad):
+            fields = [match(pair.image, ref.file_name) for pair in self.pairs]
             first = next(found for found in fields if found is not None)
             if public is None or _frame(first.get("scene", ""), first.get("cam", ""), first.get("frame", "")) in public:
                 yield ref
 
-    def objects(self, layout: Hypersim, folder: Folder, ref: EvaluationRef, shape: tuple[int, int]) -> Iterator[Object]:
+    def objects(self, folder: Folder, name: str, shape: tuple[int, int]) -> Iterator[Object]:
         """The masks by number, in ascending order."""
-        labels = _read_map(folder, ref.masks[0], shape)
-        for value, mask in from_label_map(labels, leave_out=(*layout.background, *layout.ignored)).items():
+        labels = _read_map(folder, name, shape)
+        for value, mask in from_label_map(labels, leave_out=(*self.background, *self.ignored)).items():
             yield Object(mask, value)
 
-    def evidence(self, layout: Hypersim, folder: Folder, ref: EvaluationRef) -> Iterator[bytes]:
-        """The map's file."""
-        return evidence_of_files(folder, ref)
+    def lists(self) -> set[str]:
+        """Those of the splits, and the CSV of the release."""
+        return super().lists() | ({self.public} - {""})
+
+    def _public_frames(self, folder: Folder) -> frozenset[tuple[str, str, str]] | None:
+        """Scene, camera and frame of what is released; None where no file says so."""
+        if not self.public or folder.size_bytes(self.public) is None:
+            return None
+        text = folder.read(self.public, limit_bytes=MAX_IMAGE_BYTES).decode("utf-8", errors="replace")
+        rows = csv.DictReader(io.StringIO(text))
+        if not set(_COLUMNS) <= set(rows.fieldnames or ()):
+            raise SourceError(
+                f"expected the columns {', '.join(_COLUMNS)}, found {', '.join(rows.fieldnames or ()) or 'none'}",
+                where=folder.place(self.public),
+            )
+        return frozenset(
+            _frame(row["scene_name"], row["camera_name"], row["frame_id"])
+            for row in rows
+            if row["included_in_public_release"] == "True"
+        )
 
 
 def _read_map(folder: Folder, name: str, shape: tuple[int, int]) -> NDArray[np.integer[Any]]:
@@ -74,24 +100,6 @@ def _read_map(folder: Folder, name: str, shape: tuple[int, int]) -> NDArray[np.i
         if isinstance(error, RecordError):
             raise
         raise RecordError(f"expected a readable HDF5 file, found one that fails with: {error}", where=where) from None
-
-
-def _public_frames(layout: Hypersim, folder: Folder) -> frozenset[tuple[str, str, str]] | None:
-    """Scene, camera and frame of what is released; None where no file says so."""
-    if not layout.public or folder.size_bytes(layout.public) is None:
-        return None
-    text = folder.read(layout.public, limit_bytes=MAX_IMAGE_BYTES).decode("utf-8", errors="replace")
-    rows = csv.DictReader(io.StringIO(text))
-    if not set(_COLUMNS) <= set(rows.fieldnames or ()):
-        raise SourceError(
-            f"expected the columns {', '.join(_COLUMNS)}, found {', '.join(rows.fieldnames or ()) or 'none'}",
-            where=folder.place(layout.public),
-        )
-    return frozenset(
-        _frame(row["scene_name"], row["camera_name"], row["frame_id"])
-        for row in rows
-        if row["included_in_public_release"] == "True"
-    )
 
 
 def _frame(scene: str, camera: str, frame: str) -> tuple[str, str, str]:

@@ -1,4 +1,6 @@
-"""Annotation files in JSON: read once per process, decoded into typed structs, and where their images are.
+"""Annotation files in JSON for many images: what all layouts with such files share.
+
+They are read once per process, decoded into typed structs, and say where their images are.
 
 One file may hold all annotations of a set, and each worker asks for one image at a time. So a process keeps the last
 few files it parsed, for as long as they do not change on disk. What is one image's own stays undecoded (`Raw`, a
@@ -10,19 +12,98 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from asam_datasets.errors import SKIP, RecordError, SourceError
-from asam_datasets.sources.evaluation._patterns import fill
-from asam_datasets.sources.evaluation._records import Folder
+from asam_datasets.sources._bad import BadRecords
+from asam_datasets.sources.evaluation._patterns import check_pattern, fill, find
+from asam_datasets.sources.evaluation._records import EvaluationRef, Folder, without_ending
+from asam_datasets.sources.evaluation.layouts._base import BaseLayout, Described, Policy
+
+FROM_JSON = frozenset({"file_name", "coco_folder", "coco_name"})
+"""Fields of an image's path that an annotation file fills."""
 
 MAX_JSON_BYTES = 2**32
 """Largest annotation file that is read; LVIS v1 has about 1 GB for its training set."""
 
 T = TypeVar("T")
 Parsed = TypeVar("Parsed")
+
+
+class AnnotationFile(Described, frozen=True, kw_only=True):
+    """The JSON files that a pattern finds, and where their images lie: the first pattern that gives a file is taken.
+
+    Fields in `images`: `{file_name}` as the JSON has it. Fields in `json` find the file, and may be used again.
+    """
+
+    json: str
+    images: Annotated[tuple[str, ...], Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        known = check_pattern(self.json) | FROM_JSON
+        for pattern in self.images:
+            unknown = check_pattern(pattern) - known
+            if unknown:
+                raise ValueError(f"expected fields of `json` or {sorted(FROM_JSON)}, found {sorted(unknown)}")
+
+
+class Listed(NamedTuple):
+    """An image as an annotation file names it.
+
+    Args:
+        member: its place in the file, for messages.
+        fields: what the file says of the image's path.
+        image_id, key: as in `EvaluationRef`; without an id the image's path is taken for one.
+    """
+
+    member: str
+    fields: Mapping[str, str]
+    image_id: str | None
+    key: str
+
+
+class JSONLayout(BaseLayout, frozen=True, kw_only=True):
+    """Base of the layouts in which one file has the masks of many images: what it says of each is all that they add.
+
+    `lone_images` says what happens to an image of the file that is not on disk.
+    """
+
+    labels: ClassVar[tuple[str, str]] = ("annotations", "images")
+
+    files: Annotated[tuple[AnnotationFile, ...], Meta(min_length=1)]
+    lone_images: Policy = "reject"
+
+    def images(self, folder: Folder, json: str, bad: BadRecords) -> Iterator[Listed]:
+        """The images of one annotation file, in its order; what is wrong with the file's content is reported.
+
+        Raises:
+            SourceError: the file cannot be used.
+        """
+        raise NotImplementedError
+
+    def index(self, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
+        """The images of each annotation file that is there."""
+        for file in self.files:
+            for json, fields in sorted(find(folder.root, file.json)):
+                for image in self.images(folder, json, bad):
+                    try:
+                        found = _locate(folder, file.images, fields, image)
+                    except RecordError as error:
+                        folder.reject_error(bad, error, image.member)
+                        continue
+                    if found is not None:
+                        identity = without_ending(found[0]) if image.image_id is None else image.image_id
+                        yield EvaluationRef(*found, identity, (json,), image.key)
+                    elif self.lone_images == "reject":
+                        places = " or ".join(fill(pattern, {**fields, **image.fields}) for pattern in file.images)
+                        folder.reject(bad, f"expected the image {places}, found none", image.member)
+
+    def places(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Annotation files, and where the images of each may be."""
+        return [(file.json, file.images) for file in self.files]
 
 
 class JSONStruct(msgspec.Struct, frozen=True, gc=False):
@@ -66,43 +147,57 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw, where: s
         raise SourceError(problem, where=f"{where}: {place.strip('`') or '$'}") from None
 
 
-def locate(folder: Folder, patterns: Sequence[str], fields: Mapping[str, str], member: str) -> tuple[str, int] | None:
+def decode_own(decoder: msgspec.json.Decoder[T], data: msgspec.Raw, where: str, expected: str) -> T:
+    """Decode what a file of many images says of one of them.
+
+    Raises:
+        RecordError: it has other types.
+    """
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        problem = str(error).replace("Expected", "expected", 1).replace(", got ", ", found ", 1)
+        raise RecordError(f"expected {expected}: {problem}", where=where) from None
+
+
+def lost(folder: Folder, ref: EvaluationRef) -> RecordError:
+    """The error for an image that its annotation file had when the set was indexed, and has no longer."""
+    return RecordError(
+        f"expected {ref.file_name} in this file as before, found that the file changed",
+        where=folder.place(ref.masks[0]),
+        hint="Run the same command again when nothing writes into the folder any more.",
+    )
+
+
+def _locate(
+    folder: Folder, patterns: Sequence[str], fields: Mapping[str, str], image: Listed
+) -> tuple[str, int] | None:
     """The first pattern that names a file: its path below the set's folder, and its size in bytes. None without one.
 
     Args:
-        fields: what the JSON says of the path.
-        member: the place of the image in the JSON, for messages.
+        fields: what the path of the annotation file stands for.
 
     Raises:
-        RecordError: a field is absolute or leaves the folder (`../`).
+        RecordError: a field of the JSON is absolute or leaves the folder (`../`).
     """
-    for value in fields.values():
+    for value in image.fields.values():
         path = PurePosixPath(value)
         if not value or path.is_absolute() or ".." in path.parts or "\\" in value or "\0" in value:
             raise RecordError(
                 f"expected a path inside the set's folder, found {value!r}",
-                where=folder.place(member),
+                where=folder.place(image.member),
                 hint=f"Look at where this file comes from; {SKIP} leaves such images out.",
             )
     for pattern in patterns:
-        name = PurePosixPath(fill(pattern, fields)).as_posix()
+        name = PurePosixPath(fill(pattern, {**fields, **image.fields})).as_posix()
         size = folder.size_bytes(name)
         if size is not None:
             return name, size
     return None
 
 
-def missing(patterns: Sequence[str], fields: Mapping[str, str]) -> str:
-    """What to say when `locate` finds none."""
-    return f"expected the image {' or '.join(fill(pattern, fields) for pattern in patterns)}, found none"
-
-
-def encoded(values: Sequence[Any]) -> Iterator[bytes]:
-    """Values as bytes that are the same for the same values."""
-    yield msgspec.json.encode(values)
-
-
-# Images are read by name, so the files of a set in parts are asked for in turn; the large ones come alone or in twos.
+# Images are read by name, so the files of a set that has several are asked for in turn; large ones come alone or in
+# twos.
 @lru_cache(maxsize=8)
 def _parsed(path: Path, size: int, changed_ns: int, where: str, parse: Callable[[bytes, str], Any]) -> Any:
     return parse(path.read_bytes(), where)

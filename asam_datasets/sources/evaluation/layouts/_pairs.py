@@ -2,59 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
 
 from asam_datasets.errors import SourceError
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES
-from asam_datasets.sources.evaluation._patterns import fill, find, match, shown
-from asam_datasets.sources.evaluation._records import EvaluationRef, Folder, without_ending
-from asam_datasets.sources.evaluation.layouts._structs import Pair, Paired
+from asam_datasets.sources.evaluation._patterns import check_pattern, fill, find, match, shown
+from asam_datasets.sources.evaluation._records import EvaluationRef, Evidence, Folder, Object, without_ending
+from asam_datasets.sources.evaluation.layouts._base import BaseLayout, Described, Policy
 
 _MAX_LIST_BYTES = 2**26
 
 
-def index_pairs(layout: Paired, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
-    """Join images and mask files. What is alone, on either side, is reported unless the layout lets it be.
+class Pair(Described, frozen=True, kw_only=True):
+    """A pattern of images, and the pattern of the mask file of each.
 
-    Raises:
-        RecordError: under the policy `raise`: a file that is alone, of no bytes or of too many.
-        SourceError: the list of a split is missing.
+    Args:
+        listed: a text file of the set that names the images of the split by their field `{name}`, one a line, with or
+            without an ending; images that it does not name are not of the split.
     """
-    seen: set[str] = set()
-    for pair in layout.pairs:
-        listed = _listed(pair, folder)
-        masks = _masks(pair, folder)
-        own_masks = {name for names in masks.values() for name in names}
-        used: set[str] = set()
-        for name, fields in sorted(find(folder.root, pair.image)):
-            if (
-                name in seen
-                or name in own_masks
-                or (listed is not None and not _is_listed(fields["name"], name, listed))
-            ):
-                continue
-            expected = fill(pair.mask, fields)
-            own = sorted(masks.get(expected, ()))
-            used.add(expected)
-            if own:
-                seen.add(name)
-                yield from _ref(folder, bad, name, tuple(own))
-            elif layout.lone_images == "reject":
-                seen.add(name)
-                folder.reject(bad, f"expected its mask {shown(expected)}, found none", name)
-        if listed is not None and layout.lone_images == "reject":
-            _report_missing(pair, folder, bad, listed)
-        if listed is None and layout.lone_masks == "reject":
-            for expected in sorted(masks.keys() - used):
-                for name in sorted(masks[expected])[:1]:
-                    folder.reject(bad, f"expected an image like {shown(pair.image)}, found none", name)
+
+    image: str
+    mask: str
+    listed: str = ""
+
+    def __post_init__(self) -> None:
+        fields = check_pattern(self.image)
+        check_pattern(self.mask)
+        if self.listed and (check_pattern(self.listed) or "name" not in fields):
+            raise ValueError("expected `listed` without fields, and a field {name} in `image`")
+
+    @property
+    def open_fields(self) -> frozenset[str]:
+        """Fields of the mask's path that the image's path does not fill."""
+        return check_pattern(self.mask) - check_pattern(self.image)
 
 
-def evidence_of_files(folder: Folder, ref: EvaluationRef) -> Iterator[bytes]:
-    """The contents of the mask files, in order."""
-    for name in ref.masks:
-        yield folder.read(name, limit_bytes=MAX_IMAGE_BYTES)
+class PairedLayout(BaseLayout, frozen=True, kw_only=True):
+    """Base of the layouts whose masks lie in files of their own; what a file says is all that they add."""
+
+    labels: ClassVar[tuple[str, str]] = ("images", "masks")
+
+    pairs: Annotated[tuple[Pair, ...], Meta(min_length=1)]
+    lone_images: Policy = "reject"
+    lone_masks: Policy = "reject"
+
+    def __post_init__(self) -> None:
+        """One mask file for one image, where a layout does not say otherwise."""
+        for pair in self.pairs:
+            if pair.open_fields:
+                raise ValueError(f"expected only fields of `image` in `mask`, found {sorted(pair.open_fields)}")
+
+    def objects(self, folder: Folder, name: str, shape: tuple[int, int]) -> Iterator[Object]:
+        """The masks in one file, for an image of `shape` (height, width) pixels; empty ones may be among them.
+
+        Args:
+            folder: holds the bytes of the file.
+
+        Raises:
+            RecordError: the file cannot be used.
+        """
+        raise NotImplementedError
+
+    def index(self, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
+        """Join images and mask files. What is alone, on either side, is reported unless the layout lets it be.
+
+        Raises:
+            RecordError: under the policy `raise`: a file that is alone, of no bytes or of too many.
+            SourceError: the list of a split is missing.
+        """
+        seen: set[str] = set()
+        for pair in self.pairs:
+            listed = _listed(pair, folder)
+            masks = _masks(pair, folder)
+            own_masks = {name for names in masks.values() for name in names}
+            used: set[str] = set()
+            for name, fields in sorted(find(folder.root, pair.image)):
+                if name in seen or name in own_masks or not _is_listed(fields.get("name", ""), name, listed):
+                    continue
+                expected = fill(pair.mask, fields)
+                own = sorted(masks.get(expected, ()))
+                used.add(expected)
+                if own:
+                    seen.add(name)
+                    yield from _ref(folder, bad, name, tuple(own))
+                elif self.lone_images == "reject":
+                    seen.add(name)
+                    folder.reject(bad, f"expected its mask {shown(expected)}, found none", name)
+            if listed is not None and self.lone_images == "reject":
+                _report_missing(pair, folder, bad, listed)
+            if listed is None and self.lone_masks == "reject":
+                for expected in sorted(masks.keys() - used):
+                    for name in sorted(masks[expected])[:1]:
+                        folder.reject(bad, f"expected an image like {shown(pair.image)}, found none", name)
+
+    def evidence(self, folder: Folder, ref: EvaluationRef) -> Iterator[Evidence]:
+        """The mask files, in the order of their names."""
+        for name in ref.masks:
+            data = folder.read(name, limit_bytes=MAX_IMAGE_BYTES)
+            yield Evidence(data, partial(self.objects, folder.holding(name, data), name))
+
+    def places(self) -> Iterable[tuple[str, tuple[str, ...]]]:
+        """Images, and the mask file of each."""
+        return [(pair.image, (pair.mask,)) for pair in self.pairs]
+
+    def lists(self) -> set[str]:
+        """Those of the splits."""
+        return {pair.listed for pair in self.pairs if pair.listed}
 
 
 def _masks(pair: Pair, folder: Folder) -> dict[str, list[str]]:
@@ -94,8 +152,9 @@ def _report_missing(pair: Pair, folder: Folder, bad: BadRecords, listed: frozens
         folder.reject(bad, f"expected the image {line!r} that this list names, found none", pair.listed)
 
 
-def _is_listed(stem: str, name: str, listed: frozenset[str]) -> bool:
-    return stem in listed or name.rsplit("/", 1)[-1] in listed
+def _is_listed(stem: str, name: str, listed: frozenset[str] | None) -> bool:
+    """Whether the split has an image; without a list it has all."""
+    return listed is None or stem in listed or name.rsplit("/", 1)[-1] in listed
 
 
 def _ref(folder: Folder, bad: BadRecords, name: str, masks: tuple[str, ...]) -> Iterator[EvaluationRef]:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 
 from asam_datasets.errors import RecordError
 from asam_datasets.sources._bad import BadRecords
-from asam_datasets.sources.evaluation._patterns import find
 from asam_datasets.sources.evaluation._polygons import from_rings
-from asam_datasets.sources.evaluation._records import EvaluationRef, Folder, Object
-from asam_datasets.sources.evaluation.layouts._json import JSONStruct, decode, load, locate, missing
-from asam_datasets.sources.evaluation.layouts._structs import Via
+from asam_datasets.sources.evaluation._records import EvaluationRef, Evidence, Folder, Object
+from asam_datasets.sources.evaluation.layouts._json import (
+    JSONLayout,
+    JSONStruct,
+    Listed,
+    decode,
+    decode_own,
+    load,
+    lost,
+)
 
 
 class _File(JSONStruct, frozen=True, gc=False):
@@ -43,38 +50,36 @@ _REGIONS = msgspec.json.Decoder(list[_Region] | dict[str, _Region])
 _PROJECT = "_via_img_metadata"
 
 
-class ViaAdapter:
-    """Each region is a mask; images are found by `filename`, as the keys of the file carry its size besides."""
+class Via(JSONLayout, frozen=True, kw_only=True, tag="via"):
+    """JSON of the VGG Image Annotator: `regions` as dict (version 1) or list (version 2). Each polygon is a mask.
 
-    def index(self, layout: Via, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
-        """The images of each JSON, in all parts that are there."""
-        for part in layout.parts:
-            for json, fields in sorted(find(folder.root, part.json)):
-                parsed = load(folder, json, _parse)
-                for name in parsed.twice:
-                    folder.reject(bad, f"expected the filename {name!r} once, found it again", json)
-                for name in parsed.files:
-                    known = {**fields, "file_name": name}
-                    member = f"{json}: {name}"
-                    try:
-                        found = locate(folder, part.images, known, member)
-                    except RecordError as error:
-                        folder.reject_error(bad, error, member)
-                        continue
-                    if found is not None:
-                        yield EvaluationRef(*found, found[0].rpartition(".")[0], (json,), name)
-                    elif layout.lone_images == "reject":
-                        folder.reject(bad, missing(part.images, known), member)
+    Images are found by `filename`, as the keys of the file carry its size besides.
 
-    def objects(self, layout: Via, folder: Folder, ref: EvaluationRef, shape: tuple[int, int]) -> Iterator[Object]:
-        """The masks in the order of the file, cut off at the image's edges."""
-        file = load(folder, ref.masks[0], _parse).files[ref.key]
+    Args:
+        category_attribute: the region attribute that names the class; empty for none.
+    """
+
+    category_attribute: str = ""
+
+    def images(self, folder: Folder, json: str, bad: BadRecords) -> Iterator[Listed]:
+        """The images in the order of the file; names that come twice are reported."""
+        parsed = load(folder, json, _parse)
+        for name in parsed.twice:
+            folder.reject(bad, f"expected the filename {name!r} once, found it again", json)
+        for name in parsed.files:
+            yield Listed(f"{json}: {name}", {"file_name": name}, None, name)
+
+    def evidence(self, folder: Folder, ref: EvaluationRef) -> Iterator[Evidence]:
+        """The regions of this image."""
+        file = load(folder, ref.masks[0], _parse).files.get(ref.key)
+        if file is None:
+            raise lost(folder, ref)
         place = f"{folder.place(ref.masks[0])}: {ref.key}: regions"
-        try:
-            regions = _REGIONS.decode(file.regions)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            problem = str(error).replace("Expected", "expected", 1).replace(", got ", ", found ", 1)
-            raise RecordError(f"expected regions of VIA: {problem}", where=place) from None
+        yield Evidence(bytes(file.regions), partial(self._objects, place, file.regions))
+
+    def _objects(self, place: str, content: msgspec.Raw, shape: tuple[int, int]) -> Iterator[Object]:
+        """The masks in the order of the file, cut off at the image's edges."""
+        regions = decode_own(_REGIONS, content, place, "regions of VIA")
         for key, region in regions.items() if isinstance(regions, dict) else enumerate(regions):
             where = f"{place}[{key}]"
             outline = region.shape_attributes
@@ -85,12 +90,8 @@ class ViaAdapter:
                 raise RecordError(f"expected as many x as y, found {len(xs)} and {len(ys)}", where=where)
             mask = from_rings([[n for xy in zip(xs, ys, strict=True) for n in xy]], shape, where)
             if mask is not None:
-                category = region.region_attributes.get(layout.category_attribute)
+                category = region.region_attributes.get(self.category_attribute)
                 yield Object(mask, category=category if isinstance(category, str) else None)
-
-    def evidence(self, layout: Via, folder: Folder, ref: EvaluationRef) -> Iterator[bytes]:
-        """The regions of this image."""
-        yield bytes(load(folder, ref.masks[0], _parse).files[ref.key].regions)
 
 
 def _parse(data: bytes, where: str) -> _Parsed:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
-from asam_datasets.errors import RecordError, SourceError
+from asam_datasets.errors import SourceError
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._images import check_shape
-from asam_datasets.sources.evaluation._patterns import find
 from asam_datasets.sources.evaluation._polygons import from_coco
-from asam_datasets.sources.evaluation._records import EvaluationRef, Folder, Object, without_ending
-from asam_datasets.sources.evaluation.layouts._json import JSONStruct, decode, encoded, load, locate, missing
-from asam_datasets.sources.evaluation.layouts._structs import YouTubeVIS
+from asam_datasets.sources.evaluation._records import EvaluationRef, Evidence, Folder, Object, without_ending
+from asam_datasets.sources.evaluation.layouts._base import Crowds
+from asam_datasets.sources.evaluation.layouts._json import JSONLayout, JSONStruct, Listed, decode, load, lost
 
 
 class _Video(JSONStruct, frozen=True, gc=False):
@@ -48,62 +48,55 @@ class _Parsed(NamedTuple):
     tracks: dict[int, list[tuple[int, _Track]]]
     names: dict[int, str]
 
+    def category(self, track: _Track) -> str | None:
+        """The name of a track's category, where it has one."""
+        return None if track.category_id is None else self.names.get(track.category_id)
+
 
 _DECODER = msgspec.json.Decoder(_Table)
 
 
-class YouTubeVISAdapter:
-    """Each frame is an image; a track's entry for it is a mask, and null is none."""
+class YouTubeVIS(JSONLayout, frozen=True, kw_only=True, tag="youtube_vis"):
+    """YouTube-VIS JSON: each frame of a video is an image, each track with a mask in it an object; null is none."""
 
-    def index(self, layout: YouTubeVIS, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
+    crowds: Crowds = "drop"
+
+    def images(self, folder: Folder, json: str, bad: BadRecords) -> Iterator[Listed]:
         """The frames of all videos."""
-        for part in layout.parts:
-            for json, _ in sorted(find(folder.root, part.json)):
-                for video in load(folder, json, _parse).videos.values():
-                    for frame, file_name in enumerate(video.file_names):
-                        member = f"{json}: video {video.id}: file_names[{frame}]"
-                        try:
-                            found = locate(folder, part.images, {"file_name": file_name}, member)
-                        except RecordError as error:
-                            folder.reject_error(bad, error, member)
-                            continue
-                        if found is not None:
-                            yield EvaluationRef(*found, without_ending(file_name), (json,), f"{video.id}/{frame}")
-                        elif layout.lone_images == "reject":
-                            folder.reject(bad, missing(part.images, {"file_name": file_name}), member)
+        for video in load(folder, json, _parse).videos.values():
+            for frame, name in enumerate(video.file_names):
+                member = f"{json}: video {video.id}: file_names[{frame}]"
+                yield Listed(member, {"file_name": name}, without_ending(name), f"{video.id}/{frame}")
 
-    def objects(
-        self, layout: YouTubeVIS, folder: Folder, ref: EvaluationRef, shape: tuple[int, int]
+    def evidence(self, folder: Folder, ref: EvaluationRef) -> Iterator[Evidence]:
+        """What the tracks say of this frame, in the order of the file."""
+        parsed = load(folder, ref.masks[0], _parse)
+        identity, _, number = ref.key.partition("/")
+        video, frame = parsed.videos.get(int(identity)), int(number)
+        names = [] if video is None else video.file_names[frame : frame + 1]
+        if video is None or [without_ending(name) for name in names] != [ref.image_id]:
+            raise lost(folder, ref)
+        said = [
+            [track.id, track.category_id, parsed.category(track), int(track.iscrowd), track.segmentations[frame]]
+            for _, track in parsed.tracks.get(video.id, ())
+            if bytes(track.segmentations[frame]) != b"null"
+        ]
+        content = msgspec.json.encode([video.height, video.width, said])
+        yield Evidence(content, partial(self._objects, folder.place(ref.masks[0]), parsed, video, frame))
+
+    def _objects(
+        self, place: str, parsed: _Parsed, video: _Video, frame: int, shape: tuple[int, int]
     ) -> Iterator[Object]:
         """The masks in the order of the file; ids are those of the tracks."""
-        parsed, video, frame = self._frame(folder, ref)
-        check_shape((video.height, video.width), shape, folder.place(f"{ref.masks[0]}: video {video.id}"))
+        check_shape((video.height, video.width), shape, f"{place}: video {video.id}")
         for position, track in parsed.tracks.get(video.id, ()):
-            if track.iscrowd and layout.crowds == "drop":
+            if track.iscrowd and self.crowds == "drop":
                 continue
-            where = folder.place(f"{ref.masks[0]}: $.annotations[{position}].segmentations[{frame}]")
-            mask = from_coco(track.segmentations[frame], shape, where)
+            mask = from_coco(
+                track.segmentations[frame], shape, f"{place}: $.annotations[{position}].segmentations[{frame}]"
+            )
             if mask is not None:
-                category = track.category_id
-                name = None if category is None else parsed.names.get(category)
-                yield Object(mask, track.id, category, name, bool(track.iscrowd))
-
-    def evidence(self, layout: YouTubeVIS, folder: Folder, ref: EvaluationRef) -> Iterator[bytes]:
-        """What the tracks say of this frame."""
-        parsed, video, frame = self._frame(folder, ref)
-        yield from encoded([video.height, video.width])
-        for _, track in parsed.tracks.get(video.id, ()):
-            if bytes(track.segmentations[frame]) == b"null":
-                continue
-            name = None if track.category_id is None else parsed.names.get(track.category_id)
-            yield from encoded([track.id, track.category_id, name, int(track.iscrowd)])
-            yield bytes(track.segmentations[frame])
-
-    @staticmethod
-    def _frame(folder: Folder, ref: EvaluationRef) -> tuple[_Parsed, _Video, int]:
-        parsed = load(folder, ref.masks[0], _parse)
-        video, _, frame = ref.key.partition("/")
-        return parsed, parsed.videos[int(video)], int(frame)
+                yield Object(mask, track.id, track.category_id, parsed.category(track), bool(track.iscrowd))
 
 
 def _parse(data: bytes, where: str) -> _Parsed:
