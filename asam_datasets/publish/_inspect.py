@@ -27,15 +27,13 @@ from asam_datasets.builds import (
 from asam_datasets.errors import SourceError, TargetError, option
 from asam_datasets.publish._options import PublishOptions
 from asam_datasets.publish._plan import Plan, PlannedBuild, State
-from asam_datasets.release import Access, FolderTarget, RepositoryTarget
+from asam_datasets.release import Access, Target
 from asam_datasets.rights import SA1B, Holding, check_history, check_public, needs_gate
 from asam_datasets.sources import AdversarialSource, BadRecords, caption_report, read_captions, read_ids
 from asam_datasets.sources.evaluation import EvaluationSource, load_catalog, parse_evaluation
 from asam_datasets.sources.sa1b import IndexedSource, Source, StreamSource, find_archives, find_captions, open_source
 from asam_datasets.tables import ADVERSARIAL_NAME, Kind, config_names
 from asam_datasets.workers import Workers
-
-Target = FolderTarget | RepositoryTarget
 
 _GROWTH = 1.25  # of an archive that becomes Parquet: 1.08 was measured, and small images have relatively more masks
 
@@ -149,7 +147,7 @@ def _find_unchanged(run: Run, workers: Workers) -> None:
     """Note what is published already, or left finished by a run that was killed."""
 
     def known(name: str) -> list[Candidate]:
-        return run.target.known(name, run.current)
+        return run.target.candidates(name, run.current)
 
     found: dict[str, Built | None] = {}
     for source in (one.source for one in run.surveys):
@@ -180,15 +178,12 @@ def make_plan(run: Run) -> Plan:
             lines.append(_line(build, state, "", build.path))
     streams = any(one.rows is None for one in run.surveys)
     changed = [line for line in lines if line.state in ("new", "replaced")]
-    transfer = int(_GROWTH * sum(line.size_bytes or 0 for line in changed))
-    if isinstance(run.target, FolderTarget):
-        transfer = 0
-    shown = not isinstance(run.target, FolderTarget) and not run.access.private
+    transfer = int(_GROWTH * sum(line.size_bytes or 0 for line in changed)) if run.target.is_remote else 0
     return Plan(
         target=run.target.url,
-        remote=isinstance(run.target, RepositoryTarget),
-        readers=str(run.access) if isinstance(run.target, RepositoryTarget) else "who may read the folder",
-        public=shown and run.target.access != run.access,
+        remote=run.target.is_remote,
+        readers=run.target.readers(run.access),
+        public=not run.access.private and run.target.access != run.access,
         destructive=run.target.replaces_foreign or any(line.state == "removed" for line in lines),
         replaces_foreign=run.target.replaces_foreign,
         configs=config_names(
@@ -196,7 +191,7 @@ def make_plan(run: Run) -> Plan:
             [line.name for line in lines if not line.archive and line.state != "removed"],
         ),
         builds=lines,
-        transfer_bytes=None if streams and isinstance(run.target, RepositoryTarget) else transfer,
+        transfer_bytes=None if streams and run.target.is_remote else transfer,
         missing_ids=[] if streams else missing_ids(run.options.ids, [one.all_ids for one in run.surveys]),
     )
 
@@ -250,7 +245,7 @@ def _choose_access(options: PublishOptions, run: Run) -> Access:
     if private:
         return Access(True, gated)
     check_public(run.holdings, terms_accepted=run.terms_accepted)
-    past = run.target.past_holdings() if before.private and isinstance(run.target, RepositoryTarget) else []
+    past = run.target.past_holdings() if before.private else []
     check_history(past, terms_accepted=run.terms_accepted)
     return Access(False, gated or ("auto" if needs_gate([*run.holdings, *past]) else None))
 

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 from asam_datasets.builds import BUILD_FILE, Build, decode_build
 from asam_datasets.errors import TargetError
 from asam_datasets.machine import file_sha256
-from asam_datasets.published._client import FileInfo, HubClient
+from asam_datasets.published._client import FileInfo, HubClient, check_repo_id
 from asam_datasets.published._layout import README, visible_folders
 
 if TYPE_CHECKING:
@@ -57,12 +57,13 @@ def open_published(
     if Path(dataset).is_dir():
         return PublishedFolder(Path(dataset))
     try:
-        client = HubClient(dataset, log)
+        check_repo_id(dataset)
     except TargetError:
         raise TargetError(
             f"expected a folder or a repository id such as xhk/ASAM-Datasets, found {dataset!r}",
             hint="Check the path.",
         ) from None
+    client = HubClient(dataset, log)
     try:
         return PublishedRepository(client, client.head(revision or "main"))
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
@@ -171,7 +172,8 @@ class PublishedRepository:
         from huggingface_hub import HfFileSystem
 
         if self._file_system is None:
-            self._file_system = HfFileSystem(skip_instance_cache=True)
+            api = self.client.api
+            self._file_system = HfFileSystem(endpoint=api.endpoint, token=api.token, skip_instance_cache=True)
         location = f"datasets/{self.client.repo_id}@{self.commit}/{path}"
         known = {} if size_bytes is None else {"size": size_bytes}
         file: Any = self.client.call(
@@ -192,7 +194,8 @@ def visible_builds(published: Published) -> list[Build] | None:
     """The builds that the README names; None when there is no README.
 
     Raises:
-        TargetError: the README is somebody else's, or names what is not there.
+        ForeignReadmeError: the README is somebody else's.
+        TargetError: it names what is not there.
     """
     readme = published.read(README)
     if readme is None:
