@@ -244,6 +244,12 @@ class HubClient:
             return self._refused(error.response.status_code, error.server_message or "")
         if isinstance(error, (LocalTokenNotFoundError, OfflineModeIsEnabled)):
             return HubError(str(error).splitlines()[0], where=self.url)
+        if type(error).__name__ == "XetAuthenticationError":  # since hf_xet 1.5; a kind of PermissionError
+            return HubError(
+                "expected a token that the Hub's storage accepts, found that it was refused",
+                where=self.url,
+                hint="The token may have expired: `hf auth login`, then run the same command again: it goes on.",
+            )
         if is_network(error) or isinstance(error, LocalEntryNotFoundError):
             return HubError(
                 f"expected an answer of the Hub, found none ({type(error).__name__})",

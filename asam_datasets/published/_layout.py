@@ -18,7 +18,19 @@ PLACEHOLDER = ".huggingface.yaml"
 Without it, `load_dataset` would take whatever lies in `data/`."""
 
 
-class ForeignReadmeError(TargetError):
+class NoDatasetError(TargetError):
+    """There is no dataset of ours in a place, or not a whole one: where one shall be published, and where one is read.
+
+    Args:
+        found: what is there, for a message that expects a dataset.
+    """
+
+    def __init__(self, problem: str, *, where: str = "", hint: str = "", found: str = "") -> None:
+        super().__init__(problem, where=where, hint=hint)
+        self.found = found or problem
+
+
+class ForeignReadmeError(NoDatasetError):
     """The README of a dataset that we did not make, or that somebody has rewritten so that it is no longer ours."""
 
 
@@ -75,4 +87,5 @@ def _foreign(where: str, found: str) -> ForeignReadmeError:
         f"expected an empty place or a dataset made by asam_datasets, found {found}",
         where=where,
         hint="Publish to another place; nothing there was changed.",
+        found=found,
     )
