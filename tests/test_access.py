@@ -7,13 +7,14 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT, Run
 from datasets import load_dataset
+from forks import Forks
 from huggingface_hub import HfApi
 from local_hub import Fault, LocalHub
 from local_hub.model import Request
@@ -225,6 +226,50 @@ def test_a_card_of_somebody_else(hub: LocalHub, env: dict[str, str], small: Demo
     first = hub.commits(REPO)[-before - 1]
     assert ("file", ".huggingface.yaml") in first.operations
     assert ".huggingface.yaml" not in hub.files(REPO)
+
+
+REWRITTEN = {
+    "CRLF": lambda text: text.replace(b"\n", b"\r\n"),
+    "BOM": lambda text: b"\xef\xbb\xbf" + text,
+    "both": lambda text: b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Warnings while validating metadata")  # of a byte order mark
+@pytest.mark.parametrize("rewrite", REWRITTEN.values(), ids=REWRITTEN)
+def test_a_card_that_an_editor_rewrote_is_still_ours(
+    rewrite: Callable[[bytes], bytes], small: DemoArchive, tmp_path: Path
+) -> None:
+    """In a folder and on the Hub: what it shows is unchanged, its own line ends come back, and nothing is lost."""
+    with LocalHub(tmp_path / "hub") as hub:
+        forks = Forks(hub.environment(tmp_path / "home"), tmp_path)
+        with contextlib.closing(forks):
+            check_rewritten(hub, forks, rewrite, small, tmp_path)
+
+
+def check_rewritten(
+    hub: LocalHub, forks: Forks, rewrite: Callable[[bytes], bytes], small: DemoArchive, tmp_path: Path
+) -> None:
+    out, env = tmp_path / "out", {"ASAM_DATASETS_CACHE": str(tmp_path / "cache")}
+    base = ["--train", str(small.archive), "--workers", "1"]
+    assert forks.publish([*base, "--out", str(out)], env) == 0, forks.output()
+    assert forks.publish([*base, "--repo-id", REPO], env) == 0, forks.output()
+    readme = (out / "README.md").read_bytes()
+    (out / "README.md").write_bytes(rewrite(readme))
+    on_hub = hub.read_bytes(REPO, "README.md")
+    HfApi(endpoint=hub.url, token="hf_test").upload_file(
+        path_or_fileobj=rewrite(on_hub), path_in_repo="README.md", repo_id=REPO, repo_type="dataset"
+    )
+    hub.clear_log()
+    assert forks.publish([*base, "--out", str(out)], env) == 0, forks.output()
+    assert re.search(r"sa_000000 +unchanged", forks.output()), forks.output()
+    assert (out / "README.md").read_bytes() == readme
+    assert forks.publish([*base, "--repo-id", REPO], env) == 0, forks.output()
+    assert re.search(r"sa_000000 +unchanged", forks.output()), forks.output()
+    assert hub.read_bytes(REPO, "README.md") == on_hub
+    (commit,) = [request for request in hub.log if request.operations]
+    assert commit.operations == [("file", "README.md")]
+    assert front_matter(rewrite(readme).decode()) == front_matter(readme.decode()) != {}
 
 
 def test_a_pull_request_that_goes_on_in_the_same_one(

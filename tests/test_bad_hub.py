@@ -110,7 +110,7 @@ ADDRESSES = ["https://huggingface.co/datasets/xhk/a", "datasets/xhk/a"]
 def test_other_repo_ids_that_are_none(repo_id: str, tmp_path: Path) -> None:
     with pytest.raises(TargetError) as raised:
         RepositoryTarget(repo_id, tmp_path / "cache")
-    assert str(raised.value) == f"--repo-id: expected namespace/name, such as xhk/ASAM-Datasets, found {repo_id!r}"
+    assert str(raised.value) == f"repo_id: expected namespace/name, such as xhk/ASAM-Datasets, found {repo_id!r}"
     assert raised.value.hint
     assert "\n" not in raised.value.hint
     assert not (tmp_path / "cache").exists()

@@ -72,10 +72,11 @@ def test_every_route_fails_once(kind: str, hub: LocalHub, small: DemoArchive, pu
         fault = Fault(path, method, model.kind, 1, model.status, model.retry_after, model.delay_s)
         faults[name] = hub.inject(fault)
     base = ("--train", small.archive, "--repo-id", REPO, "--workers", "1")
-    ran = publish(*base, "--gated", "manual", "--revision", "v", "--tag", "v1", env=environment(hub, tmp_path, xet=xet))
+    env = {**environment(hub, tmp_path, xet=xet), "ASAM_DATASETS_WAITS": "0.1,0.1,0.1,0.1,0.1,0.1"}
+    ran = publish(*base, "--gated", "manual", "--revision", "v", "--tag", "v1", env=env)
     assert ran.code == 0, ran.err
     assert "Traceback" not in ran.err
-    again = publish(*base, "--tag", "v2", env=environment(hub, tmp_path, xet=xet))  # downloads, and the main branch
+    again = publish(*base, "--tag", "v2", env=env)  # downloads, and the main branch
     assert again.code == 0, again.err
     assert [name for name, fault in faults.items() if not fault.spent] == []
     for revision in ("v", "main"):

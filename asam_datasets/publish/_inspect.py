@@ -22,14 +22,12 @@ from asam_datasets.errors import TargetError, option
 from asam_datasets.publish._options import PublishOptions
 from asam_datasets.publish._plan import Plan, PlannedBuild, State
 from asam_datasets.publish._sources import survey_archives, survey_samples, survey_sets
-from asam_datasets.release import Access, FolderTarget, RepositoryTarget
+from asam_datasets.release import Access, Target
 from asam_datasets.rights import Holding, check_history, check_public, needs_gate
 from asam_datasets.sources import BadRecords, caption_report, read_captions, read_ids
 from asam_datasets.sources.sa1b import find_captions, split_name
 from asam_datasets.tables import Kind, configs_of
 from asam_datasets.workers import Workers
-
-Target = FolderTarget | RepositoryTarget
 
 _GROWTH = 1.25  # of an archive that becomes Parquet: 1.08 was measured, and small images have relatively more masks
 
@@ -126,7 +124,7 @@ def _check_archives(
 def _find_unchanged(run: Run, workers: Workers) -> None:
     """Note what is published already, or left finished by a run that was killed."""
     for number, survey in enumerate(run.surveys):
-        candidates = run.target.known(survey.recipe.name, run.current)
+        candidates = run.target.candidates(survey.recipe.name, run.current)
         if candidates:
             run.surveys[number] = survey = without_bad(survey, run.bad.policy, workers)
         built = find_unchanged(survey, run.options, candidates, run.bad, workers)
@@ -144,20 +142,17 @@ def make_plan(run: Run) -> Plan:
             state: State = "removed" if name in run.removed else "kept"
             lines.append(_line(build, state, "", build.path))
     changed = [line for line in lines if line.state in ("new", "replaced")]
-    transfer = int(_GROWTH * sum(line.size_bytes or 0 for line in changed))
-    if isinstance(run.target, FolderTarget):
-        transfer = 0
-    shown = not isinstance(run.target, FolderTarget) and not run.access.private
+    transfer = int(_GROWTH * sum(line.size_bytes or 0 for line in changed)) if run.target.is_remote else 0
     return Plan(
         target=run.target.url,
-        remote=isinstance(run.target, RepositoryTarget),
-        readers=str(run.access) if isinstance(run.target, RepositoryTarget) else "who may read the folder",
-        public=shown and run.target.access != run.access,
+        remote=run.target.is_remote,
+        readers=run.target.readers(run.access),
+        public=not run.access.private and run.target.access != run.access,
         destructive=run.target.replaces_foreign or any(line.state == "removed" for line in lines),
         replaces_foreign=run.target.replaces_foreign,
         configs=[config.name for config in configs_of(line for line in lines if line.state != "removed")],
         builds=lines,
-        transfer_bytes=None if run.has_streams and isinstance(run.target, RepositoryTarget) else transfer,
+        transfer_bytes=None if run.has_streams and run.target.is_remote else transfer,
         missing_ids=[] if run.has_streams else missing_ids(run.options.ids, [one.all_ids for one in run.archives]),
     )
 
@@ -221,7 +216,7 @@ def _choose_access(options: PublishOptions, run: Run) -> Access:
     if private:
         return Access(True, gated)
     check_public(run.holdings, terms_accepted=run.terms_accepted)
-    past = run.target.past_holdings() if before.private and isinstance(run.target, RepositoryTarget) else []
+    past = run.target.past_holdings() if before.private else []
     check_history(past, terms_accepted=run.terms_accepted)
     return Access(False, gated or ("auto" if needs_gate([*run.holdings, *past]) else None))
 

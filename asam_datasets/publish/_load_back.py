@@ -5,28 +5,31 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from asam_datasets.errors import HubError
+from asam_datasets.published import RetryPolicy
 
-_WAITS_S = (2.0, 5.0, 10.0)
+_WAITS = 4  # then it is no longer the Hub that needs a moment
 _PROGRAM = Path(__file__).with_name("_read_back.py")
 
 
-def load_back(repo_id: str, revision: str, configs: Sequence[tuple[str, str]], log: Callable[[str], None]) -> None:
+def load_back(
+    repo_id: str, revision: str | None, configs: Sequence[tuple[str, str]], log: Callable[[str], None]
+) -> None:
     """Stream one record of each config, as a reader would, in a process of its own.
 
     Args:
         repo_id: the dataset.
-        revision: branch or pull request.
+        revision: branch or pull request; `main` by default.
         configs: name and split.
         log: gets a line when something is tried again.
 
     Raises:
         HubError: a config could not be loaded; the release is visible all the same.
     """
+    retry = RetryPolicy.from_environment(log).first(_WAITS)
     left, attempt = list(configs), 0
     while left:
         read, failure = _read(repo_id, revision, left)
@@ -34,18 +37,16 @@ def load_back(repo_id: str, revision: str, configs: Sequence[tuple[str, str]], l
         if not left:
             return
         config = left[0][0]
-        if attempt == len(_WAITS_S):
+        if not retry.pause(f"loading {config} back", failure, attempt):
             raise HubError(
                 f"expected config {config} to load from the Hub, found {failure}",
                 where=repo_id,
                 hint="It is published. Look at it with `asam-datasets verify`, or run the same command again.",
             )
-        log(f"loading {config} back: {failure}; trying again in {_WAITS_S[attempt]:.0f} s")
-        time.sleep(_WAITS_S[attempt])
         attempt += 1
 
 
-def _read(repo_id: str, revision: str, configs: Sequence[tuple[str, str]]) -> tuple[int, str]:
+def _read(repo_id: str, revision: str | None, configs: Sequence[tuple[str, str]]) -> tuple[int, str]:
     """How many configs were read before one was not, and what kind of failure that was."""
     job = json.dumps({"repo_id": repo_id, "revision": revision, "configs": configs})
     done = subprocess.run([sys.executable, str(_PROGRAM), job], capture_output=True, text=True, check=False)

@@ -11,11 +11,11 @@ from asam_datasets.builds import Built, EvaluationRecipe, Survey, build, check_t
 from asam_datasets.machine import available_cores, default_cache, only_writer, write_errors, write_rejects
 from asam_datasets.progress import Listener
 from asam_datasets.publish._disagreements import find_disagreements
-from asam_datasets.publish._inspect import Run, Target, inspect, make_plan
+from asam_datasets.publish._inspect import Run, inspect, make_plan
 from asam_datasets.publish._load_back import load_back
 from asam_datasets.publish._options import PublishOptions
 from asam_datasets.publish._plan import Plan
-from asam_datasets.release import Changes, FolderTarget, ReleaseMaker, RepositoryTarget, render_license
+from asam_datasets.release import Changes, FolderTarget, ReleaseMaker, RepositoryTarget, Target, render_license
 from asam_datasets.sources import Reject, caption_report
 from asam_datasets.workers import Workers, open_workers
 
@@ -104,10 +104,10 @@ def publish(
                 terms_accepted=run.terms_accepted,
             )
             release, changes = target.release(maker)
-            if isinstance(target, RepositoryTarget) and (changes.commits or not target.is_finished):
+            if target.needs_proof:
                 listener.on_stage(f"Loading {len(release.configs)} configs back")
                 load_back(target.location, target.revision, release.configs, listener.on_stage)
-            target.finish(release)
+            target.finish()
         finally:
             target.clean()
     return Summary(
@@ -157,7 +157,7 @@ def _build(survey: Survey, run: Run, workers: Workers) -> Built:
         run.options,
         target=run.target.data_folder / survey.recipe.kind,
         work=run.target.work,
-        candidates=run.target.known(survey.recipe.name, run.current) if survey.rows is None else (),
+        candidates=run.target.candidates(survey.recipe.name, run.current) if survey.rows is None else (),
         bad=run.bad,
         workers=workers,
     )

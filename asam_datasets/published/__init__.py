@@ -12,6 +12,8 @@ from asam_datasets.published._dataset import Dataset as Dataset
 from asam_datasets.published._dataset import open_dataset as open_dataset
 from asam_datasets.published._layout import PLACEHOLDER as PLACEHOLDER
 from asam_datasets.published._layout import README as README
+from asam_datasets.published._layout import ForeignReadmeError as ForeignReadmeError
+from asam_datasets.published._layout import build_folders as build_folders
 from asam_datasets.published._layout import front_matter as front_matter
 from asam_datasets.published._location import Location as Location
 from asam_datasets.published._location import PublishedFolder as PublishedFolder
@@ -21,6 +23,7 @@ from asam_datasets.published._location import visible_builds as visible_builds
 from asam_datasets.published._part import GroupReader as GroupReader
 from asam_datasets.published._part import PartFile as PartFile
 from asam_datasets.published._report import Report as Report
+from asam_datasets.published._retry import RetryPolicy as RetryPolicy
 from asam_datasets.published._verify import verify as verify
 
 __all__ = [
@@ -30,6 +33,7 @@ __all__ = [
     "ConflictError",
     "Dataset",
     "FileInfo",
+    "ForeignReadmeError",
     "GroupReader",
     "HubClient",
     "Location",
@@ -37,6 +41,8 @@ __all__ = [
     "PublishedFolder",
     "PublishedRepository",
     "Report",
+    "RetryPolicy",
+    "build_folders",
     "check_permission",
     "check_token",
     "front_matter",

@@ -8,23 +8,18 @@ line that says so, and never without end.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asam_datasets.errors import AsamDatasetsError, HubError, TargetError, option
+from asam_datasets.published._retry import RetryPolicy, is_network, may_pass, reason, retry_after_s, status_of
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 KIND = "dataset"
-WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-"""Pauses between attempts; after the last one the failure is told."""
-
-_FIRST_WAITS_S = WAITS_S[:2]  # while nothing has answered yet: most likely there is no network
-_MAX_RETRY_AFTER_S = 300.0
-_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+_FIRST_WAITS = 2  # while nothing has answered yet: most likely there is no network
 _Result = TypeVar("_Result")
 
 
@@ -56,18 +51,28 @@ class HubClient:
     Args:
         repo_id: `namespace/name`.
         log: gets a line whenever something is tried again.
+        api: speaks to the Hub; by default the client library as the environment sets it up.
+        waits_s: pauses between attempts, in seconds; by default those of `RetryPolicy.from_environment`.
 
     Raises:
-        TargetError: `repo_id` is not one.
+        TargetError: `repo_id` is not one, or the environment has pauses that are none.
     """
 
-    def __init__(self, repo_id: str, log: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self,
+        repo_id: str,
+        log: Callable[[str], None] = lambda text: None,
+        *,
+        api: HfApi | None = None,
+        waits_s: Sequence[float] | None = None,
+    ) -> None:
         from huggingface_hub import HfApi
 
         check_repo_id(repo_id)
         self.repo_id = repo_id
         self.log = log
-        self.api: HfApi = HfApi()
+        self.retry = RetryPolicy.from_environment(log) if waits_s is None else RetryPolicy(tuple(waits_s), log)
+        self.api = api or HfApi()
         self.url = f"{self.api.endpoint}/datasets/{repo_id}"
         self._answered = False
 
@@ -118,12 +123,9 @@ class HubClient:
         Raises:
             HubError: the failure will not pass, or this was the last try.
         """
-        waits = WAITS_S if self._answered else _FIRST_WAITS_S
-        if attempt >= len(waits) or not _may_pass(error):
+        policy = self.retry if self._answered else self.retry.first(_FIRST_WAITS)
+        if not may_pass(error) or not policy.pause(what, reason(error), attempt, at_least_s=retry_after_s(error)):
             raise self.explain(error) from error
-        wait = max(waits[attempt], _retry_after(error))
-        self.log(f"{what}: {_reason(error)}; trying again in {wait:.0f} s ({attempt + 1} of {len(waits)})")
-        time.sleep(wait)
 
     def head(self, revision: str) -> str:
         """The commit that a revision points to.
@@ -194,8 +196,8 @@ class HubClient:
                     parent_commit=parent,
                 )
             except Exception as error:
-                moved = _status(error) in (404, 409, 412)
-                if not moved and not _may_pass(error):
+                moved = status_of(error) in (404, 409, 412)
+                if not moved and not may_pass(error):
                     raise self.explain(error) from error
                 head = self.call("reading the head", self.head, revision)
                 if head != parent:
@@ -242,7 +244,13 @@ class HubClient:
             return self._refused(error.response.status_code, error.server_message or "")
         if isinstance(error, (LocalTokenNotFoundError, OfflineModeIsEnabled)):
             return HubError(str(error).splitlines()[0], where=self.url)
-        if _is_transport(error) or _is_xet(error) or isinstance(error, LocalEntryNotFoundError):
+        if type(error).__name__ == "XetAuthenticationError":  # since hf_xet 1.5; a kind of PermissionError
+            return HubError(
+                "expected a token that the Hub's storage accepts, found that it was refused",
+                where=self.url,
+                hint="The token may have expired: `hf auth login`, then run the same command again: it goes on.",
+            )
+        if is_network(error) or isinstance(error, LocalEntryNotFoundError):
             return HubError(
                 f"expected an answer of the Hub, found none ({type(error).__name__})",
                 where=self.api.endpoint,
@@ -335,46 +343,3 @@ def _operations(additions: Mapping[str, bytes], deletions: Sequence[str]) -> lis
 
     operations: list[Any] = [CommitOperationAdd(path, content) for path, content in additions.items()]
     return operations + [CommitOperationDelete(path, is_folder=path.endswith("/")) for path in deletions]
-
-
-def _status(error: Exception) -> int | None:
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    return int(status) if status is not None else None
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether the same call may succeed a little later."""
-    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    if isinstance(error, (OfflineModeIsEnabled, AsamDatasetsError)):
-        return False
-    if isinstance(error, LocalEntryNotFoundError):  # how a download ends that nobody answered
-        return not isinstance(error.__cause__, OfflineModeIsEnabled)
-    status = _status(error)
-    if status is not None:
-        return status in _TRANSIENT
-    return _is_transport(error) or _is_xet(error)
-
-
-def _reason(error: Exception) -> str:
-    status = _status(error)
-    return f"the Hub answered {status}" if status is not None else f"no answer ({type(error).__name__})"
-
-
-def _retry_after(error: Exception) -> float:
-    headers = getattr(getattr(error, "response", None), "headers", {})
-    try:
-        return min(float(headers.get("Retry-After", 0)), _MAX_RETRY_AFTER_S)
-    except ValueError:  # a date
-        return 0.0
-
-
-def _is_transport(error: Exception) -> bool:
-    """Whether the network failed. requests, httpx and its fork name their bases alike."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"HTTPError", "RequestException", "TransportError", "ConnectionError", "TimeoutError"})
-
-
-def _is_xet(error: Exception) -> bool:
-    """Whether the Xet library gave up: it raises plain RuntimeErrors."""
-    return type(error) is RuntimeError and any(word in str(error).lower() for word in ("xet", "cas", "network"))

@@ -12,8 +12,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from asam_datasets.builds import BUILD_FILE, Build
-from asam_datasets.errors import SourceError, TargetError, option
-from asam_datasets.published._layout import README, visible_folders
+from asam_datasets.errors import SourceError, option
+from asam_datasets.published._layout import README, NoDatasetError, visible_folders
 from asam_datasets.published._location import Published, open_published, visible_builds
 from asam_datasets.published._part import PartFile
 from asam_datasets.tables import Config, configs_of
@@ -76,16 +76,15 @@ def open_dataset(
 
     Raises:
         SourceError: nothing is there, or no dataset of ours.
+        TargetError: `ASAM_DATASETS_WAITS` is not a list of pauses.
         HubError: the Hub refused, or was not reached.
     """
     try:
         published = open_published(str(location), revision, log)
         builds = visible_builds(published)
-    except TargetError as error:  # these functions speak to publishers
-        found = error.problem.partition("found")[2].strip() or error.problem
-        found = f"no such folder: {location}" if found == repr(str(location)) else found
+    except NoDatasetError as error:  # it speaks to publishers
         raise SourceError(
-            f"expected a dataset made by asam_datasets, found {found}", where=error.where, hint=_HINT
+            f"expected a dataset made by asam_datasets, found {error.found}", where=error.where, hint=_HINT
         ) from None
     if builds is None:
         raise SourceError(

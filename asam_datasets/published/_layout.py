@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -17,14 +17,28 @@ PLACEHOLDER = ".huggingface.yaml"
 """Where there is no README yet, this file says that nothing is visible; the commit that brings the README deletes it.
 Without it, `load_dataset` would take whatever lies in `data/`."""
 
-_FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
+
+class NoDatasetError(TargetError):
+    """There is no dataset of ours in a place, or not a whole one: where one shall be published, and where one is read.
+
+    Args:
+        found: what is there, for a message that expects a dataset.
+    """
+
+    def __init__(self, problem: str, *, where: str = "", hint: str = "", found: str = "") -> None:
+        super().__init__(problem, where=where, hint=hint)
+        self.found = found or problem
+
+
+class ForeignReadmeError(NoDatasetError):
+    """The README of a dataset that we did not make, or that somebody has rewritten so that it is no longer ours."""
 
 
 def visible_folders(readme: str, where: str) -> list[str]:
     """The build folders that a README names, such as `data/train/sa_000000-0123456789abcdef`.
 
     Raises:
-        TargetError: it is not the README of a dataset of ours.
+        ForeignReadmeError: it is not the README of a dataset of ours.
     """
     try:
         front = front_matter(readme)
@@ -44,18 +58,34 @@ def visible_folders(readme: str, where: str) -> list[str]:
 
 
 def front_matter(readme: str) -> Any:
-    """The YAML at the head of a README; an empty object when there is none.
+    """The YAML at the head of a README, as the Hub finds it: whatever its line ends, and behind a byte order mark.
+
+    An empty object when there is none.
 
     Raises:
         yaml.YAMLError: it is not YAML.
     """
-    match = _FRONT_MATTER.match(readme)
-    return yaml.safe_load(match[1]) if match else {}
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK
+
+    match = REGEX_YAML_BLOCK.search(readme.removeprefix("\ufeff"))
+    return yaml.safe_load(match[2]) if match else {}
 
 
-def _foreign(where: str, found: str) -> TargetError:
-    return TargetError(
+def build_folders(paths: Iterable[str]) -> dict[str, str]:
+    """The folders of builds in which some files of a dataset lie, whether anything shows them or not, with the names
+    of the builds."""
+    names = {}
+    for folder in sorted({"/".join(path.split("/")[:3]) for path in paths if path.startswith(f"{DATA}/")}):
+        split = split_folder(folder.rsplit("/", 1)[-1])
+        if split is not None and folder.count("/") == 2:
+            names[folder] = split[0]
+    return names
+
+
+def _foreign(where: str, found: str) -> ForeignReadmeError:
+    return ForeignReadmeError(
         f"expected an empty place or a dataset made by asam_datasets, found {found}",
         where=where,
         hint="Publish to another place; nothing there was changed.",
+        found=found,
     )

@@ -10,8 +10,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 from asam_datasets.builds import BUILD_FILE, Build, decode_build
 from asam_datasets.errors import TargetError
 from asam_datasets.machine import file_sha256
-from asam_datasets.published._client import FileInfo, HubClient
-from asam_datasets.published._layout import README, visible_folders
+from asam_datasets.published._client import FileInfo, HubClient, check_repo_id
+from asam_datasets.published._layout import README, NoDatasetError, visible_folders
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileSystem
@@ -49,7 +49,7 @@ def open_published(
         log: gets a line when something is tried again.
 
     Raises:
-        TargetError: it is neither.
+        NoDatasetError: it is neither.
         HubError: the Hub refused, or was not reached.
     """
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
@@ -57,20 +57,23 @@ def open_published(
     if Path(dataset).is_dir():
         return PublishedFolder(Path(dataset))
     try:
-        client = HubClient(dataset, log)
+        check_repo_id(dataset)
     except TargetError:
-        raise TargetError(
+        raise NoDatasetError(
             f"expected a folder or a repository id such as xhk/ASAM-Datasets, found {dataset!r}",
             hint="Check the path.",
+            found=f"no such folder: {dataset}",
         ) from None
+    client = HubClient(dataset, log)
     try:
         return PublishedRepository(client, client.head(revision or "main"))
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         what = "revision" if isinstance(error, RevisionNotFoundError) else "folder and no repository"
-        raise TargetError(
+        raise NoDatasetError(
             f"expected a dataset, found no such {what}",
             where=client.url,
             hint="Check the name, and that your token may see it (`hf auth login`).",
+            found=f"no such {what}",
         ) from None
 
 
@@ -171,7 +174,8 @@ class PublishedRepository:
         from huggingface_hub import HfFileSystem
 
         if self._file_system is None:
-            self._file_system = HfFileSystem(skip_instance_cache=True)
+            api = self.client.api
+            self._file_system = HfFileSystem(endpoint=api.endpoint, token=api.token, skip_instance_cache=True)
         location = f"datasets/{self.client.repo_id}@{self.commit}/{path}"
         known = {} if size_bytes is None else {"size": size_bytes}
         file: Any = self.client.call(
@@ -192,7 +196,8 @@ def visible_builds(published: Published) -> list[Build] | None:
     """The builds that the README names; None when there is no README.
 
     Raises:
-        TargetError: the README is somebody else's, or names what is not there.
+        ForeignReadmeError: the README is somebody else's.
+        NoDatasetError: it names what is not there, or not a build of ours.
     """
     readme = published.read(README)
     if readme is None:
@@ -204,12 +209,17 @@ def visible_builds(published: Published) -> list[Build] | None:
         contents = list(pool.map(published.read, paths))
     for path, content in zip(paths, contents, strict=True):
         if content is None:
-            raise TargetError(
+            raise NoDatasetError(
                 f"expected {path}, which README.md names, found none",
                 where=published.url,
                 hint="The dataset was changed by hand; publish to a new place.",
+                found=f"no {path}, which README.md names",
             )
-        builds.append(decode_build(content, f"{published.url}/{path}"))
+        try:
+            builds.append(decode_build(content, f"{published.url}/{path}"))
+        except TargetError as error:
+            found = f"a {BUILD_FILE} that is none ({error.problem})"
+            raise NoDatasetError(error.problem, where=error.where, hint=error.hint, found=found) from None
     return builds
 
 

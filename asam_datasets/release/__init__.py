@@ -11,6 +11,7 @@ from asam_datasets.release._folder import FolderTarget as FolderTarget
 from asam_datasets.release._release import Changes as Changes
 from asam_datasets.release._release import ReleaseMaker as ReleaseMaker
 from asam_datasets.release._repository import RepositoryTarget as RepositoryTarget
+from asam_datasets.release._target import Target as Target
 
 __all__ = [
     "Access",
@@ -20,6 +21,7 @@ __all__ = [
     "Gate",
     "ReleaseMaker",
     "RepositoryTarget",
+    "Target",
     "count_bytes",
     "render_license",
 ]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from asam_datasets.builds import BUILD_FILE, DATA, Build, Built, Candidate, decode_build, split_folder
+from asam_datasets.builds import BUILD_FILE, DATA, Build, Built, Candidate, split_folder
 from asam_datasets.errors import TargetError, option
 from asam_datasets.machine import write_atomically
 from asam_datasets.published import README, PublishedFolder, visible_builds
 from asam_datasets.release._access import Access
 from asam_datasets.release._card import LICENSE
 from asam_datasets.release._release import ORGANIZED_FOLDER, Changes, Release, ReleaseMaker
+from asam_datasets.release._staging import find_candidates, is_complete, remove_empty
+from asam_datasets.rights import Holding
 
 WORK_FOLDER = ".asam_datasets"
 """Unfinished work in a target folder; hidden, so that `load_dataset` never looks into it."""
@@ -22,7 +24,11 @@ _KINDS = ("adversarial", "evaluation", "train")
 
 
 class FolderTarget:
-    """Publishes into a folder. README is replaced last, and what it no longer names is deleted after that."""
+    """Publishes into a folder; see `Target` for the order of use. README is replaced last, and what it no longer names
+    is deleted after that. Who may see a folder is its file system's business."""
+
+    is_remote = False
+    needs_proof = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -71,21 +77,24 @@ class FolderTarget:
         builds = list(data.glob("*/*"))
         return bool(builds) and all(split_folder(one.name) and (one / BUILD_FILE).is_file() for one in builds)
 
-    def known(self, name: str, current: Sequence[Build]) -> list[Candidate]:
+    def candidates(self, name: str, current: Sequence[Build]) -> list[Candidate]:
         """Complete builds of a name that need not be made again: the visible one, and what a killed run left."""
-        known = [
-            Candidate(build, None)
-            for build in current
-            if build.name == name and is_complete(self.path / build.path, build)
-        ]
-        visible = {build.folder for build in current}
-        left = staged(self.data_folder, name, is_complete)
-        return known + [one for one in left if one.build.folder not in visible]
+        return find_candidates(
+            name, current, self.data_folder, lambda build: is_complete(self.path / build.path, build)
+        )
+
+    def past_holdings(self) -> list[Holding]:
+        """A folder has no history."""
+        return []
+
+    def readers(self, access: Access) -> str:
+        """Whoever the file system lets."""
+        return "who may read the folder"
 
     def prepare(self, request: Access, license: str) -> None:
         """Take back what a killed run left in `data/`: without a README, `load_dataset` takes whatever lies there.
 
-        Who may see a folder is its file system's business, and the license file comes with the release.
+        The license file comes with the release.
         """
         data = self.path / DATA
         if not (self.path / README).exists() and self._data_is_ours():
@@ -99,38 +108,27 @@ class FolderTarget:
     def release(self, maker: ReleaseMaker) -> tuple[Release, Changes]:
         """Make the release visible by replacing README, then delete what it no longer names."""
         release = maker.make(self._seen)
-        changes = Changes()
-        stale = self._stale(release)
+        organized = (self.path / ORGANIZED_FOLDER).glob("*.json")
+        there = [f"{path.relative_to(self.path).as_posix()}/" for path in (self.path / DATA).glob("*/*")]
+        there += [path.relative_to(self.path).as_posix() for path in organized]
+        folders, files = release.removals(there, self._seen, alone=True)
         self._move_builds(maker.built)
-        for path, content in sorted(release.files.items()):
-            if path != README:
-                self._write(path, content)
-        changed = self._write(README, release.files[README])
-        for folder in stale:
+        changed = [self._write(path, content) for path, content in release.ordered]
+        for folder in folders:
             shutil.rmtree(self.path / folder)
-        organized = self.path / ORGANIZED_FOLDER
-        for path in release.without(f"{ORGANIZED_FOLDER}/{file.name}" for file in organized.glob("*.json")):
-            (self.path / path).unlink()
-        changes.removed = sorted(stale)
-        changes.added = sorted(release.paths - {build.path for build in self._seen})
-        changes.unchanged = sorted(release.paths - set(changes.added))
-        changes.commits = int(changed)
+        for file in files:
+            (self.path / file).unlink()
+        changes = Changes(removed=folders, commits=int(changed[-1]))  # README is the last
+        changes.compare(release, self._seen)
         return release, changes
 
-    def finish(self, release: Release) -> None:
+    def finish(self) -> None:
         """Nothing is left to do in a folder."""
 
     def clean(self) -> None:
         """Remove empty folders that this run made and did not need."""
-        data = self.path / DATA
-        made = [*(self.work / DATA / kind for kind in _KINDS), self.work / DATA, self.work]
-        for folder in (*made, *(data / kind for kind in _KINDS), data, self.path):
-            if folder.is_dir() and not any(folder.iterdir()) and (folder != self.path or not self._existed):
-                folder.rmdir()
-
-    def _stale(self, release: Release) -> list[str]:
-        found = [path.relative_to(self.path).as_posix() for path in (self.path / DATA).glob("*/*")]
-        return sorted(path for path in found if split_folder(path.rsplit("/", 1)[-1]) and path not in release.paths)
+        made = [folder / kind for folder in (self.work / DATA, self.path / DATA) for kind in _KINDS]
+        remove_empty([*made, self.work / DATA, self.work, self.path / DATA, *([] if self._existed else [self.path])])
 
     def _move_builds(self, built: Sequence[Built]) -> None:
         """Move the new builds to where README will name them: all at once when there are none, else one by one."""
@@ -158,26 +156,3 @@ class FolderTarget:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, content)
         return True
-
-
-def staged(data: Path, name: str, complete: Callable[[Path, Build], bool]) -> list[Candidate]:
-    """The complete builds of a name that lie in a folder, below the names of the tables."""
-    found = []
-    for entry in sorted(data.glob("*/*")):
-        split = split_folder(entry.name)
-        if split is not None and split[0] == name and (entry / BUILD_FILE).is_file():
-            try:
-                build = decode_build((entry / BUILD_FILE).read_bytes(), str(entry / BUILD_FILE))
-            except TargetError:
-                continue  # left by another version of this program
-            if complete(entry, build):
-                found.append(Candidate(build, entry))
-    return found
-
-
-def is_complete(folder: Path, build: Build) -> bool:
-    """Whether all parts of a build are there with their size."""
-    return all(
-        (folder / part.file).is_file() and (folder / part.file).stat().st_size == part.size_bytes
-        for part in build.parts
-    )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from asam_datasets.builds import BUILD_FILE, DATA, decode_build, split_folder
+from asam_datasets.builds import BUILD_FILE, decode_build
 from asam_datasets.errors import TargetError
-from asam_datasets.published import KIND, HubClient
+from asam_datasets.published import KIND, HubClient, build_folders
 from asam_datasets.rights import Holding, Rights
 
 _UNKNOWN = Rights("no manifest says what it is", "", "unknown")
@@ -32,11 +32,10 @@ def past_holdings(client: HubClient) -> list[Holding]:
     unknown: dict[str, Holding] = {}
     for commit in commits:
         files = client.list_files(commit)
-        for folder in {"/".join(path.split("/")[:3]) for path in files if path.startswith(f"{DATA}/")} - known.keys():
-            name = split_folder(folder.rsplit("/", 1)[-1])
-            if name is None:
+        for folder, name in build_folders(files).items():
+            if folder in known:
                 continue
-            unknown[folder] = Holding(name[0], _UNKNOWN, True)
+            unknown[folder] = Holding(name, _UNKNOWN, True)
             if f"{folder}/{BUILD_FILE}" in files:
                 try:
                     build = decode_build(client.read(f"{folder}/{BUILD_FILE}", commit), folder)

@@ -7,6 +7,13 @@ from asam_datasets.published import KIND, HubClient
 PULL_REQUEST = "Publish with asam_datasets"
 """Title of our pull requests."""
 
+_REVISIONS = "refs/pr/"
+
+
+def is_pull_request(revision: str) -> bool:
+    """Whether a revision is that of a pull request, `refs/pr/N`, and not a branch."""
+    return revision.startswith(_REVISIONS)
+
 
 def find_pull_request(client: HubClient, author: str) -> str | None:
     """The revision (`refs/pr/N`) of the pull request of ours that is still open; None when there is none.
@@ -20,7 +27,7 @@ def find_pull_request(client: HubClient, author: str) -> str | None:
             client.repo_id, repo_type=KIND, author=author, discussion_type="pull_request"
         )
         mine = [one for one in found if one.title == PULL_REQUEST and one.status in ("draft", "open")]
-        return f"refs/pr/{mine[0].num}" if mine else None
+        return f"{_REVISIONS}{mine[0].num}" if mine else None
 
     return client.call("looking for our pull request", find)
 
@@ -37,7 +44,7 @@ def start_pull_request(client: HubClient, author: str) -> str:
         if found is not None:
             return found
         made = client.api.create_pull_request(client.repo_id, PULL_REQUEST, repo_type=KIND)
-        return f"refs/pr/{made.num}"
+        return f"{_REVISIONS}{made.num}"
 
     return client.call("opening a pull request", start)
 

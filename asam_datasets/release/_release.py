@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from asam_datasets.builds import BUILD_FILE, Build, Built, encode_build
 from asam_datasets.errors import RightsError
-from asam_datasets.published import README
+from asam_datasets.published import README, build_folders
 from asam_datasets.release._card import LICENSE, render_card, render_license
 from asam_datasets.rights import check_public, needs_gate
 from asam_datasets.sources import CAPTION_LIST, CONTROLNET_LIST, encode_lists
@@ -37,9 +37,29 @@ class Release:
         """Name of every config, and one of its splits."""
         return [(config.name, next(iter(config.splits))) for config in configs_of(self.builds)]
 
-    def without(self, files: Iterable[str]) -> list[str]:
-        """Those of some files in `organized/` that belong to archives of this run and are no longer in the release."""
-        return sorted(path for path in files if organized_archive(path) in self.names and path not in self.files)
+    @property
+    def ordered(self) -> list[tuple[str, bytes]]:
+        """The small files in the order of writing: README last, so that it never names what is not there."""
+        return sorted(self.files.items(), key=lambda file: (file[0] == README, file[0]))
+
+    def removals(self, paths: Iterable[str], shown: Iterable[Build], *, alone: bool) -> tuple[list[str], list[str]]:
+        """Folders of builds, and other files, that go when this release is made: README first, then they.
+
+        Args:
+            paths: what lies in the target; a folder may stand for its files and ends with a slash then.
+            shown: the builds that were visible before.
+            alone: nobody else is at work there, so that what nothing shows is left over, whatever its name. Otherwise
+                only names of this run are.
+        """
+        there = list(paths)
+        before = {build.path for build in shown}
+        folders = [
+            folder
+            for folder, name in build_folders(there).items()
+            if folder not in self.paths and (alone or folder in before or name in self.names)
+        ]
+        files = [path for path in there if organized_archive(path) in self.names and path not in self.files]
+        return folders, sorted(files)
 
 
 @dataclass
@@ -52,6 +72,11 @@ class Changes:
     uploaded_files: int = 0
     uploaded_bytes: int = 0
     commits: int = 0
+
+    def compare(self, release: Release, shown: Iterable[Build]) -> None:
+        """Note which builds of a release were visible before."""
+        self.added = sorted(release.paths - {build.path for build in shown})
+        self.unchanged = sorted(release.paths - set(self.added))
 
 
 @dataclass(frozen=True)

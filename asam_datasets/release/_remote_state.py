@@ -1,0 +1,109 @@
+"""What is on the Hub now: read as a whole and never changed; a step gives the state that it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from asam_datasets.builds import Build
+from asam_datasets.errors import TargetError, option
+from asam_datasets.published import (
+    README,
+    FileInfo,
+    ForeignReadmeError,
+    HubClient,
+    PublishedRepository,
+    visible_builds,
+)
+from asam_datasets.release._access import Access, Destination
+from asam_datasets.release._pull_request import find_pull_request
+from asam_datasets.release._settings import read_access
+from asam_datasets.release._tag import find_tag
+
+MAIN = "main"
+
+
+@dataclass(frozen=True)
+class RemoteState:
+    """A repository as it was when it was read last, at one commit.
+
+    Args:
+        revision: branch or pull request that is published to; `main` while our pull request is not there yet.
+        access: who may see the repository; None while there is none.
+        head: commit of the revision; of `main` while the revision is not there yet; empty while there is nothing.
+        files: those of the head by path.
+        builds: those that its README shows.
+        replaces_foreign: the README is somebody else's, and a release replaces it.
+        needs_branch: the revision is a branch that has to be made.
+        is_tagged: the tag that was asked for is there, and names the head.
+    """
+
+    revision: str = MAIN
+    access: Access | None = None
+    head: str = ""
+    files: Mapping[str, FileInfo] = field(default_factory=dict)
+    builds: tuple[Build, ...] = ()
+    replaces_foreign: bool = False
+    needs_branch: bool = False
+    is_tagged: bool = False
+
+    def holds(self, path: str, content: bytes) -> bool:
+        """Whether a file is there with exactly this content."""
+        return path in self.files and self.files[path].holds(content)
+
+
+def read_state(client: HubClient, destination: Destination, me: str) -> RemoteState:
+    """Read everything that a publish has to know of a repository, which may not be there.
+
+    Args:
+        destination: branch, pull request and tag.
+        me: name of the user, whose pull request is looked for.
+
+    Raises:
+        TargetError: the tag is taken; what README names is not there; there is nothing to open a pull request on.
+        HubError: refused, or not reached.
+    """
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        access, head = read_access(client)
+    except RepositoryNotFoundError:
+        if destination.create_pr:
+            raise TargetError(
+                "expected a repository to open a pull request on, found none",
+                where=client.url,
+                hint=f"Check {option('repo_id')}; without {option('create_pr')} a new repository is made.",
+            ) from None
+        return RemoteState(destination.revision or MAIN)
+    found = find_pull_request(client, me) if destination.create_pr else destination.revision
+    revision, needs_branch = found or MAIN, False
+    if revision != MAIN:
+        try:
+            head = client.head(revision)
+        except RevisionNotFoundError:
+            needs_branch = True
+    files = client.list_files(head)
+    is_tagged = find_tag(client, destination.tag, head)
+    state = RemoteState(revision, access, head, files, needs_branch=needs_branch, is_tagged=is_tagged)
+    return _read_builds(client, state)
+
+
+def read_again(client: HubClient, state: RemoteState) -> RemoteState:
+    """The state at the head of today: its files, and what README shows if it is another one now.
+
+    Raises:
+        TargetError: what README names is not there.
+        HubError: refused, or not reached.
+    """
+    head = client.call("reading the head", client.head, state.revision)
+    now = replace(state, head=head, files=client.list_files(head))
+    return now if now.files.get(README) == state.files.get(README) else _read_builds(client, now)
+
+
+def _read_builds(client: HubClient, state: RemoteState) -> RemoteState:
+    """Read which builds the README shows."""
+    try:
+        builds = visible_builds(PublishedRepository(client, state.head, state.files)) or []
+    except ForeignReadmeError:
+        return replace(state, builds=(), replaces_foreign=True)  # the old release, say; git keeps it
+    return replace(state, builds=tuple(builds), replaces_foreign=False)

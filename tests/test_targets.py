@@ -1,0 +1,108 @@
+"""Where datasets go, step by step: the state of a repository that every step passes on, and what a release removes."""
+
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+
+import pytest
+from huggingface_hub import HfApi
+from local_hub import LocalHub
+
+from asam_datasets.builds import Build, Part
+from asam_datasets.errors import RightsError, TargetError
+from asam_datasets.published import PLACEHOLDER, HubClient
+from asam_datasets.release import Access, Changes, Destination, FolderTarget, RepositoryTarget, Target
+from asam_datasets.release._card import LICENSE
+from asam_datasets.release._opening import Request, open_repository
+from asam_datasets.release._release import Release
+from asam_datasets.release._remote_state import RemoteState, read_again, read_state
+from asam_datasets.rights import SA1B
+
+REPO = "xhk/ASAM-Datasets"
+PART = Part("part-000.parquet", 1, [1], 10, "0" * 64, "0" * 64, 0, 0, {"image": 10})
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[LocalHub]:
+    with LocalHub(tmp_path / "hub") as hub:
+        yield hub
+        assert hub.errors == []
+
+
+def build(number: int, digest: str) -> Build:
+    return Build(2, "train", f"sa_{number:06d}", digest * 16, 0, True, SA1B, [PART])
+
+
+def test_a_state_is_read_as_a_whole_and_a_step_gives_the_next(hub: LocalHub) -> None:
+    api = HfApi(endpoint=hub.url, token="hf_test")
+    client = HubClient(REPO, api=api, waits_s=())
+    to_branch = Destination(revision="v", tag="v1")
+    assert read_state(client, to_branch, "xhk") == RemoteState("v")
+    with pytest.raises(TargetError, match="expected a repository to open a pull request on"):
+        read_state(client, Destination(create_pr=True), "xhk")
+    api.create_repo(REPO, repo_type="dataset", private=True)
+    before = read_state(client, to_branch, "xhk")
+    assert before == RemoteState(
+        "v", Access(True), hub.commits(REPO)[0].sha, before.files, needs_branch=True, is_tagged=False
+    )
+    assert list(before.files) == [".gitattributes"]
+
+    changes, request = Changes(), Request(Access(True, "auto"), b"terms", to_branch, "xhk")
+    opened = open_repository(client, before, request, changes)
+    assert before.needs_branch, "what was read stays as it was"
+    with pytest.raises(FrozenInstanceError):
+        before.head = ""  # type: ignore[misc]
+    assert hub.settings(REPO) == {"private": True, "gated": "auto"}
+    assert opened.holds(LICENSE, b"terms")
+    assert PLACEHOLDER in opened.files
+    assert (opened.head, changes.commits) == (hub.branches(REPO)["v"], 1)
+    assert read_state(client, to_branch, "xhk") == opened == read_again(client, opened)
+
+    hub.clear_log()
+    assert open_repository(client, opened, request, changes) == opened, "all of it is so already"
+    assert {one.method for one in hub.log} == {"GET"}
+    assert changes.commits == 1
+    api.update_repo_settings(REPO, private=False, repo_type="dataset")
+    with pytest.raises(RightsError, match="somebody made it public meanwhile"):
+        open_repository(client, opened, request, changes)
+
+
+def test_a_tag_is_part_of_the_state(hub: LocalHub) -> None:
+    api = HfApi(endpoint=hub.url, token="hf_test")
+    client = HubClient(REPO, api=api, waits_s=())
+    api.create_repo(REPO, repo_type="dataset", private=True)
+    api.create_tag(REPO, tag="v1", repo_type="dataset")
+    tagged = read_state(client, Destination(tag="v1"), "xhk")
+    assert tagged.is_tagged
+    assert replace(tagged, is_tagged=False) == read_state(client, Destination(tag="v2"), "xhk")
+    api.upload_file(path_or_fileobj=b"x", path_in_repo="notes.txt", repo_id=REPO, repo_type="dataset")
+    with pytest.raises(TargetError, match="v1 names another version already"):
+        read_state(client, Destination(tag="v1"), "xhk")
+
+
+def test_what_goes_with_a_release() -> None:
+    """What was visible and is not, what is left over of names of this run; the rest when nobody else is at work."""
+    old, new, other, kept = build(0, "a"), build(0, "b"), build(1, "c"), build(2, "d")
+    release = Release([kept, new], {"README.md": b"", "LICENSE.md": b"", "organized/sa_000000-x": b""}, frozenset())
+    assert [path for path, _ in release.ordered] == ["LICENSE.md", "organized/sa_000000-x", "README.md"]
+    captions = "organized/sa_000000-blip2-caption.json"
+    there = [f"{one.path}/{PART.file}" for one in (old, new, other, kept)]
+    there += [captions, "organized/sa_000001-blip2-caption.json", "organized/notes.json", "data/train/mine/a.txt"]
+    assert release.removals(there, [old, kept], alone=False) == ([old.path], [])
+    assert release.removals(there, [old, kept], alone=True) == ([old.path, other.path], [])
+    assert release.removals([f"{other.path}/"], [], alone=True) == ([other.path], []), "a folder stands for its files"
+    named = replace(release, names=frozenset({"sa_000000"}))
+    assert named.removals(there, [kept], alone=False) == ([old.path], [captions])
+
+
+def test_both_targets_fulfil_the_protocol(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_test")
+    targets: list[Target] = [FolderTarget(tmp_path / "out"), RepositoryTarget(REPO, tmp_path / "cache")]
+    members = {name for name in vars(Target) if not name.startswith("_")}
+    assert {"candidates", "past_holdings", "is_remote", "needs_proof"} < members
+    for target in targets:
+        assert all(hasattr(target, name) for name in members)
+    assert [target.is_remote for target in targets] == [False, True]
+    assert targets[0].readers(Access(True)) == "who may read the folder"
+    assert targets[1].readers(Access(True)) == str(Access(True))
+    assert targets[0].past_holdings() == targets[1].past_holdings() == []
