@@ -459,7 +459,7 @@ def test_stopped_by_hand(hub: LocalHub, env: dict[str, str], small: DemoArchive,
     hub.on_request = stop
     _, err = run.communicate(timeout=100)
     assert run.returncode == 130
-    assert "stopped; finished parts are kept" in err
+    assert "stopped; finished work is kept" in err
     assert "Traceback" not in err
     assert "README.md" not in hub.files(REPO)
     assert publish("--train", small.archive, "--repo-id", REPO, env=env).code == 0

@@ -169,13 +169,13 @@ def test_processes_share_an_archive(
     out = tmp_path / "captions.json"
     settings = ("--out", out, "--model", models["blip-2"], "--max-new-tokens", 8)
     running = [
-        subprocess.Popen(command("caption", demo.archive, *settings, "--part", f"{n}/2"), env=environment, cwd=ROOT)
+        subprocess.Popen(command("caption", demo.archive, *settings, "--shard", f"{n}/2"), env=environment, cwd=ROOT)
         for n in (1, 2)
     ]
     assert [process.wait() for process in running] == [0, 0]
-    parts = sorted(tmp_path.glob("captions.part-*-of-2.json"))
-    assert len(parts) == 2
-    assert run(environment, "merge", *parts, "--out", out).code == 0
+    shards = sorted(tmp_path.glob("captions.shard-*-of-2.json"))
+    assert len(shards) == 2
+    assert run(environment, "merge", *shards, "--out", out).code == 0
     alone = run(environment, "caption", demo.archive, "--out", tmp_path / "alone.json", *settings[2:])
     assert alone.code == 0
     assert out.read_bytes() == (tmp_path / "alone.json").read_bytes()
@@ -186,8 +186,8 @@ WRONG = {
     "another type": (["--model", "{tmp}/bert"], "blip, blip-2, git, vision-encoder-decoder, found 'bert'"),
     "no such device": (["--device", "cuda:7"], "--device: expected a device that is there, found 'cuda:7'"),
     "no such dtype": (["--dtype", "int4"], "--dtype: expected one of auto, float32, bfloat16, float16, found 'int4'"),
-    "no such part": (["--part", "9/8"], "expected --part from 1/n to n/n, found 9/8"),
-    "part in words": (["--part", "three"], "expected --part as 3/8, found 'three'"),
+    "no such shard": (["--shard", "9/8"], "expected --shard from 1/n to n/n, found 9/8"),
+    "shard in words": (["--shard", "three"], "expected --shard as 3/8, found 'three'"),
 }
 
 

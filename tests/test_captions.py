@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from archives import pack_folder, pack_tar, pack_url, tiny_members
 
-from asam_datasets.captions import CaptionOptions, Generation, OutOfMemory, Settings, caption, merge, part_path
-from asam_datasets.errors import CaptionsError, ModelError, RecordError, SourceError, TargetError
+from asam_datasets.captions import CaptionOptions, Generation, OutOfMemory, Settings, caption, merge, shard_path
+from asam_datasets.errors import CaptionsError, ModelError, RecordError, SourceError, TargetError, option
 from asam_datasets.sources import BadRecords, caption_report, encode_captions, encode_lists, read_captions
 from asam_datasets.sources.sa1b import RawRecord
 
@@ -234,8 +234,17 @@ def test_other_settings_do_not_continue_a_file(name: str, options: CaptionOption
     before = {path.name: path.read_bytes() for path in tmp_path.glob("captions*")}
     with pytest.raises(CaptionsError, match=f"found {name} .* there, .* here") as raised:
         caption(source, out, options=options, load=Load())
-    assert "--out" in raised.value.hint
+    assert option("out") in raised.value.hint
     assert {path.name: path.read_bytes() for path in tmp_path.glob("captions*")} == before
+
+
+def test_a_file_begun_when_shards_were_called_parts_is_continued(tmp_path: Path) -> None:
+    source, out, header = seven(tmp_path / "in"), tmp_path / "captions.json", tmp_path / "captions.header.json"
+    with pytest.raises(KeyboardInterrupt):
+        caption(source, out, options=CaptionOptions(batch_size=2), load=Load(stop_after=1))
+    assert json.loads(header.read_text())["shard"] == [1, 1]
+    header.write_text(header.read_text().replace('"shard"', '"part"'))
+    assert caption(source, out, load=Load()).new == 5
 
 
 def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
@@ -310,47 +319,47 @@ def test_a_bad_image_follows_the_policy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pack", PACKS.values(), ids=PACKS)
-def test_parts_and_their_merge(pack: Callable[..., str], tmp_path: Path) -> None:
+def test_shards_and_their_merge(pack: Callable[..., str], tmp_path: Path) -> None:
     source, out = seven(tmp_path / "in", pack), tmp_path / "captions.json"
     caption(source, tmp_path / "whole.json", load=Load())
-    parts = [part_path(out, (number, 3)) for number in (1, 2, 3)]
-    assert parts[2].name == "captions.part-3-of-3.json"
+    shards = [shard_path(out, (number, 3)) for number in (1, 2, 3)]
+    assert shards[2].name == "captions.shard-3-of-3.json"
     for number in (1, 2):
-        caption(source, out, options=CaptionOptions(part=(number, 3)), load=Load())
-    with pytest.raises(CaptionsError, match=r"expected each part once, 1/3 to 3/3, found 1/3, 2/3"):
-        merge(parts[:2], out)
-    with pytest.raises(CaptionsError, match=r"no captions.part-3-of-3.header.json"):
-        merge(parts, out)
+        caption(source, out, options=CaptionOptions(shard=(number, 3)), load=Load())
+    with pytest.raises(CaptionsError, match=r"expected each shard once, 1/3 to 3/3, found 1/3, 2/3"):
+        merge(shards[:2], out)
+    with pytest.raises(CaptionsError, match=r"no captions.shard-3-of-3.header.json"):
+        merge(shards, out)
     with pytest.raises(KeyboardInterrupt):
-        caption(source, out, options=CaptionOptions(part=(3, 3), batch_size=1), load=Load(stop_after=1))
+        caption(source, out, options=CaptionOptions(shard=(3, 3), batch_size=1), load=Load(stop_after=1))
     with pytest.raises(CaptionsError, match="found one that is not complete"):
-        merge(parts, out)
-    caption(source, out, options=CaptionOptions(part=(3, 3)), load=Load())
-    assert sorted(len(names(path)) for path in parts) == [2, 2, 3]
+        merge(shards, out)
+    caption(source, out, options=CaptionOptions(shard=(3, 3)), load=Load())
+    assert sorted(len(names(path)) for path in shards) == [2, 2, 3]
     assert not out.exists()
-    assert merge(parts[::-1], out).images == 7
+    assert merge(shards[::-1], out).images == 7
     assert out.read_bytes() == (tmp_path / "whole.json").read_bytes()
     assert caption(source, out, load=Load()).new == 0, "the merged file is one that `caption` knows"
-    with pytest.raises(CaptionsError, match="expected each part once"):
-        merge([*parts, parts[0]], out)
+    with pytest.raises(CaptionsError, match="expected each shard once"):
+        merge([*shards, shards[0]], out)
 
 
-def test_parts_of_other_settings_are_not_merged(tmp_path: Path) -> None:
+def test_shards_of_other_settings_are_not_merged(tmp_path: Path) -> None:
     source, out = seven(tmp_path / "in"), tmp_path / "captions.json"
     for number, prompt in ((1, ""), (2, "a photo of")):
-        caption(source, out, options=CaptionOptions(part=(number, 2), prompt=prompt), load=Load())
+        caption(source, out, options=CaptionOptions(shard=(number, 2), prompt=prompt), load=Load())
     with pytest.raises(CaptionsError, match="found prompt '' there, 'a photo of' here"):
-        merge([part_path(out, (number, 2)) for number in (1, 2)], out)
+        merge([shard_path(out, (number, 2)) for number in (1, 2)], out)
     assert not out.exists()
 
 
 def test_merge_replaces_nothing(tmp_path: Path) -> None:
     source, out = seven(tmp_path / "in"), tmp_path / "captions.json"
-    caption(source, out, options=CaptionOptions(part=(1, 2)), load=Load())
-    caption(source, out, options=CaptionOptions(part=(2, 2)), load=Load())
+    caption(source, out, options=CaptionOptions(shard=(1, 2)), load=Load())
+    caption(source, out, options=CaptionOptions(shard=(2, 2)), load=Load())
     out.write_text("mine")
     with pytest.raises(CaptionsError, match="expected no file there"):
-        merge([part_path(out, (number, 2)) for number in (1, 2)], out)
+        merge([shard_path(out, (number, 2)) for number in (1, 2)], out)
     assert out.read_text() == "mine"
 
 
@@ -394,11 +403,11 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"batch_size": 0}, "--batch-size of at least 1, found 0"),
-        ({"threads": 0}, "--threads of at least 1, found 0"),
-        ({"generation": Generation(num_beams=0)}, "--num-beams of at least 1, found 0"),
-        ({"generation": Generation(temperature=-1.0)}, "--temperature of at least 0"),
-        ({"part": (4, 3)}, "--part from 1/n to n/n, found 4/3"),
+        ({"batch_size": 0}, "batch_size of at least 1, found 0"),
+        ({"threads": 0}, "threads of at least 1, found 0"),
+        ({"generation": Generation(num_beams=0)}, "num_beams of at least 1, found 0"),
+        ({"generation": Generation(temperature=-1.0)}, "temperature of at least 0"),
+        ({"shard": (4, 3)}, "shard from 1/n to n/n, found 4/3"),
     ],
 )
 def test_options_out_of_range(wrong: dict[str, Any], said: str) -> None:

@@ -7,14 +7,16 @@ Importing this loads neither torch nor transformers. Caption files are read by `
 
 from __future__ import annotations
 
+from asam_datasets.captions._caption import Captioned as Captioned
 from asam_datasets.captions._caption import caption as caption
-from asam_datasets.captions._caption import part_path as part_path
+from asam_datasets.captions._caption import shard_path as shard_path
+from asam_datasets.captions._merge import Merged as Merged
 from asam_datasets.captions._merge import merge as merge
 from asam_datasets.captions._options import DEFAULT_MODEL as DEFAULT_MODEL
 from asam_datasets.captions._options import CaptionOptions as CaptionOptions
 from asam_datasets.captions._options import Generation as Generation
 from asam_datasets.captions._options import Settings as Settings
-from asam_datasets.captions._options import parse_part as parse_part
+from asam_datasets.captions._options import parse_shard as parse_shard
 from asam_datasets.captions._transformers import Checkpoint as Checkpoint
 from asam_datasets.captions._transformers import OutOfMemory as OutOfMemory
 from asam_datasets.captions._transformers import TransformersCaptioner as TransformersCaptioner
@@ -22,13 +24,15 @@ from asam_datasets.captions._transformers import TransformersCaptioner as Transf
 __all__ = [
     "DEFAULT_MODEL",
     "CaptionOptions",
+    "Captioned",
     "Checkpoint",
     "Generation",
+    "Merged",
     "OutOfMemory",
     "Settings",
     "TransformersCaptioner",
     "caption",
     "merge",
-    "parse_part",
-    "part_path",
+    "parse_shard",
+    "shard_path",
 ]

@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import msgspec
-
-from asam_datasets.captions._file import CaptionFile, make_header
+from asam_datasets.captions._file import CaptionFile, Header, make_header
 from asam_datasets.captions._images import prepared_ahead
 from asam_datasets.captions._options import CaptionOptions, Settings
 from asam_datasets.captions._transformers import OutOfMemory, TransformersCaptioner
 from asam_datasets.errors import CaptionsError, ModelError, RecordError, SourceError, option
-from asam_datasets.machine import only_writer, write_atomically, write_errors
+from asam_datasets.machine import only_writer, write_errors, write_rejects
 from asam_datasets.progress import Listener
-from asam_datasets.sources import BadRecords, Reject, caption_id
+from asam_datasets.sources import BadRecords, caption_id
 from asam_datasets.sources.sa1b import RawRecord, RecordRef, Source, StreamSource, find_archives, open_source
 
 _AHEAD_BATCHES = 2
@@ -85,8 +83,8 @@ def caption(
 
     Args:
         source: a folder, a tar, or a URL.
-        out: the caption file, JSON Lines in the order of the archive; there only when it is complete. With a part of
-            `options` other than 1/1 it is `part_path(out, part)` instead.
+        out: the caption file, JSON Lines in the order of the archive; there only when it is complete. With a shard
+            in `options` other than 1/1 it is `shard_path(out, shard)` instead.
         options: model, prompt, generation, batches; see `CaptionOptions`.
         load: makes the captioner; by default a model of transformers.
         listener: who follows the run.
@@ -99,40 +97,40 @@ def caption(
     """
     options, listener, started = options or CaptionOptions(), listener or Listener(), time.monotonic()
     opened = _open(source)
-    path = part_path(out, options.part)
+    path = shard_path(out, options.shard)
     bad = BadRecords(options.on_bad_record)
     with only_writer(path), write_errors(path):
         refs = None if isinstance(opened, StreamSource) else opened.index(bad).records
         listener.on_stage(f"Loading {options.model}")
         captioner = load(options)
         file = CaptionFile(path)
-        file.open(make_header(opened.name, options.part, captioner.settings, captioner.device, captioner.software))
+        file.open(_header(opened, options, captioner))
         before = len(file.captions)
-        mine = _require_mine(refs, options.part, file)
+        mine = _require_mine(refs, options.shard, file)
         left = None if mine is None else len(mine) - before
         counted = "the images" if left is None else f"{left:,} images"
         progress = _Progress(listener, left)
         progress.say(f"Captioning {counted} of {opened.label} on {captioner.device} ({before:,} done before)")
-        records = _records(opened, mine, options.part, file.captions, bad)
-        batch_size = _run(records, captioner, file, options, bad, progress)
+        records = _records(opened, mine, shard=options.shard, done=file.captions, bad=bad)
+        batch_size = _run(records, captioner, file, options=options, bad=bad, progress=progress)
         file.finish()
-        rejects = _write_rejects(path, bad.rejects)
+        rejects = write_rejects(path.with_name(f"{path.stem}.rejects.jsonl"), bad.rejects)
     return Captioned(
-        str(path),
-        len(file.captions),
-        len(file.captions) - before,
-        len(bad.rejects),
-        str(rejects) if rejects else None,
-        batch_size,
-        captioner.device,
-        time.monotonic() - started,
+        out=str(path),
+        images=len(file.captions),
+        new=len(file.captions) - before,
+        rejected=len(bad.rejects),
+        rejects=str(rejects) if rejects else None,
+        batch_size=batch_size,
+        device=captioner.device,
+        seconds=time.monotonic() - started,
     )
 
 
-def part_path(out: Path, part: tuple[int, int]) -> Path:
-    """Where one process of several writes: `name.part-3-of-8.json` beside `name.json`."""
-    number, count = part
-    return out if count == 1 else out.with_name(f"{out.stem}.part-{number}-of-{count}{out.suffix}")
+def shard_path(out: Path, shard: tuple[int, int]) -> Path:
+    """Where one process of several writes: `name.shard-3-of-8.json` beside `name.json`."""
+    number, count = shard
+    return out if count == 1 else out.with_name(f"{out.stem}.shard-{number}-of-{count}{out.suffix}")
 
 
 def _open(source: str | Path) -> Source:
@@ -146,17 +144,27 @@ def _open(source: str | Path) -> Source:
     return open_source(archives[0])
 
 
+def _header(source: Source, options: CaptionOptions, captioner: Captioner) -> Header:
+    return make_header(
+        archive=source.name,
+        shard=options.shard,
+        settings=captioner.settings,
+        device=captioner.device,
+        software=captioner.software,
+    )
+
+
 def _require_mine(
-    refs: Sequence[RecordRef] | None, part: tuple[int, int], file: CaptionFile
+    refs: Sequence[RecordRef] | None, shard: tuple[int, int], file: CaptionFile
 ) -> Sequence[RecordRef] | None:
-    """The records of this part; None for a stream.
+    """The records of this shard; None for a stream.
 
     Raises:
         CaptionsError: the file has captions of other images.
     """
     if refs is None:
         return None
-    mine = refs[part[0] - 1 :: part[1]]
+    mine = refs[shard[0] - 1 :: shard[1]]
     other = file.captions.keys() - {f"sa_{ref.image_id}.jpg" for ref in mine}
     if other:
         raise CaptionsError(
@@ -168,13 +176,13 @@ def _require_mine(
 
 
 def _records(
-    source: Source, mine: Sequence[RecordRef] | None, part: tuple[int, int], done: dict[str, str], bad: BadRecords
+    source: Source, mine: Sequence[RecordRef] | None, *, shard: tuple[int, int], done: dict[str, str], bad: BadRecords
 ) -> Iterator[RawRecord]:
     """The records that have no caption yet. Runs in the reader's thread."""
     known = {caption_id(name) for name in done}
     if isinstance(source, StreamSource):
         for position, raw in enumerate(source.records(bad)):
-            if position % part[1] == part[0] - 1 and raw.image_id not in known:
+            if position % shard[1] == shard[0] - 1 and raw.image_id not in known:
                 yield raw
         return
     try:
@@ -189,6 +197,7 @@ def _run(
     records: Iterator[RawRecord],
     captioner: Captioner,
     file: CaptionFile,
+    *,
     options: CaptionOptions,
     bad: BadRecords,
     progress: _Progress,
@@ -202,9 +211,9 @@ def _run(
             if image is not None:
                 pending.append((raw.image_id, image))
             while len(pending) >= size:
-                size = _batch(pending, size, captioner, file, progress)
+                size = _batch(pending, size, captioner, file=file, progress=progress)
         while pending:
-            size = _batch(pending, size, captioner, file, progress)
+            size = _batch(pending, size, captioner, file=file, progress=progress)
     return size
 
 
@@ -217,7 +226,7 @@ def _result(raw: RawRecord, future: Future[Any], bad: BadRecords) -> Any:
 
 
 def _batch(
-    pending: list[tuple[int, Any]], size: int, captioner: Captioner, file: CaptionFile, progress: _Progress
+    pending: list[tuple[int, Any]], size: int, captioner: Captioner, *, file: CaptionFile, progress: _Progress
 ) -> int:
     """Caption the first `size` of `pending` and take them out; half the size, and nothing taken, when out of memory."""
     batch = pending[:size]
@@ -238,17 +247,3 @@ def _batch(
     del pending[:size]
     progress.done(len(batch))
     return size
-
-
-def _write_rejects(path: Path, rejects: Sequence[Reject]) -> Path | None:
-    """Write `<name>.rejects.jsonl` beside the caption file; without rejects, remove that of an earlier run."""
-    listed = path.with_name(f"{path.stem}.rejects.jsonl")
-    lines = [
-        {name: value.encode("utf-8", "backslashreplace").decode() for name, value in reject._asdict().items()}
-        for reject in rejects
-    ]
-    if not lines:
-        listed.unlink(missing_ok=True)
-        return None
-    write_atomically(listed, msgspec.json.Encoder().encode_lines(lines))
-    return listed

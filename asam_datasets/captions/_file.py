@@ -27,11 +27,11 @@ _FORMAT = 1
 
 
 class Header(msgspec.Struct, frozen=True):
-    """With what a caption file is made. `part` is (number, of how many); `device` and `software` are for people."""
+    """With what a caption file is made. `shard` is (number, of how many); `device` and `software` are for people."""
 
     format: int
     archive: str
-    part: tuple[int, int]
+    shard: tuple[int, int]
     settings: Settings
     device: str
     software: dict[str, str]
@@ -111,10 +111,10 @@ def in_order(captions: Mapping[str, str]) -> Iterable[tuple[str, str]]:
 
 
 def make_header(
-    archive: str, part: tuple[int, int], settings: Settings, device: str, software: dict[str, str]
+    *, archive: str, shard: tuple[int, int], settings: Settings, device: str, software: dict[str, str]
 ) -> Header:
     """The header of a caption file."""
-    return Header(_FORMAT, archive, part, settings, device, software)
+    return Header(format=_FORMAT, archive=archive, shard=shard, settings=settings, device=device, software=software)
 
 
 def read_header(path: Path) -> Header | None:
@@ -124,7 +124,9 @@ def read_header(path: Path) -> Header | None:
         CaptionsError: it is not one.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Header)
+        fields = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        # So was it called once: what was begun then is continued.
+        return msgspec.convert({"shard" if name == "part" else name: fields[name] for name in fields}, Header)
     except FileNotFoundError:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -19,41 +19,41 @@ class Merged:
     """What `merge` wrote."""
 
     out: str
-    parts: int
+    shards: int
     images: int
 
 
 def merge(files: Sequence[Path], out: Path) -> Merged:
-    """Join the caption files of all parts of an archive: the file that one process would have written.
+    """Join the caption files of all shards of an archive: the file that one process would have written.
 
     Args:
-        files: the files of `caption` with `part` 1/n to n/n, in any order.
-        out: the caption file; its header says what the parts' headers say.
+        files: the files of `caption` with `shard` 1/n to n/n, in any order.
+        out: the caption file; its header says what the shards' headers say.
 
     Raises:
-        CaptionsError: a part is missing, not complete, twice there, or made with other settings; an image is in two
-            parts; or `out` holds something else. Nothing is written.
+        CaptionsError: a shard is missing, not complete, twice there, or made with other settings; an image is in two
+            shards; or `out` holds something else. Nothing is written.
         TargetError: the disk is full.
     """
     headers = [_header(path) for path in files]
     if not headers:
-        raise CaptionsError("expected the caption files of parts, found none")
-    first = msgspec.structs.replace(headers[0], part=(1, 1))
+        raise CaptionsError("expected the caption files of shards, found none")
+    first = msgspec.structs.replace(headers[0], shard=(1, 1))
     for path, header in zip(files, headers, strict=True):
-        other = differences(first, msgspec.structs.replace(header, part=(1, 1)))
+        other = differences(first, msgspec.structs.replace(header, shard=(1, 1)))
         if other:
             raise CaptionsError(
                 f"expected the settings of {files[0].name}, found {'; '.join(other)}",
                 where=str(path),
-                hint="Caption this part again with the same settings.",
+                hint="Caption this shard again with the same settings.",
             )
-    _require_all_parts(files, [header.part for header in headers])
+    _require_all_shards(files, [header.shard for header in headers])
     captions: dict[str, str] = {}
     for path in files:
         mine = read_captions([path])
         twice = captions.keys() & mine.keys()
         if twice:
-            raise CaptionsError(f"expected {min(twice)} in one part, found it in two", where=str(path))
+            raise CaptionsError(f"expected {min(twice)} in one shard, found it in two", where=str(path))
         captions |= mine
     content = encode_captions(in_order(captions))
     target = CaptionFile(out)
@@ -66,7 +66,7 @@ def merge(files: Sequence[Path], out: Path) -> Merged:
     with only_writer(out), write_errors(out):
         write_atomically(target.header_path, msgspec.json.format(msgspec.json.encode(first), indent=1) + b"\n")
         write_atomically(out, content)
-    return Merged(str(out), len(files), len(captions))
+    return Merged(out=str(out), shards=len(files), images=len(captions))
 
 
 def _header(path: Path) -> Header:
@@ -75,19 +75,19 @@ def _header(path: Path) -> Header:
     if header is None or file.partial.exists() or not path.is_file():
         found = "one that is not complete" if header is not None else f"no {file.header_path.name} beside it"
         raise CaptionsError(
-            f"expected a complete caption file of `asam-datasets caption --part`, found {found}",
+            f"expected a complete caption file of `asam-datasets caption --shard`, found {found}",
             where=str(path),
-            hint="Run the part again until it is done, then merge.",
+            hint="Run the shard again until it is done, then merge.",
         )
     return header
 
 
-def _require_all_parts(files: Sequence[Path], parts: Sequence[tuple[int, int]]) -> None:
-    counts = sorted({count for _, count in parts})
-    numbers = sorted(number for number, _ in parts)
+def _require_all_shards(files: Sequence[Path], shards: Sequence[tuple[int, int]]) -> None:
+    counts = sorted({count for _, count in shards})
+    numbers = sorted(number for number, _ in shards)
     if len(counts) != 1 or numbers != list(range(1, counts[0] + 1)):
-        found = ", ".join(f"{number}/{count}" for number, count in sorted(parts))
+        found = ", ".join(f"{number}/{count}" for number, count in sorted(shards))
         raise CaptionsError(
-            f"expected each part once, 1/{counts[-1]} to {counts[-1]}/{counts[-1]}, found {found}",
+            f"expected each shard once, 1/{counts[-1]} to {counts[-1]}/{counts[-1]}, found {found}",
             where=str(files[0].parent),
         )

@@ -29,7 +29,7 @@ class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CaptionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to caption with. `part` is (number, of how many): this process takes every n-th image.
+    """What to caption with. `shard` is (number, of how many): this process takes every n-th image.
 
     Raises:
         ModelError: a number is out of range.
@@ -43,7 +43,7 @@ class CaptionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dtype: str = "auto"
     batch_size: int = 16
     threads: int = 4
-    part: tuple[int, int] = (1, 1)
+    shard: tuple[int, int] = (1, 1)
     on_bad_record: OnBadRecord = "raise"
 
     def __post_init__(self) -> None:
@@ -58,11 +58,11 @@ class CaptionOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"expected {option('temperature')} of at least 0 and a repetition penalty above 0, "
                 f"found {generation.temperature} and {generation.repetition_penalty}"
             )
-        if not 1 <= self.part[0] <= self.part[1]:
-            raise ModelError(f"expected {option('part')} from 1/n to n/n, found {self.part[0]}/{self.part[1]}")
+        if not 1 <= self.shard[0] <= self.shard[1]:
+            raise ModelError(f"expected {option('shard')} from 1/n to n/n, found {self.shard[0]}/{self.shard[1]}")
 
 
-def parse_part(text: str) -> tuple[int, int]:
+def parse_shard(text: str) -> tuple[int, int]:
     """Read `3/8`.
 
     Raises:
@@ -71,7 +71,7 @@ def parse_part(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if not match:
         raise ModelError(
-            f"expected {option('part')} as 3/8, found {text!r}", hint="3/8 is the third of eight processes."
+            f"expected {option('shard')} as 3/8, found {text!r}", hint="3/8 is the third of eight processes."
         )
     return int(match[1]), int(match[2])
 

@@ -64,7 +64,13 @@ class TransformersCaptioner:
         self._generation = options.generation
         self._side = _side(self._images)
         self.software = {"torch": str(self._torch.__version__), "transformers": self._transformers.__version__}
-        self.settings = Settings(options.model, checkpoint.revision, options.prompt, dtype, options.generation)
+        self.settings = Settings(
+            model=options.model,
+            revision=checkpoint.revision,
+            prompt=options.prompt,
+            dtype=dtype,
+            generation=options.generation,
+        )
 
     def prepare(self, raw: RawRecord) -> NDArray[np.float32]:
         """Decode and scale one image: float32 (channels, height, width), as the model takes it.

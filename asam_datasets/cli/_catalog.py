@@ -1,0 +1,78 @@
+"""`asam-datasets catalog`."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Optional
+
+import typer
+
+from asam_datasets.cli._options import Catalogs, Json, TakesMany
+from asam_datasets.cli._terminal import Terminal, table
+from asam_datasets.sources.evaluation import Entry, describe_tree, find_entry, load_catalog
+
+# typer reads the annotations at run time, on Python 3.10 too: no `X | None` in them.
+# ruff: noqa: UP045
+
+_WIDTH = 110
+
+
+class _Command(TakesMany):
+    def is_argument(self, word: str) -> bool:
+        """After catalogs of one's own: what to do."""
+        return word in ("list", "show")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command("catalog", cls=_Command, epilog="Example: asam-datasets catalog show hrsod_te")(catalog_command)
+
+
+def catalog_command(
+    what: Annotated[str, typer.Argument(help="`list`, or `show` with an id.")] = "list",
+    identity: Annotated[Optional[str], typer.Argument(metavar="ID", help="An evaluation set.")] = None,
+    catalog: Catalogs = None,
+    as_json: Json = False,
+) -> None:
+    """List the evaluation sets, or show one with its folder.
+
+    The folder is the one that `publish --evaluation ID=FOLDER` expects.
+    """
+    terminal, entries = Terminal(as_json=as_json), load_catalog(catalog or ())
+    if what == "show" and identity is not None:
+        entry = find_entry(entries, identity)
+        terminal.result(entry, _one(entry))
+    elif what == "list" and identity is None:
+        terminal.result(list(entries.values()), _all(entries))
+    else:
+        raise typer.BadParameter("expected `list` or `show ID`")
+
+
+def _all(entries: Mapping[str, Entry]) -> Sequence[str]:
+    lines = [("id", "name", "split", "masks are", "may be given on", "ASAM reads it")]
+    for entry in entries.values():
+        differs = "otherwise" if entry.asam is not None else "the same way"
+        lines.append((entry.id, entry.name, entry.split, entry.kind, entry.redistributable, differs))
+    return [*table(lines), "", "`asam-datasets catalog show ID` prints one, with the folder that is expected."]
+
+
+def _one(entry: Entry) -> Sequence[str]:
+    counts = ((entry.expected_images, "images"), (entry.expected_masks, "masks"))
+    facts = [
+        (entry.id, entry.name),
+        ("homepage", entry.homepage),
+        ("split", f"{entry.split} (its {entry.source_split})"),
+        ("masks are", entry.kind),
+        ("expected", ", ".join(f"{count:,} {what}" for count, what in counts if count is not None) or "unknown"),
+        ("license", entry.license or "unknown"),
+        ("may be given on", entry.redistributable),
+        ("cite", " ".join(entry.citation.split()) or "unknown"),
+        ("ASAM reads it", " ".join(entry.protocol_asam.split()) or "the same way"),
+    ]
+    lines: list[str] = []
+    for name, text in facts:
+        lines += textwrap.wrap(text, _WIDTH, initial_indent=f"{name:<17}", subsequent_indent=" " * 17)
+    if entry.notes.strip():
+        lines += ["", *(textwrap.fill(line, _WIDTH) for line in entry.notes.strip().splitlines())]
+    return "\n".join([*lines, "", describe_tree(entry)]).split("\n")
