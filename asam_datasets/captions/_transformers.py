@@ -52,7 +52,7 @@ class TransformersCaptioner:
                 or the device is not there.
         """
         self._torch, self._transformers = _import()
-        device = _choose_device(self._torch, options.device)
+        device = _choose_device(options.device)
         dtype = _choose_dtype(options.dtype, device)
         self.device = _describe(self._torch, device)
         checkpoint = checkpoint or _load(self._transformers, self._torch, options, dtype)
@@ -150,8 +150,8 @@ def _import() -> tuple[Any, Any]:
             f"expected torch and transformers, found no module named {error.name}",
             hint="pip install 'asam_datasets[caption]'; in a checkout: pip install -c constraints.txt -e '.[caption]'",
         ) from None
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     return torch, transformers
 
 
@@ -189,7 +189,9 @@ def _load(transformers: Any, torch: Any, options: CaptionOptions, dtype: str) ->
     return Checkpoint(config, tokenizer, images, model, _revision(options, config))
 
 
-def _choose_device(torch: Any, wanted: str) -> torch.device:
+def _choose_device(wanted: str) -> torch.device:
+    import torch
+
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

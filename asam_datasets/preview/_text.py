@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
+from typing import cast
 
 from PIL import ImageFont
 
@@ -20,7 +21,8 @@ _ELLIPSIS = "…"
 def font(size: int) -> ImageFont.FreeTypeFont:
     """The font at a size in pixels."""
     # The basic layout is the same on all machines; the other one depends on a library that may be there.
-    return ImageFont.load_default(size).font_variant(layout_engine=ImageFont.Layout.BASIC)
+    scalable = cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))  # another kind without FreeType alone
+    return scalable.font_variant(layout_engine=ImageFont.Layout.BASIC)
 
 
 def line_height(size: int) -> int:

@@ -289,5 +289,6 @@ def _shared(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
         zeros = np.zeros(shape, np.uint8 if dtype.itemsize == 1 else np.float32)
         return torch.from_numpy(zeros).view(dtype)
     count = int(np.prod(shape))
-    storage = torch.UntypedStorage._new_shared(count * dtype.itemsize)  # as torch's own `default_collate` does
-    return torch.empty(0, dtype=dtype).set_(storage, 0, shape)  # the system gives such memory as zeros
+    # As torch's own `default_collate` does; the system gives such memory as zeros.
+    storage: torch.UntypedStorage = torch.UntypedStorage._new_shared(count * dtype.itemsize)  # type: ignore[no-untyped-call]
+    return torch.empty(0, dtype=dtype).set_(storage).view(shape)

@@ -58,7 +58,7 @@ class StreamPlan:
         return content.hexdigest()[:16]
 
 
-class Stream(torch.utils.data.IterableDataset):  # type: ignore[misc]
+class Stream(torch.utils.data.IterableDataset[Any]):
     """The records of one rank; made by `open_stream`.
 
     A record is a dict of the columns, as the rows of `datasets` with images not decoded
@@ -72,7 +72,7 @@ class Stream(torch.utils.data.IterableDataset):  # type: ignore[misc]
         self._plan = plan
         self._transform = transform
         # Shared, because workers that stay alive over epochs would not see a plain number change.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
         self._epoch_chosen = False
         self._resume: tuple[int, int] | None = None
         self._resume_in: Consumer | None = None

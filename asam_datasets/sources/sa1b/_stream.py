@@ -204,7 +204,7 @@ class _GzipReader(io.RawIOBase):
     """A gzip stream whose damage is an `OSError`, so that `tarfile` and our messages see one kind."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._gzip = gzip_ng.GzipNGFile(fileobj=cast(BinaryIO, file), mode="rb")
+        self._gzip = gzip_ng.GzipNGFile(fileobj=cast(BinaryIO, file), mode="rb")  # type: ignore[no-untyped-call]
 
     def readable(self) -> bool:
         return True
