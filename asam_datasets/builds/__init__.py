@@ -25,6 +25,7 @@ from asam_datasets.builds._recipe import Built as Built
 from asam_datasets.builds._recipe import Candidate as Candidate
 from asam_datasets.builds._recipe import Options as Options
 from asam_datasets.builds._recipe import Survey as Survey
+from asam_datasets.builds._recipe import with_captions as with_captions
 from asam_datasets.builds._slices import Slice as Slice
 from asam_datasets.builds._slices import archive_slices as archive_slices
 from asam_datasets.builds._slices import evaluation_slices as evaluation_slices
@@ -61,5 +62,6 @@ __all__ = [
     "parts_digest",
     "slice_tables",
     "split_folder",
+    "with_captions",
     "without_bad",
 ]

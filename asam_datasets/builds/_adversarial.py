@@ -31,6 +31,11 @@ class SampleRef(NamedTuple):
     original: Original | None
     caption: str | None
 
+    @property
+    def image_id(self) -> int:
+        """SA-1B's id of the original."""
+        return self.sample.image_id
+
 
 @dataclass(frozen=True)
 class AdversarialRecipe:

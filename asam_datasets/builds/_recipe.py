@@ -6,6 +6,7 @@ for all of them (`_build.py`). Recipes are small and travel to worker processes;
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,9 +162,23 @@ class Survey:
         return self.recipe.size_bytes(self.index.refs or ())
 
     @property
+    def captions(self) -> int:
+        """How many rows will have a caption, of those that are known."""
+        return sum(getattr(ref, "caption", None) is not None for ref in self.index.refs or ())
+
+    @property
     def all_ids(self) -> NDArray[np.int64]:
         """The image ids found in an archive, sorted; none for other sets, and for a stream that was not read yet."""
         return np.sort(np.fromiter((ref.image_id for ref in self.index.records), np.int64))
+
+
+def with_captions(survey: Survey, captions: Mapping[str, str]) -> Survey:
+    """The same survey with these captions, by file name; sets have none."""
+    refs = survey.index.refs
+    if refs is None or not refs or not hasattr(refs[0], "caption"):
+        return survey
+    captioned = tuple(ref._replace(caption=captions.get(f"sa_{ref.image_id}.jpg")) for ref in refs)
+    return dataclasses.replace(survey, index=survey.index._replace(refs=captioned))
 
 
 @dataclass(frozen=True)

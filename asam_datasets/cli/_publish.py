@@ -68,6 +68,9 @@ def publish_command(
         Optional[Path], typer.Option(help="Adversarial samples: the folder with adv/ and record/ of ASAM's generator.")
     ] = None,
     captions: Captions = None,
+    no_captions: Annotated[
+        bool, typer.Option("--no-captions", help="Without captions; otherwise those that are published stay.")
+    ] = False,
     require_captions: RequireCaptions = False,
     out: Annotated[Optional[Path], typer.Option(help="Folder that becomes (or is) the dataset.")] = None,
     repo_id: Annotated[
@@ -108,7 +111,8 @@ def publish_command(
     with Terminal(as_json=as_json) as terminal:
         options = PublishOptions(
             train=train or (), evaluation=evaluation or (), catalog=catalog or (), protocol=protocol.value,
-            adversarial=adversarial, captions=captions or (), require_captions=require_captions, out=out,
+            adversarial=adversarial, captions=captions or (), no_captions=no_captions,
+            require_captions=require_captions, out=out,
             repo_id=repo_id, remove=remove or (), annotations_only=annotations_only or (), ids=ids, parts=parts,
             workers=workers, on_bad_record=on_bad_record.value, rejects=rejects, private=private,
             gated=gated.value if gated else None, accept_sa1b_terms=accept_sa1b_terms,
@@ -133,7 +137,7 @@ def _confirm(terminal: Terminal, yes: bool, planned: Plan) -> None:
     uploads = planned.remote and any(build.state not in ("unchanged", "kept") for build in planned.builds)
     if yes or not (planned.public or planned.destructive or uploads):
         return
-    what = "show it to everyone" if planned.public else "take away what is published"
+    what = "show it to everyone" if planned.public else "take away what is visible"
     answer = terminal.ask("Go on?")
     if answer is False:
         raise TargetError("expected a yes, found none; nothing was changed", hint="--yes answers beforehand.")
@@ -169,7 +173,13 @@ def _plan_text(planned: Plan) -> Sequence[str]:
     elif planned.transfer_bytes:
         lines.append(f"  About {count_bytes(planned.transfer_bytes)} are transferred at most.")
     if planned.replaces_foreign:
-        lines.append("  The README that is there was not made by asam_datasets; it is replaced.")
+        lines.append(
+            "  The README that is there was not made by asam_datasets: what it shows goes out of sight; its text stays."
+        )
+    if planned.losses:
+        lines += ["  What is visible now and goes:", *(f"    {loss}" for loss in planned.losses)]
+    if any(loss.why and loss.why != "removed" for loss in planned.losses):
+        lines.append("  An archive of the same name is replaced; another name keeps both: --train NAME=PATH")
     return [*lines, *_missing(planned.missing_ids)]
 
 

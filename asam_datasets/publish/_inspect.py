@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -16,11 +18,14 @@ from asam_datasets.builds import (
     count_parts,
     find_unchanged,
     missing_ids,
+    with_captions,
     without_bad,
 )
 from asam_datasets.errors import TargetError, option
+from asam_datasets.progress import Listener
+from asam_datasets.publish._losses import find_losses, published_captions, removal_losses
 from asam_datasets.publish._options import PublishOptions
-from asam_datasets.publish._plan import Plan, PlannedBuild, State
+from asam_datasets.publish._plan import GROWTH, Loss, Plan, PlannedBuild, State
 from asam_datasets.publish._sources import survey_archives, survey_samples, survey_sets
 from asam_datasets.release import Access, Target
 from asam_datasets.rights import Holding, check_history, check_public, needs_gate
@@ -29,12 +34,11 @@ from asam_datasets.sources.sa1b import find_captions, split_name
 from asam_datasets.tables import Kind, configs_of
 from asam_datasets.workers import Workers
 
-_GROWTH = 1.25  # of an archive that becomes Parquet: 1.08 was measured, and small images have relatively more masks
-
 
 @dataclass
 class Run:
-    """What is known before the first build: what was looked over, and by name what exists already (`unchanged`)."""
+    """What is known before the first build: what was looked over, by name what exists already (`unchanged`) and the
+    captions that were visible (`before`), and what would be lost."""
 
     target: Target
     current: list[Build]
@@ -46,6 +50,13 @@ class Run:
     access: Access
     bad: BadRecords = field(default_factory=BadRecords)
     unchanged: dict[str, Built] = field(default_factory=dict)
+    before: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    losses: list[Loss] = field(default_factory=list)
+
+    @property
+    def published(self) -> dict[str, Build]:
+        """The visible builds by name."""
+        return {build.name: build for build in self.current}
 
     @property
     def archives(self) -> list[Survey]:
@@ -72,14 +83,13 @@ class Run:
         return self.accepts_terms or (gated and needs_gate(build.holding for build in self.current))
 
 
-def inspect(options: PublishOptions, target: Target, workers: Workers) -> Run:
+def inspect(options: PublishOptions, target: Target, workers: Workers, listener: Listener) -> Run:
     """Everything that can be found wrong before work begins.
 
     Raises:
         AsamDatasetsError: what `publish` stops at before it builds.
     """
-    files = options.captions or [file for location in options.train for file in find_captions(split_name(location)[1])]
-    captions = read_captions(files)
+    captions = {} if options.no_captions else read_captions(options.captions or _beside(options.train))
     ids = read_ids(options.ids) if options.ids else None
     if options.rejects is not None and (options.rejects.is_dir() or not options.rejects.absolute().parent.is_dir()):
         raise TargetError("expected a file in a folder that exists", where=option("rejects", str(options.rejects)))
@@ -90,20 +100,60 @@ def inspect(options: PublishOptions, target: Target, workers: Workers) -> Run:
     current = target.current()
     _check_names(options, surveys, current)
     run = Run(
-        target,
-        current,
-        frozenset(options.remove),
-        captions,
-        choice,
-        surveys,
-        options.accept_sa1b_terms,
-        Access(private=True),
-        BadRecords(options.on_bad_record),
+        target=target,
+        current=current,
+        removed=frozenset(options.remove),
+        captions=captions,
+        options=choice,
+        surveys=surveys,
+        accepts_terms=options.accept_sa1b_terms,
+        access=Access(private=True),
+        bad=BadRecords(options.on_bad_record),
     )
     if options.repo_id is not None:
         run.access = _choose_access(options, run)
+    if not options.no_captions:
+        _carry_over(run, listener)
     _find_unchanged(run, workers)
+    _find_losses(run, workers, listener)
     return run
+
+
+def _beside(locations: Sequence[str]) -> list[Path]:
+    """The caption files that lie beside organised folders."""
+    return [file for location in locations for file in find_captions(split_name(location)[1])]
+
+
+def _carry_over(run: Run, listener: Listener) -> None:
+    """Captions that are visible, and that this run says nothing about, stay."""
+    shown, published = run.target.shown(), run.published
+    if shown is None:
+        return
+    carried: dict[str, str] = {}
+    for survey in run.archives:
+        build = published.get(survey.recipe.name)
+        if build is not None and build.captions and survey.captions < (survey.rows or build.rows):
+            run.before[build.name] = published_captions(shown, build, listener.on_stage)
+            carried |= run.before[build.name]
+    carried = {name: text for name, text in carried.items() if name not in run.captions}
+    if carried:
+        run.captions = {**carried, **run.captions}
+        run.options = dataclasses.replace(run.options, captions=run.captions)
+        run.surveys = [with_captions(survey, run.captions) for survey in run.surveys]
+
+
+def _find_losses(run: Run, workers: Workers, listener: Listener) -> None:
+    """What is visible and would go, as far as that is known before anything is built."""
+    shown, published = run.target.shown(), run.published
+    run.losses = [loss for name in sorted(run.removed & published.keys()) for loss in removal_losses(published[name])]
+    for survey in run.surveys:
+        name = survey.recipe.name
+        build, found = published.get(name), run.unchanged.get(name)
+        if build is None or shown is None or (found is not None and found.build.path == build.path):
+            continue
+        if name not in run.before and survey.recipe.kind == "train":
+            run.before[name] = published_captions(shown, build, listener.on_stage)
+        run.losses += find_losses(survey, build, run.before.get(name, {}), run.options, workers)
 
 
 def _check_archives(
@@ -134,7 +184,7 @@ def _find_unchanged(run: Run, workers: Workers) -> None:
 
 def make_plan(run: Run) -> Plan:
     """Say what the run will do."""
-    published = {build.name: build for build in run.current}
+    published = run.published
     lines = [_planned(survey, run, published.get(survey.recipe.name)) for survey in run.surveys]
     given = {line.name for line in lines}
     for name, build in sorted(published.items()):
@@ -142,13 +192,14 @@ def make_plan(run: Run) -> Plan:
             state: State = "removed" if name in run.removed else "kept"
             lines.append(_line(build, state, "", build.path))
     changed = [line for line in lines if line.state in ("new", "replaced")]
-    transfer = int(_GROWTH * sum(line.size_bytes or 0 for line in changed)) if run.target.is_remote else 0
+    transfer = int(GROWTH * sum(line.size_bytes or 0 for line in changed)) if run.target.is_remote else 0
     return Plan(
         target=run.target.url,
         remote=run.target.is_remote,
         readers=run.target.readers(run.access),
         public=not run.access.private and run.target.access != run.access,
-        destructive=run.target.replaces_foreign or any(line.state == "removed" for line in lines),
+        destructive=run.target.replaces_foreign or bool(run.losses),
+        losses=run.losses,
         replaces_foreign=run.target.replaces_foreign,
         configs=[config.name for config in configs_of(line for line in lines if line.state != "removed")],
         builds=lines,

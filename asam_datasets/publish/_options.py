@@ -30,6 +30,7 @@ class PublishOptions:
         protocol: `asam` reads evaluation sets as ASAM's own loaders do.
         adversarial: folder that ASAM's generator of adversarial samples left; their originals are in `train`.
         captions: caption files; those beside the archives of an organised folder if none are given.
+        no_captions: publish these archives without captions, also those that are visible now.
         require_captions: every image has to have one.
         out: folder that becomes (or is) the dataset.
         repo_id: repository on the Hub, `namespace/name`.
@@ -55,6 +56,7 @@ class PublishOptions:
     protocol: Protocol = "default"
     adversarial: Path | None = None
     captions: Sequence[Path] = ()
+    no_captions: bool = False
     require_captions: bool = False
     out: Path | None = None
     repo_id: str | None = None
@@ -85,6 +87,12 @@ class PublishOptions:
                 f"expected {option('train')} with the originals of the adversarial samples, found none",
                 where=option("adversarial"),
                 hint="Give the archives that they were made from; what is published of them stays as it is.",
+            )
+        if self.no_captions and (self.captions or self.require_captions):
+            raise TargetError(
+                f"expected {option('no_captions')} alone, found it with {option('captions')} or "
+                f"{option('require_captions')}",
+                hint="Captions that are not given again stay as they are; leave it out to keep them.",
             )
         for name, number in ((option("parts"), self.parts), (option("workers"), self.workers)):
             if number is not None and number < 1:

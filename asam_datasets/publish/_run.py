@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from asam_datasets.builds import Built, EvaluationRecipe, Survey, build, check_together, missing_ids
+from asam_datasets.errors import TargetError
 from asam_datasets.machine import available_cores, default_cache, only_writer, write_errors, write_rejects
 from asam_datasets.progress import Listener
 from asam_datasets.publish._disagreements import find_disagreements
 from asam_datasets.publish._inspect import Run, inspect, make_plan
 from asam_datasets.publish._load_back import load_back
+from asam_datasets.publish._losses import late_losses, refuse_losses
 from asam_datasets.publish._options import PublishOptions
-from asam_datasets.publish._plan import Plan
-from asam_datasets.release import Changes, FolderTarget, ReleaseMaker, RepositoryTarget, Target, render_license
+from asam_datasets.publish._plan import GROWTH, Loss, Plan
+from asam_datasets.release import (
+    Changes,
+    FolderTarget,
+    ReleaseMaker,
+    RepositoryTarget,
+    Target,
+    count_bytes,
+    render_license,
+)
 from asam_datasets.sources import Reject, caption_report
 from asam_datasets.workers import Workers, open_workers
 
@@ -53,18 +65,19 @@ def plan(options: PublishOptions, listener: Listener | None = None) -> Plan:
     listener = listener or Listener()
     target = _make_target(options, listener)
     with write_errors(target.path), open_workers(options.workers or available_cores(), lambda count: None) as pool:
-        return make_plan(inspect(options, target, pool))
+        return make_plan(inspect(options, target, pool, listener))
 
 
 def publish(
-    options: PublishOptions, listener: Listener | None = None, *, confirm: Callable[[Plan], None] = lambda plan: None
+    options: PublishOptions, listener: Listener | None = None, *, confirm: Callable[[Plan], None] = refuse_losses
 ) -> Summary:
     """Publish archives.
 
     Args:
         options: what, and where to.
         listener: who follows the run.
-        confirm: gets the plan before anything is changed, and may raise to stop there.
+        confirm: gets the plan before anything is changed, and may raise to stop there; and once more when builds turn
+            out to be less than what is visible. By default nothing visible is taken away.
 
     Raises:
         AsamDatasetsError: see `asam_datasets.errors`. What was visible before is visible after; finished parts are
@@ -79,14 +92,20 @@ def publish(
                 f"Looking at {target.location} and {len(options.train) + len(options.evaluation)} source(s)"
             )
             with open_workers(options.workers or available_cores(), listener.on_records) as pool:
-                run = inspect(options, target, pool)
+                run = inspect(options, target, pool, listener)
                 planned = make_plan(run)
                 confirm(planned)
+                if planned.changes:
+                    target.refuse_changes()
+                    _require_room(target.path, planned)
                 target.prepare(run.access, render_license(run.holdings))
                 if planned.rows_to_build != 0:
                     listener.on_total(planned.rows_to_build)
                 disagreements = find_disagreements(run.archives, pool)
                 built = _build_all(run, pool)
+            losses = _late_losses(run, built)
+            if losses:
+                confirm(dataclasses.replace(planned, losses=losses, destructive=True))
             report = caption_report(run.captions, [number for one in built for number in one.ids.tolist()])
             if options.require_captions:
                 report.require_all()
@@ -141,6 +160,33 @@ def _build_all(run: Run, workers: Workers) -> list[Built]:
         if number == archives:
             _check_built(run, built)
     return built
+
+
+def _late_losses(run: Run, built: Sequence[Built]) -> list[Loss]:
+    """What turned out to be less than what is visible, when it was built."""
+    published = run.published
+    return [
+        loss
+        for survey, one in zip(run.surveys, built, strict=True)
+        for loss in late_losses(survey, one, published.get(survey.recipe.name), run.losses)
+    ]
+
+
+def _require_room(path: Path, planned: Plan) -> None:
+    """Refuse a disk that is known to be too small.
+
+    Raises:
+        TargetError: less is free than what is built takes.
+    """
+    needed = int(GROWTH * sum(one.size_bytes or 0 for one in planned.builds if one.to_build))
+    nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(nearest).free
+    if needed > free:
+        raise TargetError(
+            f"expected about {count_bytes(needed)} of free disk, found {count_bytes(free)}",
+            where=str(nearest),
+            hint="Make room, or set ASAM_DATASETS_CACHE to a larger disk for the Hub. Nothing was changed.",
+        )
 
 
 def _check_built(run: Run, built: Sequence[Built]) -> None:

@@ -16,6 +16,7 @@ from asam_datasets.published._layout import ForeignReadmeError as ForeignReadmeE
 from asam_datasets.published._layout import build_folders as build_folders
 from asam_datasets.published._layout import front_matter as front_matter
 from asam_datasets.published._location import Location as Location
+from asam_datasets.published._location import Published as Published
 from asam_datasets.published._location import PublishedFolder as PublishedFolder
 from asam_datasets.published._location import PublishedRepository as PublishedRepository
 from asam_datasets.published._location import missing_parts as missing_parts
@@ -38,6 +39,7 @@ __all__ = [
     "HubClient",
     "Location",
     "PartFile",
+    "Published",
     "PublishedFolder",
     "PublishedRepository",
     "Report",

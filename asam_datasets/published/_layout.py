@@ -68,7 +68,24 @@ def front_matter(readme: str) -> Any:
     from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
     match = REGEX_YAML_BLOCK.search(readme.removeprefix("\ufeff"))
-    return yaml.safe_load(match[2]) if match else {}
+    if not match:
+        return {}
+    try:
+        return yaml.load(match[2], _Loader)
+    except yaml.YAMLError:
+        raise
+    except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        # A date of February 30, a number of 5,000 digits, 5,000 brackets: whatever the library makes of it.
+        raise yaml.YAMLError(f"{type(error).__name__}: {str(error)[:200]}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without references: a few kilobytes of them stand for gigabytes, and no card needs one."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("expected YAML without references (`*name`)")
+        return super().compose_node(parent, index)
 
 
 def build_folders(paths: Iterable[str]) -> dict[str, str]:

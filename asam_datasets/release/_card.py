@@ -16,6 +16,7 @@ import yaml
 
 from asam_datasets import __version__
 from asam_datasets.builds import Build
+from asam_datasets.release._owner import compose
 from asam_datasets.rights import SA1B, Holding
 from asam_datasets.tables import ADVERSARIAL, EVALUATION, TRAIN, VIEWS, Column, Config, Kind, configs_of
 
@@ -44,25 +45,27 @@ _GATE: Mapping[str, Any] = {
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 
 
-def render_card(builds: Sequence[Build], *, location: str, title: str, gated: bool = False) -> str:
+def render_card(
+    builds: Sequence[Build], *, location: str, title: str, gated: bool = False, existing: str | None = None
+) -> str:
     """Write the README of a dataset that consists of these builds.
 
     Args:
         builds: all visible builds; sorted here by name.
         location: what `load_dataset` takes in the recipes: a repository id or a folder.
-        title: the heading.
+        title: the heading of a new card.
         gated: whether readers have to accept the terms first; the questions for them go into the YAML.
+        existing: the README that is there; what of it is its owner's stays (see `_owner.py`).
     """
     builds = sorted(builds, key=lambda build: build.name)
-    front = {**_front_matter(builds), **(_GATE if gated else {})}
+    ours = {**_front_matter(builds), **(_GATE if gated else {})}
+    gone = frozenset() if gated else frozenset(_GATE)
     archives, sets, samples = (_of_kind(builds, kind) for kind in ("train", "evaluation", "adversarial"))
     text = _template().read_text("utf-8")
     for kind, there in (("train", archives), ("evaluation", sets), ("adversarial", samples)):
         block = re.compile(rf"<!-- if {kind} -->\n(.*?)<!-- end -->\n", re.DOTALL)
         text = block.sub(lambda found, there=there: found[1] if there else "", text)  # type: ignore[misc]
-    return Template(text).substitute(
-        front_matter=yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000).rstrip(),
-        title=title,
+    written = Template(text).substitute(
         location=location,
         config_rows="\n".join(_config_row(config) for config in configs_of(archives)),
         column_rows=_column_rows(TRAIN),
@@ -77,6 +80,7 @@ def render_card(builds: Sequence[Build], *, location: str, title: str, gated: bo
         license_link=SA1B.link,
         version=__version__,
     )
+    return compose(title, written, ours, _first(bool(archives)), gone, existing)
 
 
 def render_placeholder() -> str:
@@ -111,17 +115,23 @@ def count_bytes(size_bytes: int) -> str:
 
 def _front_matter(builds: Sequence[Build]) -> dict[str, Any]:
     rows = sum(build.rows for build in builds)
-    archives, configs = _of_kind(builds, "train"), configs_of(builds)
+    configs = configs_of(builds)
     return {
         "license": "other",
         **_license(builds),
+        "size_categories": [next((name for limit, name in _SIZES if rows < limit), "10M<n<100M")],
+        "configs": [_config(config, is_default=not number) for number, config in enumerate(configs)],
+        "dataset_info": [_dataset_info(config) for config in configs],
+    }
+
+
+def _first(archives: bool) -> dict[str, Any]:
+    """What a new card says in its YAML; from then on it is the owner's."""
+    return {
         "pretty_name": "ASAM Datasets",
         "language": ["en"],
         "task_categories": ["image-segmentation", "mask-generation", *(["text-to-image"] if archives else [])],
         "tags": [*(["SA-1B", "controlnet"] if archives else []), "segment-anything", "coco-rle", "asam"],
-        "size_categories": [next((name for limit, name in _SIZES if rows < limit), "10M<n<100M")],
-        "configs": [_config(config, is_default=not number) for number, config in enumerate(configs)],
-        "dataset_info": [_dataset_info(config) for config in configs],
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from asam_datasets.builds import BUILD_FILE, DATA, Build, Built, Candidate, split_folder
 from asam_datasets.errors import TargetError, option
 from asam_datasets.machine import write_atomically
-from asam_datasets.published import README, PublishedFolder, visible_builds
+from asam_datasets.published import README, Published, PublishedFolder, visible_builds
 from asam_datasets.release._access import Access
 from asam_datasets.release._card import LICENSE
 from asam_datasets.release._release import ORGANIZED_FOLDER, Changes, Release, ReleaseMaker
@@ -69,6 +69,24 @@ class FolderTarget:
         self._seen = builds or []
         return self._seen
 
+    def shown(self) -> Published | None:
+        """The folder, once there is something in it."""
+        return PublishedFolder(self.path) if self._seen else None
+
+    def refuse_changes(self) -> None:
+        """A folder that this user may not write to.
+
+        Raises:
+            TargetError: it is one.
+        """
+        nearest = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise TargetError(
+                "expected a folder that can be written to, found one without permission",
+                where=str(nearest),
+                hint=f"Give permission, or another {option('out')}.",
+            )
+
     def _data_is_ours(self) -> bool:
         """Whether `data/` holds builds and nothing else; only then may they be taken back or replaced."""
         data = self.path / DATA
@@ -107,7 +125,7 @@ class FolderTarget:
 
     def release(self, maker: ReleaseMaker) -> tuple[Release, Changes]:
         """Make the release visible by replacing README, then delete what it no longer names."""
-        release = maker.make(self._seen)
+        release = maker.make(self._seen, self._readme())
         organized = (self.path / ORGANIZED_FOLDER).glob("*.json")
         there = [f"{path.relative_to(self.path).as_posix()}/" for path in (self.path / DATA).glob("*/*")]
         there += [path.relative_to(self.path).as_posix() for path in organized]
@@ -148,6 +166,10 @@ class FolderTarget:
                 shutil.rmtree(final, ignore_errors=True)
                 os.rename(one.folder, final)
         shutil.rmtree(waiting, ignore_errors=True)
+
+    def _readme(self) -> str | None:
+        path = self.path / README
+        return path.read_bytes().decode("utf-8", "surrogateescape") if path.is_file() else None
 
     def _write(self, path: str, content: bytes) -> bool:
         target = self.path / path

@@ -103,8 +103,12 @@ class ReleaseMaker:
     public: bool = False
     terms_accepted: bool = False
 
-    def make(self, current: Iterable[Build]) -> Release:
+    def make(self, current: Iterable[Build], readme: str | None = None) -> Release:
         """The current builds, without the removed ones, with those of this run in place of the same names' old ones.
+
+        Args:
+            current: what is visible now.
+            readme: the README that is there; what of it is its owner's stays.
 
         Raises:
             RightsError: the dataset is public, and somebody else has meanwhile added what may not be.
@@ -121,9 +125,9 @@ class ReleaseMaker:
                     "expected a gate in front of SA-1B's images, found none: somebody added them meanwhile",
                     hint="Run the same command again; it puts the gate there first.",
                 )
-        card = render_card(ordered, location=self.location, title=self.title, gated=self.gated)
+        card = render_card(ordered, location=self.location, title=self.title, gated=self.gated, existing=readme)
         license = render_license(holdings)
-        files = {README: card.encode(), LICENSE: license.encode()}
+        files = {README: card.encode("utf-8", "surrogateescape"), LICENSE: license.encode()}
         files.update((f"{build.path}/{BUILD_FILE}", encode_build(build)) for build in ordered)
         for one in (one for one in self.built if one.build.kind == "train"):
             files.update(organized_files(one, self.captions))

@@ -33,6 +33,7 @@ class RemoteState:
         head: commit of the revision; of `main` while the revision is not there yet; empty while there is nothing.
         files: those of the head by path.
         builds: those that its README shows.
+        readme: the text of its README.
         replaces_foreign: the README is somebody else's, and a release replaces it.
         needs_branch: the revision is a branch that has to be made.
         is_tagged: the tag that was asked for is there, and names the head.
@@ -43,6 +44,7 @@ class RemoteState:
     head: str = ""
     files: Mapping[str, FileInfo] = field(default_factory=dict)
     builds: tuple[Build, ...] = ()
+    readme: str | None = None
     replaces_foreign: bool = False
     needs_branch: bool = False
     is_tagged: bool = False
@@ -102,8 +104,11 @@ def read_again(client: HubClient, state: RemoteState) -> RemoteState:
 
 def _read_builds(client: HubClient, state: RemoteState) -> RemoteState:
     """Read which builds the README shows."""
+    published = PublishedRepository(client, state.head, state.files)
+    content = published.read(README)
+    state = replace(state, readme=None if content is None else content.decode("utf-8", "surrogateescape"))
     try:
-        builds = visible_builds(PublishedRepository(client, state.head, state.files)) or []
+        builds = visible_builds(published) or []
     except ForeignReadmeError:
         return replace(state, builds=(), replaces_foreign=True)  # the old release, say; git keeps it
     return replace(state, builds=tuple(builds), replaces_foreign=False)

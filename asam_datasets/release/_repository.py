@@ -22,7 +22,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from asam_datasets.builds import DATA, Build, Built, Candidate
-from asam_datasets.published import ConflictError, HubClient, check_permission, check_token, missing_parts
+from asam_datasets.published import (
+    ConflictError,
+    HubClient,
+    Published,
+    PublishedRepository,
+    check_permission,
+    check_token,
+    missing_parts,
+)
 from asam_datasets.release._access import Access, Destination
 from asam_datasets.release._history import past_holdings
 from asam_datasets.release._opening import CONFLICTS, Request, open_repository
@@ -108,6 +116,19 @@ class RepositoryTarget:
         self._state = read_state(self._client, destination, me)
         return list(self._state.builds)
 
+    def shown(self) -> Published | None:
+        """The head that was read, once it shows something."""
+        state = self._state
+        return PublishedRepository(self._client, state.head, state.files) if state.builds else None
+
+    def refuse_changes(self) -> None:
+        """A tag that is there names what is there now.
+
+        Raises:
+            TargetError: the tag that was asked for is there.
+        """
+        self._refuse_tagged()
+
     def candidates(self, name: str, current: Sequence[Build]) -> list[Candidate]:
         """Complete builds of a name that need not be made again: on the Hub, or left by a run that was killed."""
         files = self._state.files
@@ -155,7 +176,7 @@ class RepositoryTarget:
         self._upload()
         conflicts = 0
         while True:
-            release = maker.make(self._state.builds)
+            release = maker.make(self._state.builds, self._state.readme)
             changed = compare(self._state, release)
             if not changed and not self._state.needs_branch:
                 break

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from asam_datasets.builds import Build, Built, Candidate
+from asam_datasets.published import Published
 from asam_datasets.release._access import Access
 from asam_datasets.release._release import Changes, Release, ReleaseMaker
 from asam_datasets.rights import Holding
@@ -67,6 +68,16 @@ class Target(Protocol):
         Raises:
             TargetError: something else is there, or what README names is not.
             HubError: the Hub refused, or was not reached.
+        """
+
+    def shown(self) -> Published | None:
+        """What `current` found visible, to be read; None while there is nothing."""
+
+    def refuse_changes(self) -> None:
+        """Called before anything is built that would change what is there.
+
+        Raises:
+            TargetError: it cannot be changed, for a reason that is known already.
         """
 
     def candidates(self, name: str, current: Sequence[Build]) -> list[Candidate]:

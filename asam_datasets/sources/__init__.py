@@ -11,6 +11,7 @@ from asam_datasets.sources._bad import Reject as Reject
 from asam_datasets.sources._captions import CaptionReport as CaptionReport
 from asam_datasets.sources._captions import caption_id as caption_id
 from asam_datasets.sources._captions import caption_report as caption_report
+from asam_datasets.sources._captions import parse_captions as parse_captions
 from asam_datasets.sources._captions import read_captions as read_captions
 from asam_datasets.sources._captions import read_ids as read_ids
 from asam_datasets.sources._lists import CAPTION_LIST as CAPTION_LIST
@@ -32,6 +33,7 @@ __all__ = [
     "caption_report",
     "encode_captions",
     "encode_lists",
+    "parse_captions",
     "read_captions",
     "read_ids",
 ]

@@ -64,15 +64,31 @@ def read_captions(paths: Iterable[Path], bad: BadRecords | None = None) -> dict[
             raise CaptionsError(
                 f"expected a caption file, found: {error.strerror}", where=str(path), hint="Check the path."
             ) from error
-        for where, name, text in _entries(path, content.removeprefix(_BOM), bad):
-            known = captions.setdefault(name, text)
-            if known != text:
-                different = CaptionsError(
-                    f"expected one caption for {name}, found {known!r} and {text!r}",
-                    where=where,
-                    hint="Remove one of the two.",
-                )
-                bad.reject(different, archive=str(path), member=name)
+        parse_captions(content, str(path), bad, captions)
+    return captions
+
+
+def parse_captions(
+    content: bytes, label: str, bad: BadRecords, captions: dict[str, str] | None = None
+) -> dict[str, str]:
+    """Read the content of one caption file; see `read_captions`.
+
+    Args:
+        content: of the file.
+        label: its path, for messages.
+        bad: policy.
+        captions: of other files, to which these are added.
+    """
+    captions = {} if captions is None else captions
+    for where, name, text in _entries(label, content.removeprefix(_BOM), bad):
+        known = captions.setdefault(name, text)
+        if known != text:
+            different = CaptionsError(
+                f"expected one caption for {name}, found {known!r} and {text!r}",
+                where=where,
+                hint="Remove one of the two.",
+            )
+            bad.reject(different, archive=label, member=name)
     return captions
 
 
@@ -128,7 +144,7 @@ def caption_id(name: str) -> int:
     return int(match[1]) if match else -1
 
 
-def _entries(path: Path, content: bytes, bad: BadRecords) -> Iterator[tuple[str, str, str]]:
+def _entries(path: str, content: bytes, bad: BadRecords) -> Iterator[tuple[str, str, str]]:
     """(place, name of the image, caption) of each entry of a file."""
     table = _as_object(content)
     if table is not None:
@@ -138,7 +154,7 @@ def _entries(path: Path, content: bytes, bad: BadRecords) -> Iterator[tuple[str,
                 yield where, name, text
             else:
                 other = CaptionsError(f"expected a text, found {json.dumps(text)[:60]}", where=where)
-                bad.reject(other, archive=str(path), member=name)
+                bad.reject(other, archive=path, member=name)
         return
     for number, line in enumerate(content.splitlines(), start=1):
         if not line.strip():
@@ -147,7 +163,7 @@ def _entries(path: Path, content: bytes, bad: BadRecords) -> Iterator[tuple[str,
         try:
             yield where, *_read_line(line, where)
         except CaptionsError as error:
-            bad.reject(error, archive=str(path), member=f"line {number}")
+            bad.reject(error, archive=path, member=f"line {number}")
 
 
 def _as_object(content: bytes) -> list[tuple[str, Any]] | None:

@@ -1,0 +1,118 @@
+"""What a publish would take away: what was visible stays, unless the run says otherwise and somebody agrees.
+
+Captions that this run says nothing about are carried over. What is replaced by less, or by something else under the
+same name, is a `Loss` of the plan, with both numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from asam_datasets.builds import Build, Built, Candidate, Options, Survey, find_unchanged, with_captions
+from asam_datasets.errors import CaptionsError, TargetError, option
+from asam_datasets.publish._plan import Loss, Plan
+from asam_datasets.published import Dataset, GroupReader, Published
+from asam_datasets.sources import CAPTION_LIST, BadRecords, parse_captions
+from asam_datasets.workers import Workers
+
+_OTHER = "from another source, or changed"
+
+
+def published_captions(shown: Published, build: Build, log: Callable[[str], None]) -> dict[str, str]:
+    """The captions of a published archive by file name: out of its caption file, which one request brings, or out of
+    its parts where that is missing or says another number.
+
+    Raises:
+        SourceError: a part is damaged.
+        HubError: the Hub refused, or was not reached.
+    """
+    if not build.captions:
+        return {}
+    path = f"organized/{build.name}{CAPTION_LIST}"
+    content = shown.read(path)
+    if content is not None:
+        try:
+            captions = parse_captions(content, path, BadRecords())
+        except CaptionsError:
+            captions = {}
+        if len(captions) == build.captions:
+            return captions
+    reader = GroupReader(shown.location, log)
+    found: dict[str, str] = {}
+    for part in Dataset(shown, (build,)).parts(build):
+        for group in range(len(part.row_groups)):
+            rows = reader.read(part, group, ["file_name", "caption"]).to_pylist()
+            found.update((row["file_name"], row["caption"]) for row in rows if row["caption"] is not None)
+    return found
+
+
+def find_losses(
+    survey: Survey, published: Build, before: Mapping[str, str], options: Options, workers: Workers
+) -> Iterator[Loss]:
+    """What replacing a visible build by what was looked over takes away, as far as that is known before it is built.
+
+    Args:
+        survey: what it is replaced by.
+        published: the visible build of the same name.
+        before: its captions by file name.
+        options: those of the build.
+        workers: who reads the sources.
+    """
+    recipe, rows = survey.recipe, survey.rows
+    if rows is None:
+        return  # a stream: it is known when it was read
+    if not _is_same(survey, published, before, options, workers):
+        yield Loss(recipe.name, "records", published.rows, rows, _OTHER)
+    if survey.captions < published.captions:
+        yield Loss(recipe.name, "captions", published.captions, survey.captions)
+    if published.images and not recipe.images:
+        yield Loss(recipe.name, "images", published.rows, 0)
+
+
+def removal_losses(build: Build) -> list[Loss]:
+    """What goes with a build that is removed."""
+    numbers = {"records": build.rows, "masks": build.annotations, "captions": build.captions}
+    return [Loss(build.name, what, number, 0, "removed") for what, number in numbers.items() if number]
+
+
+def late_losses(survey: Survey, built: Built, published: Build | None, told: Sequence[Loss]) -> list[Loss]:
+    """What turned out to be less than before when it was built, and was not told of."""
+    if published is None or built.build.path == published.path:
+        return []
+    known = {loss.what for loss in told if loss.name == published.name}
+    numbers = {
+        "records": (published.rows, built.build.rows),
+        "masks": (published.annotations, built.build.annotations),
+        "captions": (published.captions, built.build.captions),
+    }
+    losses = [
+        Loss(published.name, what, before, after)
+        for what, (before, after) in numbers.items()
+        if after < before and what not in known and "records" not in known
+    ]
+    inputs = [[part.inputs for part in build.parts] for build in (published, built.build)]
+    if survey.rows is None and not losses and inputs[0] != inputs[1]:
+        losses.append(Loss(published.name, "records", published.rows, built.build.rows, _OTHER))
+    return losses
+
+
+def refuse_losses(plan: Plan) -> None:
+    """The answer where nobody is asked: nothing that is visible is taken away.
+
+    Raises:
+        TargetError: something would be.
+    """
+    if plan.losses:
+        raise TargetError(
+            f"expected an agreement to what is taken away, found none: {'; '.join(map(str, plan.losses))}",
+            where=plan.target,
+            hint=f"Look at the plan, then give {option('confirm')}, a function that agrees to it. Nothing was changed.",
+        )
+
+
+def _is_same(survey: Survey, published: Build, before: Mapping[str, str], options: Options, workers: Workers) -> bool:
+    """Whether a build was made from the same records, but for their captions and the number of parts."""
+    candidate = Candidate(published, None)
+    as_before = with_captions(survey, before)
+    any_parts = Options(options.captions, options.ids, None)
+    return find_unchanged(as_before, any_parts, [candidate], BadRecords(), workers) is not None
