@@ -60,7 +60,9 @@ def make_checkpoint(folder: Path, *, tiny: bool) -> Checkpoint:
         torch.set_default_dtype(torch.float32)
         size = 224
     images = processor(size={"height": size, "width": size})
-    return Checkpoint(model.config, make_tokenizer(folder), images, model, "random")
+    return Checkpoint(
+        config=model.config, tokenizer=make_tokenizer(folder), images=images, model=model, revision="random"
+    )
 
 
 class Busy:
@@ -93,7 +95,7 @@ class Busy:
                 return
 
 
-def measure(archive: Path, out: Path, options: CaptionOptions, checkpoint: Checkpoint, images: int) -> list[str]:
+def measure(archive: Path, out: Path, options: CaptionOptions, *, checkpoint: Checkpoint, images: int) -> list[str]:
     """One line of the table."""
     captioner = TransformersCaptioner(options, checkpoint=checkpoint)
 
@@ -136,7 +138,7 @@ def main() -> None:
             CaptionOptions, model="random", generation=Generation(max_new_tokens=arguments.tokens), threads=_THREADS
         )
         for size in arguments.batches:
-            lines.append(measure(archive, folder, options(batch_size=size), checkpoint, images))
+            lines.append(measure(archive, folder, options(batch_size=size), checkpoint=checkpoint, images=images))
     require_unchanged(before)
     print_table(lines)
 

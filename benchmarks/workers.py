@@ -92,7 +92,7 @@ def build(archive: Path, out: Path, count: int) -> Run:
         took = time.perf_counter() - start
     ours = busy_s() - busy
     foreign = max(0.0, machine_busy_s() - machine - ours)
-    return Run(started, took, ours, foreign, built.build.digest)
+    return Run(start=started, build=took, busy=ours, foreign=foreign, digest=built.build.digest)
 
 
 def main() -> None:

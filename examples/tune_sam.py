@@ -179,7 +179,17 @@ def tune(args: argparse.Namespace, device: torch.device) -> None:
     sam = make_model(args.model).to(device)
     tokens = {name: parameter for name, parameter in sam.named_parameters() if parameter.requires_grad}
     optimizer = torch.optim.Adam(tokens.values(), lr=args.lr)
-    run = Run(args, rank, world_size, sam, tokens, optimizer, *make_loader(args, sam))
+    stream, loader = make_loader(args, sam)
+    run = Run(
+        args=args,
+        rank=rank,
+        world_size=world_size,
+        sam=sam,
+        tokens=tokens,
+        optimizer=optimizer,
+        stream=stream,
+        loader=loader,
+    )
     step, epoch = load(run) if args.resume else (0, 0)
     model = DistributedDataParallel(sam) if world_size > 1 else sam
     while step < args.steps:

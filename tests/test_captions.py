@@ -131,7 +131,13 @@ class Namer:
     interrupted, as by Ctrl-C."""
 
     def __init__(self, options: CaptionOptions, room: int = 1000, stop_after: int = 10**9) -> None:
-        self.settings = Settings(options.model, "1", options.prompt, "float32", options.generation)
+        self.settings = Settings(
+            model=options.model,
+            revision="1",
+            prompt=options.prompt,
+            dtype="float32",
+            generation=options.generation,
+        )
         self.device, self.software = "none", {"namer": "1"}
         self.room, self.left = room, stop_after
         self.batches: list[int] = []

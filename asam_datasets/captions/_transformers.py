@@ -186,7 +186,9 @@ def _load(transformers: Any, torch: Any, options: CaptionOptions, dtype: str) ->
             where=options.model,
             hint=f"Check {option('model')}, a folder or a name on the Hub, the network and the login: `hf auth login`.",
         ) from error
-    return Checkpoint(config, tokenizer, images, model, _revision(options, config))
+    return Checkpoint(
+        config=config, tokenizer=tokenizer, images=images, model=model, revision=_revision(options, config)
+    )
 
 
 def _choose_device(wanted: str) -> torch.device:

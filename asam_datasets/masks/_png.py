@@ -113,7 +113,7 @@ class PngEncoder:
         rows = self._rows[: height * (1 + per_row)].reshape(height, 1 + per_row)
         box_x, box_y, box_width, box_height = (int(n) for n in mask.bbox().tolist())
         if box_width == 0:
-            return _png(rows, height, width, bit_depth, _GREY, used=(0, 0))
+            return _png(rows, height, width, bit_depth=bit_depth, color=_GREY, used=(0, 0))
         start = box_x & ~7 if bit_depth == 1 else box_x  # left edge of the byte that holds the box's first column
         columns = box_x + box_width - start
         if self._box.size < box_height * columns:
@@ -125,7 +125,7 @@ class PngEncoder:
         first = 1 + (start // 8 if bit_depth == 1 else start)
         target = rows[box_y : box_y + box_height, first : first + packed.shape[1]]
         target[...] = packed
-        data = _png(rows, height, width, bit_depth, _GREY, used=(box_y, box_y + box_height))
+        data = _png(rows, height, width, bit_depth=bit_depth, color=_GREY, used=(box_y, box_y + box_height))
         target[...] = 0
         return data
 
@@ -148,7 +148,7 @@ class PngEncoder:
         rows[:, 0] = _FILTER_UP
         rows[0, 1:] = flat[0]
         np.subtract(flat[1:], flat[:-1], out=rows[1:, 1:])
-        return _png(rows, height, width, 8, _RGB, used=(0, height))
+        return _png(rows, height, width, bit_depth=8, color=_RGB, used=(0, height))
 
 
 def _check_shape(shape: tuple[int, int]) -> tuple[int, int]:
@@ -159,7 +159,7 @@ def _check_shape(shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def _png(
-    rows: NDArray[np.uint8], height: int, width: int, bit_depth: int, color: int, *, used: tuple[int, int]
+    rows: NDArray[np.uint8], height: int, width: int, *, bit_depth: int, color: int, used: tuple[int, int]
 ) -> bytes:
     """A PNG out of filtered rows, of which only those from `used[0]` to before `used[1]` are not all zero."""
     header = struct.pack(">IIBBBBB", width, height, bit_depth, color, 0, 0, 0)

@@ -104,9 +104,18 @@ def preview(
     size = content.tell()
     seconds = time.monotonic() - started
     return Preview(
-        str(out), opened.published.url, shown.name, chosen.start, chosen.stop, total, masks,
-        sheet.height, sheet.width, size, seconds,
-    )  # fmt: skip
+        out=str(out),
+        dataset=opened.published.url,
+        config=shown.name,
+        start=chosen.start,
+        stop=chosen.stop,
+        total=total,
+        masks=masks,
+        height=sheet.height,
+        width=sheet.width,
+        size_bytes=size,
+        seconds=seconds,
+    )
 
 
 def _check_target(out: Path) -> tuple[str, dict[str, Any]]:

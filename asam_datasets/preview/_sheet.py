@@ -110,7 +110,7 @@ class _Line:
         for place, (block, caption) in enumerate(zip(self._blocks, self._captions, strict=True)):
             self._draw_title(pen, block, self._grid.left(place), y + 10)
             for number, panel in enumerate(block.panels):
-                self._draw_panel(sheet, pen, panel, self._grid.left(place, number), y + self._title)
+                self._draw_panel(sheet, pen, panel, x=self._grid.left(place, number), y=y + self._title)
             for number, text in enumerate(caption):
                 below = y + self._title + self._cell + 8 + number * line_height(_CAPTION)
                 pen.text((self._grid.left(place), below), text, _MUTED if block.is_muted else _INK, font(_CAPTION))
@@ -128,12 +128,13 @@ class _Line:
         pen.text(place, facts, _MUTED, font(_FACTS), anchor=anchor)
 
     def _draw_panel(
-        self, sheet: Image.Image, pen: ImageDraw.ImageDraw, panel: NDArray[np.uint8] | str, x: int, y: int
+        self, sheet: Image.Image, pen: ImageDraw.ImageDraw, panel: NDArray[np.uint8] | str, *, x: int, y: int
     ) -> None:
         side = self._grid.side
         pen.rectangle((x, y, x + side - 1, y + self._cell - 1), _CELL)
         if isinstance(panel, str):
-            pen.text((x + side // 2, y + self._cell // 2), shorten(panel, _LABEL, side), _MUTED, font(_LABEL), "mm")
+            middle = x + side // 2, y + self._cell // 2
+            pen.text(middle, shorten(panel, _LABEL, side), _MUTED, font(_LABEL), anchor="mm")
             return
         height, width = panel.shape[:2]
         sheet.paste(Image.fromarray(panel), (x + (side - width) // 2, y + (self._cell - height) // 2))

@@ -103,7 +103,14 @@ class AdversarialSource:
         content, record = files
         height, width = _check_image(content, ref.image, f"{self.label}: {ref.image}")
         number = _parse_number(record, f"{self.label}: {ref.record}")
-        return AdversarialRecord(ref.image_id, ref.image.rsplit("/", 1)[-1], content, height, width, number)
+        return AdversarialRecord(
+            image_id=ref.image_id,
+            file_name=ref.image.rsplit("/", 1)[-1],
+            content=content,
+            height=height,
+            width=width,
+            worst_iou=number,
+        )
 
     def records(self, bad: BadRecords) -> Iterator[AdversarialRecord]:
         """All samples in order; one that is bad follows the policy.

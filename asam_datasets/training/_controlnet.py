@@ -45,7 +45,7 @@ def controlnet_sample(
     where = str(record.get("image_id", "record"))
     image = open_image(record.get("image"), f"{where}: image")
     random = random_of(options.seed, record, image.encoded)
-    geometry = draw_geometry(image.shape, options.size, options.fit, options.augment, random)
+    geometry = draw_geometry(image.shape, options.size, fit=options.fit, augment=options.augment, random=random)
     caption = record.get("caption") or ""
     if random.random() < options.empty_captions:
         caption = ""

@@ -98,7 +98,7 @@ class Augment:
 
 
 def draw_geometry(
-    source: tuple[int, int], size: int, fit: Fit, augment: Augment, random: np.random.Generator
+    source: tuple[int, int], size: int, *, fit: Fit, augment: Augment, random: np.random.Generator
 ) -> Geometry:
     """Choose crop, mirroring and scale for an image of (height, width) `source`."""
     draws = random.random(7)

@@ -128,7 +128,7 @@ def _read(record: Mapping[str, Any], options: SamOptions) -> _Parts:
     where = str(record.get("image_id", "record"))
     image = open_image(record.get("image"), f"{where}: image")
     random = random_of(options.seed, record, image.encoded)
-    geometry = draw_geometry(image.shape, options.size, options.fit, options.augment, random)
+    geometry = draw_geometry(image.shape, options.size, fit=options.fit, augment=options.augment, random=random)
     annotations = record.get("annotations")
     if annotations is None:
         raise RecordError("expected `annotations`, found none", where=where, hint="Use a config with that column.")
@@ -146,7 +146,15 @@ def _read(record: Mapping[str, Any], options: SamOptions) -> _Parts:
             low_res.append(small)
     pixels = geometry.image(image, f"{where}: image")
     points = _points(masks, options.points, random)
-    return _Parts(pixels, image.shape, geometry.shape, masks, low_res, points, record)
+    return _Parts(
+        pixels=pixels,
+        original=image.shape,
+        shape=geometry.shape,
+        masks=masks,
+        low_res=low_res,
+        points=points,
+        record=record,
+    )
 
 
 def mask_of(annotation: Any, shape: tuple[int, int], where: str) -> RLEMask:

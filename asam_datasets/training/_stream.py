@@ -175,7 +175,7 @@ class Stream(torch.utils.data.IterableDataset[Any]):
         order = epoch_order(
             plan.sizes, self._consumer(), seed=plan.seed, epoch=epoch, window=plan.window, ends=plan.ends
         )
-        rows = fetch_rows(order, plan.groups, plan.columns, plan.location, _LOG.warning, start=start)
+        rows = fetch_rows(order, plan.groups, plan.columns, plan.location, log=_LOG.warning, start=start)
         try:
             for position, record in enumerate(rows, start + 1):
                 record["epoch"] = epoch
@@ -226,7 +226,7 @@ def open_stream(
         HubError: the Hub refused, or was not reached.
     """
     rank, world_size = _place_of_process(rank, world_size)
-    _check(rank, world_size, seed, window, ends)
+    _check(rank, world_size, seed=seed, window=window, ends=ends)
     opened = open_dataset(dataset, revision=revision, log=_LOG.warning)
     found = opened.config(config)
     columns = (columns,) if isinstance(columns, str) else columns
@@ -247,7 +247,15 @@ def open_stream(
     if opened.published.location.commit:
         name += f" at {opened.published.location.commit}"
     plan = StreamPlan(
-        name, opened.published.location, groups, tuple(columns or found.columns), rank, world_size, seed, window, ends
+        name=name,
+        location=opened.published.location,
+        groups=groups,
+        columns=tuple(columns or found.columns),
+        rank=rank,
+        world_size=world_size,
+        seed=seed,
+        window=window,
+        ends=ends,
     )
     total = int(plan.sizes.sum())
     if total % world_size and rank == 0:
@@ -263,7 +271,7 @@ def _place_of_process(rank: int | None, world_size: int | None) -> tuple[int, in
     return known[0] if rank is None else rank, known[1] if world_size is None else world_size
 
 
-def _check(rank: int, world_size: int, seed: int, window: int, ends: str) -> None:
+def _check(rank: int, world_size: int, *, seed: int, window: int, ends: str) -> None:
     for where, number in (("world_size", world_size), ("rank", rank), ("seed", seed), ("window", window)):
         if not is_whole(number):
             raise StreamError(f"expected a whole number, found {number!r}", where=where, hint="Correct the argument.")

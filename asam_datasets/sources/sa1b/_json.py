@@ -89,7 +89,14 @@ def read_record(raw: RawRecord, caption: str | None) -> Record:
             place = f"$.annotations[{position}].segmentation.{error.where}"
             hint = "" if error.hint == SegmentationError.usual_hint else error.hint
             raise RecordError(error.problem, where=_where(raw, place), hint=hint) from None
-    return Record(raw.archive, parsed.image, raw.jpeg, caption, parsed.annotations, masks)
+    return Record(
+        archive=raw.archive,
+        image=parsed.image,
+        jpeg=raw.jpeg,
+        caption=caption,
+        annotations=parsed.annotations,
+        masks=masks,
+    )
 
 
 def to_sa1b_json(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,10 +75,17 @@ class StreamSource:
                     held.put(image_id, member.name, content)
                     continue
                 yielded = True
-                if ending == "jpg":
-                    yield RawRecord(self.name, self.label, image_id, member.name, other[0], content, other[1])
-                else:
-                    yield RawRecord(self.name, self.label, image_id, other[0], member.name, other[1], content)
+                this = member.name, content
+                (image, jpeg), (annotations, json) = (this, other) if ending == "jpg" else (other, this)
+                yield RawRecord(
+                    archive=self.name,
+                    label=self.label,
+                    image_id=image_id,
+                    image=image,
+                    annotations=annotations,
+                    jpeg=jpeg,
+                    json=json,
+                )
             pairing.report_orphans()
         if not yielded:
             raise nothing_in(self.label)

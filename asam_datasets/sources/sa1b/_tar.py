@@ -65,13 +65,13 @@ class TarSource:
             SourceError: the tar is gone, or shorter than when it was indexed.
         """
         return RawRecord(
-            self.name,
-            self.label,
-            ref.image_id,
-            ref.image.name,
-            ref.annotations.name,
-            self._read(ref.image),
-            self._read(ref.annotations),
+            archive=self.name,
+            label=self.label,
+            image_id=ref.image_id,
+            image=ref.image.name,
+            annotations=ref.annotations.name,
+            jpeg=self._read(ref.image),
+            json=self._read(ref.annotations),
         )
 
     def close(self) -> None:
