@@ -73,7 +73,7 @@ def read_with(environment: str, location: str, output: Path, env: Mapping[str, s
     python = ROOT / ".venvs" / environment / "bin" / "python"
     assert python.exists(), f"{python} is missing: make it by `make readers`"
     done = subprocess.run(
-        [python, "-W", "ignore", ROOT / "tests/readers/read_dataset.py", location, output],
+        [python, "-W", "ignore", ROOT / "tests/support/readers/read_dataset.py", location, output],
         capture_output=True,
         text=True,
         env={**env, "PYTHONPATH": ""},

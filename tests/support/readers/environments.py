@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / ".venvs"
 
 # None of the first three has `asam_datasets`. The oldest is what a cluster may have pinned in the middle of 2024.

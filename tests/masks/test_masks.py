@@ -389,7 +389,7 @@ def test_a_fresh_process_with_other_hashes_writes_the_same_bytes() -> None:
     root = Path(__file__).parent
     printed = set()
     for seed in ("1", "4242"):
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{root.parent}{os.pathsep}{root}"}
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{root.parents[1]}{os.pathsep}{root}"}
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", program], env=environment, capture_output=True, check=True, text=True
         )

@@ -1,6 +1,6 @@
 """Tiny captioning models with random weights and a tokenizer of their own, on disk: nothing is downloaded.
 
-python tests/tiny_models.py FOLDER [family]
+python tests/support/tiny_models.py FOLDER [family]
 """
 
 from __future__ import annotations

@@ -77,7 +77,16 @@ def test_every_version_of_datasets_reads_them(
     python = ROOT / ".venvs" / reader / "bin/python"
     output = tmp_path / "seen.json"
     done = subprocess.run(
-        [python, "-W", "ignore", ROOT / "tests/readers/read_configs.py", published, output, "evaluation", *SETS],
+        [
+            python,
+            "-W",
+            "ignore",
+            ROOT / "tests/support/readers/read_configs.py",
+            published,
+            output,
+            "evaluation",
+            *SETS,
+        ],
         env={**clean_environment(tmp_path / "home"), "PYTHONPATH": ""},
         capture_output=True,
         text=True,

@@ -456,7 +456,7 @@ def run_ranks(world_size: int, out: Path, **job: Any) -> list[dict[str, Any]]:
     out.mkdir(exist_ok=True)
     (out / "job.json").write_text(json.dumps({"out": str(out), "columns": ["image_id"], **job}))
     command = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={world_size}"]
-    run_python(*command, str(ROOT / "tests/stream_ranks.py"), str(out / "job.json"))
+    run_python(*command, str(ROOT / "tests/support/stream_ranks.py"), str(out / "job.json"))
     if "resume" in job:
         return []
     return [json.loads((out / f"rank-{rank}.json").read_text()) for rank in range(world_size)]
@@ -513,7 +513,7 @@ def test_stopped_anywhere_and_gone_on_with(workers: int, many: Path, tmp_path: P
                 {**job, "columns": ["image_id"], "rank": rank, "world_size": 2, "resume": states, "out": str(tmp_path)}
             )
         )
-        run_python(str(ROOT / "tests/stream_ranks.py"), str(tmp_path / "resume.json"))
+        run_python(str(ROOT / "tests/support/stream_ranks.py"), str(tmp_path / "resume.json"))
         for stop, state in zip(stops, states, strict=True):
             gone_on = json.loads(Path(state).with_suffix(".json").read_text())["epochs"]
             expected = [whole_epochs[0][stop:], whole_epochs[1]]

@@ -174,7 +174,7 @@ def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
                 '"$@"; exit $?',
                 "sh",
                 sys.executable,
-                ROOT / "tests/peak.py",
+                ROOT / "tests/support/peak.py",
                 archive,
                 tmp_path / f"{images}",
             ],

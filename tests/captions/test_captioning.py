@@ -25,7 +25,7 @@ pytest.importorskip("transformers", reason="pip install asam_datasets[caption]")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A checkpoint of each family on disk, made in a process of its own: transformers warns a lot when it loads."""
     folder = tmp_path_factory.mktemp("models")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests/support")}
     code = "import sys, pathlib, tiny_models; [m(pathlib.Path(sys.argv[1], n)) for n, m in tiny_models.MAKERS.items()]"
     subprocess.run([sys.executable, "-c", code, str(folder)], env=environment, check=True, capture_output=True)
     return {name: folder / name for name in MAKERS}

@@ -77,7 +77,7 @@ class Forks:
 
     def __init__(self, env: Mapping[str, str], folder: Path) -> None:
         self._folder = folder
-        root = HERE.parents[1]
+        root = HERE.parents[2]
         self._server = subprocess.Popen(
             [sys.executable, "-W", "ignore", str(HERE)],
             env={**env, "PYTHONPATH": str(root)},

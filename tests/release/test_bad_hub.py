@@ -17,7 +17,7 @@ from local_hub import Fault, LocalHub
 from asam_datasets.errors import TargetError
 from asam_datasets.release import RepositoryTarget
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SECRET = "hf_SecretSecretSecretSecretSecret"
 REPO = "xhk/ASAM-Datasets"
 WRITES = ("POST", "PUT", "PATCH", "DELETE")

@@ -54,7 +54,7 @@ from PIL import Image
 
 from asam_datasets.cli import main
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ALL_IDS = [1, 2, 3, 4, 5, 6]
 
 

@@ -1,6 +1,6 @@
 """One rank of a training job, as a process of its own: what `test_streams.py` runs, by torchrun or by itself.
 
-    python tests/stream_ranks.py JOB.json
+    python tests/support/stream_ranks.py JOB.json
 
 The job is a JSON object: `dataset`, `config`, `workers`, `batch_size`, `epochs`, `ends`, `seed`, `rank` and
 `world_size` (from torchrun if not given), `stops` (after how many batches of the first epoch a state is saved),

@@ -46,7 +46,7 @@ class Served:
         out.mkdir()
         defaults = {"dataset": REPO, "rank": 0, "world_size": 1, "workers": 1, "batch_size": 4, "epochs": 1}
         (out / "job.json").write_text(json.dumps({**defaults, "window": 8, "out": str(out), **job}))
-        self.run(["tests/stream_ranks.py", str(out / "job.json")], name)
+        self.run(["tests/support/stream_ranks.py", str(out / "job.json")], name)
         result: dict[str, Any] = json.loads((out / "rank-0.json").read_text())
         return result
 
