@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, Ran, Run
-from evaluation_trees import TREES
+from evaluation_trees import OWN, TREES
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -24,7 +24,6 @@ from local_hub import LocalHub
 from numpy.typing import NDArray
 from PIL import Image
 from rlemasklib import RLEMask
-from test_publish_evaluation import OWN
 
 from asam_datasets.builds import BUILD_FILE
 from asam_datasets.demo import DemoArchive, write_demo

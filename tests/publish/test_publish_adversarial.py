@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT, Run, clean_environment
 from PIL import Image
 from pycocotools import mask as coco
-from test_readers import READERS
+from reading import READERS
 
 from asam_datasets.demo import DemoArchive
 

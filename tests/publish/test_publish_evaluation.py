@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT, Run, clean_environment
-from evaluation_trees import TREES, Tree
+from evaluation_trees import OWN, TREES, Tree
 from local_hub import LocalHub
 from PIL import Image
-from test_readers import READERS
+from reading import READERS
 
 from asam_datasets.demo import DemoArchive
 from asam_datasets.published import front_matter
@@ -222,22 +222,6 @@ def test_a_set_of_ones_own(publish: Run, tmp_path: Path) -> None:
     kept = publish("--evaluation", f"mine={tmp_path / 'mine'}", "--out", tmp_path / "out")
     assert kept.code == 1
     assert "--catalog mine.toml" in kept.err
-
-
-OWN = """
-[mine]
-name = "My own"
-homepage = ""
-license = "mine"
-redistributable = "yes"
-split = "test"
-source_split = "all"
-kind = "binary"
-[mine.layout]
-type = "binary"
-threshold = 128
-pairs = [{ image = "img/{name}.jpg", mask = "gt/{name}.png" }]
-"""
 
 
 @pytest.mark.parametrize("way", ["imported", "script"])

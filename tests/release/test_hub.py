@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, Run, read_with
 from huggingface_hub import HfApi
 from local_hub import LocalHub
-from test_readers import READERS, check_rows
+from reading import READERS, check_rows
 
 from asam_datasets.demo import DemoArchive, write_demo
 

@@ -703,3 +703,20 @@ def isic2018(root: Path) -> Tree:
         save(root / f"ISIC2018_Task1_{split}_GroundTruth/ISIC_0012169_segmentation.png", soft)
         trees[split] = {name: [soft >= 128]}
     return Tree(trees["Test"], variants={"validation": trees["Validation"]})
+
+
+# A user's own catalog, with one set.
+OWN = """
+[mine]
+name = "My own"
+homepage = ""
+license = "mine"
+redistributable = "yes"
+split = "test"
+source_split = "all"
+kind = "binary"
+[mine.layout]
+type = "binary"
+threshold = 128
+pairs = [{ image = "img/{name}.jpg", mask = "gt/{name}.png" }]
+"""
