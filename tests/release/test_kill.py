@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from forks import Forks
+from warm import Forks
 from local_hub import LocalHub
 from local_hub.model import Request
 

@@ -36,6 +36,7 @@ from .accounts import User
 from .faults import Fault
 from .hub import DEFAULT_TOKEN, DEFAULT_USER, LocalHub
 from .model import Commit, FileEntry, PullRequest, Request, Settings
+from .server import has_fixed_port
 
 __all__ = [
     "DEFAULT_TOKEN",
@@ -48,4 +49,5 @@ __all__ = [
     "Request",
     "Settings",
     "User",
+    "has_fixed_port",
 ]

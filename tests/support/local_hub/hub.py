@@ -17,6 +17,8 @@ DEFAULT_TOKEN = "hf_test"
 DEFAULT_USER = "xhk"
 # What of the caller's environment would lead a client elsewhere than to this Hub.
 FOREIGN = ("HF_", "HUGGING", "DATASETS_", "XET_", "TRANSFORMERS_OFFLINE")
+# Pauses of a publisher before it tries again, in seconds: this Hub does not get better by waiting.
+WAITS_S = (0.02, 0.02, 0.05, 0.1, 0.2, 0.4)
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -62,6 +64,7 @@ class LocalHub:
         kept |= {
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(home),
+            "ASAM_DATASETS_WAITS": ",".join(map(str, WAITS_S)),
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_HUB_DISABLE_UPDATE_CHECK": "1",
             "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",

@@ -186,14 +186,35 @@ class App:
             pass
 
 
+HOST = "127.0.0.1"
+_fixed_port = 0  # of this process: the first that was free, for one server after the other
+
+
+def has_fixed_port(url: str) -> bool:
+    """Whether an address will be that of the next server of this process, too."""
+    return bool(_fixed_port) and url == f"http://{HOST}:{_fixed_port}"
+
+
+def _bound_socket() -> socket.socket:
+    """A socket on the port of this process, or on another one while that is in use."""
+    global _fixed_port
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the last server's connections may not be gone yet
+    try:
+        made.bind((HOST, _fixed_port))
+    except OSError:
+        made.bind((HOST, 0))
+    _fixed_port = _fixed_port or made.getsockname()[1]
+    return made
+
+
 class Server:
     """uvicorn in a thread of its own, on a port that was free."""
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._socket = _bound_socket()
+        self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
         connections = app.connections
 
         class Protocol(H11Protocol):
