@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from commands import ROOT as ROOT
+from commands import TORCH as TORCH
 from commands import Ran as Ran
 from commands import Run as Run
 from commands import run_python as run_python

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from archives_http import serve
-from conftest import ROOT, clean_environment
+from conftest import ROOT, clean_environment, run_python, run_reader
 
 from asam_datasets.demo import DemoArchive
 
@@ -54,13 +54,13 @@ print(json.dumps(seen))
 """
 
 
-def run(python: str | Path, code: str, *args: str | Path, home: Path) -> Any:
+def run(reader: str, code: str, *args: str | Path, home: Path) -> Any:
     program = home.parent / "program.py"
     program.write_text(code)
-    env = {**clean_environment(home), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([python, program, *args], capture_output=True, text=True, env=env, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    env = clean_environment(home)
+    ran = run_reader(reader, program, *args, env=env, package=True) if reader else run_python(program, *args, env=env)
+    assert ran.code == 0, ran.err[-3000:]
+    return json.loads(ran.out.splitlines()[-1])
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_imported_from_tar_folder_and_url(
             [(str(demo.archive), "train"), (str(folder), "controlnet"), (f"{url}/sa_000000.tar", "sam")]
         ):
             cache = tmp_path / f"cache{number}"
-            seen = run(sys.executable, IMPORTED, location, demo.captions, config, cache, home=tmp_path / "home")
+            seen = run("", IMPORTED, location, demo.captions, config, cache, home=tmp_path / "home")
             for rows in seen["rows"].values():
                 assert [row[:2] for row in rows] == [list(pair) for pair in zip(captions, jpegs, strict=True)]
                 for name, row in zip(names, rows, strict=True):
@@ -94,12 +94,10 @@ def test_imported_from_tar_folder_and_url(
 
 
 def test_as_a_loading_script_of_datasets_3_6(demo: DemoArchive, tmp_path: Path) -> None:
-    python = ROOT / ".venvs/scripts-3.6.0/bin/python"
-    assert python.exists(), "make it by `make readers`"
     captions = [json.loads(line)["prompt"] for line in demo.captions.read_text().splitlines()]
     for config in ("train", "controlnet", "sam"):
         script = ROOT / "builders/sa1b.py"
-        seen = run(python, SCRIPT, demo.archive, demo.captions, config, script, home=tmp_path / "home")
+        seen = run("scripts-3.6.0", SCRIPT, demo.archive, demo.captions, config, script, home=tmp_path / "home")
         assert seen == {"False": captions, "True": captions}
 
 

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Ran, clean_environment
+from conftest import ROOT, Ran, clean_environment, run_python
 from tiny_models import MAKERS
 
 from asam_datasets.demo import DemoArchive, write_demo
+
+IMPORTS = ("torch", "transformers.generation", "transformers.models.auto", "asam_datasets.cli")
 
 pytest.importorskip("transformers", reason="pip install asam_datasets[caption]")
 
@@ -50,10 +52,7 @@ def command(*arguments: object) -> list[str]:
 
 
 def run(environment: dict[str, str], *arguments: object) -> Ran:
-    done = subprocess.run(
-        command(*arguments), env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    return run_python("-m", "asam_datasets", *map(str, arguments), env=environment, imports=IMPORTS)
 
 
 def read(path: Path) -> dict[str, str]:

@@ -6,7 +6,6 @@ import importlib.util
 import io
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, Ran, Run, clean_environment
+from conftest import ROOT, TORCH, Ran, Run, clean_environment, run_python
 from PIL import Image
 
 from asam_datasets.demo import DemoArchive, write_demo
@@ -59,9 +58,7 @@ def tune_sam() -> ModuleType:
 
 
 def python(environment: dict[str, str], cwd: Path, *arguments: object) -> Ran:
-    command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
-    return Ran(done.returncode, done.stdout, done.stderr)
+    return run_python(*map(str, arguments), env=environment, cwd=cwd, imports=TORCH)
 
 
 def losses(lines: Sequence[str]) -> list[float]:

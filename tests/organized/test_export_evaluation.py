@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from archives import tree
-from conftest import ROOT, Ran, Run
+from conftest import ROOT, Ran, Run, run_python
 from evaluation_trees import SHAPE, TREES, Tree, coco_json, runs, save, write, write_image
 from local_hub import Fault, LocalHub
 from PIL import Image
@@ -74,16 +74,8 @@ def exported(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*arguments: object, env: dict[str, str] | None = None) -> Ran:
-    """`asam-datasets export` as a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "asam_datasets", "export", *map(str, arguments)],
-        env=env,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    """`asam-datasets export`."""
+    return run_python("-m", "asam_datasets", "export", *map(str, arguments), env=env)
 
 
 def masks_of(tree: Tree) -> dict[str, list[Any]]:

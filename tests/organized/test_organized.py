@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import filecmp
 import json
-import os
 import resource
 import shutil
 import signal
@@ -20,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from archives import PACKS, demo_members, edited, pack_folder, pack_tar, put, tree
-from conftest import ROOT, Ran, Run, clean_environment
+from conftest import ROOT, Ran, Run, clean_environment, run_python
 from local_hub import LocalHub
 from pycocotools import mask as coco
 
@@ -51,11 +50,8 @@ def published(demo: DemoArchive, publish: Run, tmp_path_factory: pytest.TempPath
 
 
 def run(*arguments: object, env: dict[str, str] | None = None, **options: Any) -> Ran:
-    """The command line as a process of its own."""
-    environment = {**(env or os.environ), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "asam_datasets", *map(str, arguments)]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, **options)
-    return Ran(done.returncode, done.stdout, done.stderr)
+    """The command line."""
+    return run_python("-m", "asam_datasets", *map(str, arguments), env=env, **options)
 
 
 # ------------------------------------------------------------------------------------------------ what is written

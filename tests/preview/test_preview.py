@@ -4,8 +4,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT, Ran, Run
+from conftest import ROOT, Ran, Run, run_python
 from evaluation_trees import OWN, TREES
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,9 +39,7 @@ Rows = list[dict[str, Any]]
 
 
 def run(*args: str | Path, env: Mapping[str, str] | None = None) -> Ran:
-    command = [sys.executable, "-m", "asam_datasets", "preview", *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=ROOT, timeout=200, check=False)
-    return Ran(done.returncode, done.stdout, done.stderr)
+    return run_python("-m", "asam_datasets", "preview", *args, env=env)
 
 
 def pixels(path: Path) -> Array:

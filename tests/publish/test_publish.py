@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import ROOT, Run, clean_environment
+from conftest import ROOT, Run, clean_environment, run_python
 
 from asam_datasets.demo import DemoArchive, write_demo
 
@@ -111,15 +111,8 @@ def test_the_snippets_of_the_readme_run(demo: DemoArchive, publish: Run, tmp_pat
 
 
 def run_recipe(code: str, folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**clean_environment(folder / "home"), "PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    assert done.returncode == 0, f"{code}\n{done.stderr[-2000:]}"
+    ran = run_python("-c", code, cwd=folder, env=clean_environment(folder / "home"))
+    assert ran.code == 0, f"{code}\n{ran.err[-2000:]}"
 
 
 def test_a_second_publisher_is_refused(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:

@@ -4,14 +4,12 @@ import hashlib
 import io
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, Run, clean_environment
+from conftest import Run, clean_environment, run_python, run_reader
 from PIL import Image
 from pycocotools import mask as coco
 from reading import READERS
@@ -69,15 +67,9 @@ def published(samples: Path, demo: DemoArchive, publish: Run, tmp_path_factory: 
 def test_rows(
     reader: str, published: Path, samples: Path, members: dict[str, bytes], demo: DemoArchive, tmp_path: Path
 ) -> None:
-    done = subprocess.run(
-        [ROOT / ".venvs" / reader / "bin/python", "-W", "ignore", "-c", READ, published],
-        env={**clean_environment(tmp_path), "PYTHONPATH": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    ways = [json.loads(line) for line in done.stdout.splitlines()]
+    ran = run_reader(reader, "-c", READ, published, env=clean_environment(tmp_path))
+    assert ran.code == 0, ran.err[-2000:]
+    ways = [json.loads(line) for line in ran.out.splitlines()]
     assert ways[0] == ways[1]
     captions = {line["img"]: line["prompt"] for line in map(json.loads, demo.captions.read_text().splitlines())}
     assert [row["rest"][2] for row in ways[0]] == [1, 2, 5]
@@ -109,10 +101,7 @@ def test_again_and_verified(published: Path, samples: Path, demo: DemoArchive, p
     kept = publish("--train", demo.archive, "--captions", demo.captions, "--out", published)
     assert kept.code == 0
     assert "kept" in kept.err
-    verified = subprocess.run(
-        [sys.executable, "-m", "asam_datasets", "verify", "--deep", str(published)], cwd=ROOT, check=False
-    )
-    assert verified.returncode == 0
+    assert run_python("-m", "asam_datasets", "verify", "--deep", published).code == 0
     text = (published / "README.md").read_text()
     assert "3 images" in text
     assert "<!--" not in text

@@ -4,14 +4,12 @@ import hashlib
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, Run, clean_environment
+from conftest import ROOT, Run, clean_environment, run_python, run_reader
 from evaluation_trees import OWN, TREES, Tree
 from local_hub import LocalHub
 from PIL import Image
@@ -74,25 +72,11 @@ def check_set(rows: list[dict[str, Any]], name: str, folder: Path, tree: Tree) -
 def test_every_version_of_datasets_reads_them(
     reader: str, published: Path, folders: dict[str, tuple[Path, Tree]], tmp_path: Path
 ) -> None:
-    python = ROOT / ".venvs" / reader / "bin/python"
     output = tmp_path / "seen.json"
-    done = subprocess.run(
-        [
-            python,
-            "-W",
-            "ignore",
-            ROOT / "tests/support/readers/read_configs.py",
-            published,
-            output,
-            "evaluation",
-            *SETS,
-        ],
-        env={**clean_environment(tmp_path / "home"), "PYTHONPATH": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    script = ROOT / "tests/support/readers/read_configs.py"
+    env = clean_environment(tmp_path / "home")
+    ran = run_reader(reader, script, published, output, "evaluation", *SETS, env=env)
+    assert ran.code == 0, ran.err[-3000:]
     seen = json.loads(output.read_text())
     for mode in ("map", "streaming"):
         assert sorted(seen[f"evaluation {mode}"]) == sorted(SETS)
@@ -227,19 +211,15 @@ def test_a_set_of_ones_own(publish: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", ["imported", "script"])
 def test_the_builder(way: str, folders: dict[str, tuple[Path, Tree]], tmp_path: Path) -> None:
     folder, tree = folders["coco2017_val"]
-    python = Path(sys.executable) if way == "imported" else ROOT / ".venvs/scripts-3.6.0/bin/python"
-    done = subprocess.run(
-        [python, "-W", "ignore", "-c", IMPORTED if way == "imported" else SCRIPT, folder, tmp_path / "cache"],
-        env={**clean_environment(tmp_path / "home"), "PYTHONPATH": str(ROOT)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    env = clean_environment(tmp_path / "home")
+    if way == "imported":
+        ran = run_python("-c", IMPORTED, folder, tmp_path / "cache", env=env)
+    else:
+        ran = run_reader("scripts-3.6.0", "-c", SCRIPT, folder, tmp_path / "cache", env=env, package=True)
+    assert ran.code == 0, ran.err[-3000:]
     assert tree.default
     expected = [[path, len(tree.default[path])] for path in sorted(tree.default)]
-    assert json.loads(done.stdout.splitlines()[-1]) == [expected, expected]
+    assert json.loads(ran.out.splitlines()[-1]) == [expected, expected]
 
 
 IMPORTED = """

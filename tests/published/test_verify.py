@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT, Ran, Run
+from conftest import ROOT, Ran, Run, run_python
 from local_hub import LocalHub
 
 from asam_datasets.builds import BUILD_FILE, decode_build, encode_build
@@ -22,9 +20,7 @@ REPO = "xhk/ASAM-Datasets"
 
 
 def verify(*args: str | Path, env: Mapping[str, str] | None = None) -> Ran:
-    command = [sys.executable, "-m", "asam_datasets", "verify", *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=ROOT, timeout=200, check=False)
-    return Ran(done.returncode, done.stdout, done.stderr)
+    return run_python("-m", "asam_datasets", "verify", *args, env=env)
 
 
 @pytest.fixture(scope="module")

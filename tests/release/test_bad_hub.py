@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from archives import ZEROS, Members, pack_gzip, pack_tar, tar_bytes, tiny_members, tree
+from conftest import run_python
 from local_hub import Fault, LocalHub
 
 from asam_datasets.errors import TargetError
 from asam_datasets.release import RepositoryTarget
 
-ROOT = Path(__file__).resolve().parents[2]
 SECRET = "hf_SecretSecretSecretSecretSecret"
 REPO = "xhk/ASAM-Datasets"
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
@@ -69,20 +67,13 @@ def publish(environment: Mapping[str, str], tmp_path: Path, *arguments: object) 
     here, system = tmp_path / "here", tmp_path / "system"
     here.mkdir(exist_ok=True)
     system.mkdir(exist_ok=True)
-    own = {"ASAM_DATASETS_CACHE": str(tmp_path / "cache"), "TMPDIR": str(system), "PYTHONPATH": str(ROOT)}
+    own = {"ASAM_DATASETS_CACHE": str(tmp_path / "cache"), "TMPDIR": str(system)}
     started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "asam_datasets.publish", "--workers", "1", *map(str, arguments)],
-        cwd=here,
-        env={**environment, **own},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert SECRET not in done.stdout + done.stderr
-    assert "Bearer" not in done.stdout + done.stderr
-    return Outcome(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+    command = ("-m", "asam_datasets.publish", "--workers", "1", *map(str, arguments))
+    ran = run_python(*command, env={**environment, **own}, cwd=here)
+    assert SECRET not in ran.out + ran.err
+    assert "Bearer" not in ran.out + ran.err
+    return Outcome(ran.code, ran.out, ran.err, time.monotonic() - started)
 
 
 def check_nothing_happened(hub: LocalHub, tmp_path: Path) -> None:

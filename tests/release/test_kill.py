@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from warm import Forks
 from local_hub import LocalHub
 from local_hub.model import Request
+from warm import Forks
 
 from asam_datasets.demo import write_demo
 from asam_datasets.sources import read_captions

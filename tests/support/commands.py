@@ -14,6 +14,11 @@ from local_hub import has_fixed_port
 from warm import PACKAGE, Program, warm_for
 
 ROOT = Path(__file__).resolve().parents[2]
+# What programs that train import.
+TORCH = (
+    *("torch", "torch.distributed.run", "torch.utils.data", "torchdata.stateful_dataloader", "transformers"),
+    *("asam_datasets.training", "asam_datasets.cli"),
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ def run_python(
     timeout_s: float = 300,
     python: Sequence[str] = (sys.executable,),
     imports: Sequence[str] = PACKAGE,
+    preexec_fn: Callable[[], object] | None = None,
 ) -> Ran:
     """Run `python COMMAND...` to its end.
 
@@ -47,6 +53,7 @@ def run_python(
         timeout_s: seconds until it is killed.
         python: the interpreter and its flags.
         imports: what it will import, for the process that forks.
+        preexec_fn: called in the new process, which is then a fresh one.
 
     Raises:
         TimeoutError: it did not end.
@@ -55,13 +62,13 @@ def run_python(
     arguments = [str(each) for each in command]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, open(os.devnull) as nothing:
         streams = (nothing.fileno(), out.fileno(), err.fileno())
-        program = None if fresh else start_warm(arguments, environment, cwd, streams, python, imports)
+        program = None if fresh or preexec_fn else start_warm(arguments, environment, cwd, streams, python, imports)
         if program is not None:
             code = program.wait(timeout_s)
         else:
             done = subprocess.run(
                 [*python, *arguments], stdin=nothing, stdout=out, stderr=err, env=environment, cwd=cwd, check=False,
-                timeout=timeout_s,
+                timeout=timeout_s, preexec_fn=preexec_fn,
             )  # fmt: skip
             code = done.returncode
         texts = []

@@ -152,7 +152,8 @@ def ask(
     """Start `-m MODULE`, `-c CODE` or `SCRIPT` with arguments; the connection that says how it ended, and its pid."""
     flag = command[0] if command[0] in ("-m", "-c") else ""
     program, *arguments = command[1:] if flag else command
-    home = env.get("HF_HOME") or os.path.join(os.path.expanduser("~"), ".cache", "huggingface")
+    home = env.get("HF_HOME") or os.path.join(os.path.dirname(address), "own")
+    os.makedirs(home, exist_ok=True)  # what is to lie in it cannot be made through a link to nowhere
     task = {
         "program": [flag, program],
         "argv": [flag or program, *arguments],
@@ -186,6 +187,8 @@ def _hear(connection: socket.socket) -> dict[str, Any]:
 def shim() -> None:
     """`sys.executable` of a forked child: `SCRIPT ARGUMENT...` is forked, anything else is run by the real Python."""
     arguments = sys.argv[2:]
+    while arguments[:1] == ["-u"]:  # as torchrun starts its ranks: streams are files here
+        arguments = arguments[1:]
     if not arguments or arguments[0].startswith("-"):
         os.execv(sys.executable, [sys.executable, *arguments])
     address = os.environ[SOCKET]

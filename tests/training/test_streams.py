@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from archives import Members, tar_bytes, tiny_members
-from conftest import ROOT, Run
+from conftest import ROOT, TORCH, Run, run_python
 from evaluation_trees import TREES
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -456,23 +456,15 @@ def run_ranks(world_size: int, out: Path, **job: Any) -> list[dict[str, Any]]:
     out.mkdir(exist_ok=True)
     (out / "job.json").write_text(json.dumps({"out": str(out), "columns": ["image_id"], **job}))
     command = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={world_size}"]
-    run_python(*command, str(ROOT / "tests/support/stream_ranks.py"), str(out / "job.json"))
+    run_torch(*command, str(ROOT / "tests/support/stream_ranks.py"), str(out / "job.json"))
     if "resume" in job:
         return []
     return [json.loads((out / f"rank-{rank}.json").read_text()) for rank in range(world_size)]
 
 
-def run_python(*arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+def run_torch(*arguments: str) -> None:
+    ran = run_python(*arguments, env={**os.environ, "OMP_NUM_THREADS": "1"}, imports=TORCH)
+    assert ran.code == 0, ran.err[-4000:]
 
 
 def flat(batches: list[dict[str, list[int]]], name: str = "ids") -> list[int]:
@@ -513,7 +505,7 @@ def test_stopped_anywhere_and_gone_on_with(workers: int, many: Path, tmp_path: P
                 {**job, "columns": ["image_id"], "rank": rank, "world_size": 2, "resume": states, "out": str(tmp_path)}
             )
         )
-        run_python(str(ROOT / "tests/support/stream_ranks.py"), str(tmp_path / "resume.json"))
+        run_torch(str(ROOT / "tests/support/stream_ranks.py"), str(tmp_path / "resume.json"))
         for stop, state in zip(stops, states, strict=True):
             gone_on = json.loads(Path(state).with_suffix(".json").read_text())["epochs"]
             expected = [whole_epochs[0][stop:], whole_epochs[1]]
