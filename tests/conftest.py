@@ -12,6 +12,8 @@ from commands import ROOT as ROOT
 from commands import TORCH as TORCH
 from commands import Ran as Ran
 from commands import Run as Run
+from commands import be_nice as be_nice
+from commands import kill_and_wait_for_all as kill_and_wait_for_all
 from commands import run_python as run_python
 from commands import run_reader as run_reader
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tarfile
@@ -14,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from archives_http import serve
-from conftest import ROOT, Run, clean_environment
+from conftest import ROOT, Run, be_nice, clean_environment, kill_and_wait_for_all
 
 from asam_datasets.builds import count_parts, decode_build, part_ranges
 from asam_datasets.demo import DemoArchive, write_demo
@@ -92,12 +91,11 @@ def test_killed_at_any_moment_and_run_again(demo: DemoArchive, reference: Any, p
         command = [sys.executable, "-m", "asam_datasets.publish", "--train", demo.archive, "--out", out]
         command += ["--captions", demo.captions, *PARTS, "--workers", "2"]
         running = subprocess.Popen(
-            list(map(str, command)), cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            list(map(str, command)), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, preexec_fn=be_nice
         )
         while running.poll() is None and len(list(out.glob(".asam_datasets/*/part-*.json"))) < moment:
             time.sleep(0.001)
-        running.send_signal(signal.SIGKILL)
-        running.wait()
+        kill_and_wait_for_all(running)
         if not (out / "README.md").exists():
             finished = {path: path.stat().st_mtime_ns for path in out.glob(".asam_datasets/*/part-*.parquet")}
             resumed += bool(finished)

@@ -13,12 +13,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commands import start_warm
 from conftest import ROOT, Ran, clean_environment, run_python
 from tiny_models import MAKERS
 
 from asam_datasets.demo import DemoArchive, write_demo
 
-IMPORTS = ("torch", "transformers.generation", "transformers.models.auto", "asam_datasets.cli")
+IMPORTS = (
+    *("torch", "torch._dynamo", "transformers.modeling_utils", "transformers.generation", "asam_datasets.cli"),
+    *("transformers.models.blip.modeling_blip", "transformers.models.blip_2.modeling_blip_2"),
+    *("transformers.models.git.modeling_git", "transformers.models.opt.modeling_opt"),
+    "transformers.models.vision_encoder_decoder.modeling_vision_encoder_decoder",
+)
+# Slower than the test that watches it, however busy the machine is.
+NICE_MAIN = "import os; os.nice(10); from asam_datasets.cli import main; main()"
 
 pytest.importorskip("transformers", reason="pip install asam_datasets[caption]")
 
@@ -130,18 +138,19 @@ def test_killed_at_five_random_moments(
     seed = random.randrange(10**6)
     print("seed", seed)  # shown when the test fails
     rng = random.Random(seed)
-    moments = sorted(rng.sample(range(1, 36), 5))
+    moments = sorted(rng.sample(range(1, 31), 5))
     partial = tmp_path / "captions.partial"
     for moment in moments:
-        process = subprocess.Popen(
-            command("caption", archive, "--out", out, *settings), env=environment, cwd=ROOT,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        with open(os.devnull, "r+") as nothing:
+            arguments = ["caption", str(archive), "--out", str(out), *map(str, settings)]
+            program = ["-c", NICE_MAIN, *arguments]
+            process = start_warm(program, environment, ROOT, [nothing.fileno()] * 3, imports=IMPORTS)
+        assert process
         for lines in watched(partial):
-            if lines >= moment or process.poll() is not None:
+            if lines >= moment or process.is_done():
                 time.sleep(rng.random() * 0.05)
                 break
-        process.send_signal(signal.SIGKILL)
+        os.kill(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, "it was done before it was killed"
         assert not out.exists()
     with open(partial, "ab") as file:
@@ -154,12 +163,12 @@ def test_killed_at_five_random_moments(
 
 
 def watched(path: Path) -> Iterator[int]:
-    """How many lines a growing file has, again and again for a minute."""
-    end = time.monotonic() + 60
+    """How many lines a growing file has, again and again for five minutes."""
+    end = time.monotonic() + 300
     while time.monotonic() < end:
         yield path.read_bytes().count(b"\n") if path.exists() else 0
         time.sleep(0.002)
-    pytest.fail("nothing was captioned in a minute")
+    pytest.fail("nothing was captioned in five minutes")
 
 
 def test_processes_share_an_archive(

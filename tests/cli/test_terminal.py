@@ -43,7 +43,7 @@ def at_a_terminal(answer: str, *args: object, env: dict[str, str]) -> tuple[int,
         if shown.endswith(b"[y/N] "):
             os.write(mine, f"{answer}\n".encode())
     os.close(mine)
-    return run.wait(timeout=60), shown.decode()
+    return run.wait(timeout=300), shown.decode()
 
 
 def test_an_upload_is_asked_for(small: DemoArchive, tmp_path: Path) -> None:

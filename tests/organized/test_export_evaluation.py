@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from archives import tree
-from conftest import ROOT, Ran, Run, run_python
+from conftest import ROOT, Ran, Run, kill_and_wait_for_all, run_python
 from evaluation_trees import SHAPE, TREES, Tree, coco_json, runs, save, write, write_image
 from local_hub import Fault, LocalHub
 from PIL import Image
@@ -242,13 +241,11 @@ def test_killed_and_resumed(many: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "asam_datasets", "export", str(many), "--out", str(out), "--workers", "2"]
     sets = out / "testdata"
     for count, name in ((1, "coco2017_val"), (100, "coco2017_val"), (1, "hrsod_te"), (100, "hrsod_te")):
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 60
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        end = time.monotonic() + 300
         while len(list((sets / name / "imgs").glob("*.jpg"))) < count and time.monotonic() < end:
             time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        time.sleep(1.5)  # its workers notice within a second
+        kill_and_wait_for_all(process)
         there = {path: content for path, content in tree(out).items() if not path.startswith(".asam_datasets")}
         assert there.items() <= whole.items(), "never a half file"
         for path in (sets / "hrsod_te/imgs").glob("*"):

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from archives import PACKS, demo_members, edited, pack_folder, pack_tar, put, tree
-from conftest import ROOT, Ran, Run, clean_environment, run_python
+from conftest import ROOT, Ran, Run, clean_environment, kill_and_wait_for_all, run_python
 from local_hub import LocalHub
 from pycocotools import mask as coco
 
@@ -335,13 +335,11 @@ def test_killed_and_resumed(demo: DemoArchive, organised: Path, tmp_path: Path) 
     arguments = ["organize", demo.archive, "--captions", demo.captions, "--out", out, "--workers", 2]
     command = [sys.executable, "-m", "asam_datasets", *map(str, arguments)]
     for images in (1, 4, 7):
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 60
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        end = time.monotonic() + 300
         while len(list(out.glob("sa_000000/*.jpg"))) < images and time.monotonic() < end:
             time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        time.sleep(1.5)  # its workers notice within a second
+        kill_and_wait_for_all(process)
         for jpeg in out.glob("sa_000000/*.jpg"):
             whole = organised / "sa_000000" / jpeg.name
             assert jpeg.read_bytes() == whole.read_bytes()
@@ -458,8 +456,10 @@ def test_a_second_writer_is_refused(demo: DemoArchive, tmp_path: Path) -> None:
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as first:
         assert first.stderr
         assert "Looking at" in first.stderr.readline()
+        first.send_signal(signal.SIGSTOP)  # it must not be done before the other one looks
         with pytest.raises(TargetError, match=f"expected to be the only writer, found process {first.pid} on "):
             organize([demo.archive], out, workers=1)
+        first.send_signal(signal.SIGCONT)
         first.stderr.read()
     assert first.returncode == 0
 

@@ -104,7 +104,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return run
 
 
-def run_process(arguments: Sequence[object], *, timeout_s: float = 30, **options: Any) -> Outcome:
+def run_process(arguments: Sequence[object], *, timeout_s: float = 300, **options: Any) -> Outcome:
     """The real command line, for what could hang or take this process down."""
     command = [sys.executable, "-m", "asam_datasets.publish", *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False, **options)
@@ -869,7 +869,7 @@ def read_in_process(*sources: Path) -> list[tuple[str, str, list[int], str]]:
         resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30))
 
     command = [sys.executable, "-c", code, *map(str, sources)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False, preexec_fn=limit)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False, preexec_fn=limit)
     assert (done.returncode, done.stderr) == (0, "")
     return [(line[0], line[1], sorted(line[2]), line[3]) for line in map(json.loads, done.stdout.splitlines())]
 
@@ -996,7 +996,7 @@ def test_a_named_pipe_in_a_folder_is_not_waited_for(members: Members, tmp_path: 
     source = Path(pack_folder(tmp_path, members))
     (source / "sa_2.jpg").unlink()
     os.mkfifo(source / "sa_2.jpg")
-    outcome = run_process(["--train", source, "--out", tmp_path / "out", "--workers", 1], timeout_s=10)
+    outcome = run_process(["--train", source, "--out", tmp_path / "out", "--workers", 1], timeout_s=120)
     assert outcome.code == 1
     assert outcome.error.startswith(f"error: {source}: sa_2.jpg: ")
     assert not (tmp_path / "out").exists()
@@ -1484,7 +1484,7 @@ def test_a_lost_connection_is_not_a_truncated_archive(
     site = failing_site(content, len(content) * 9 // 10)
     source, out = f"{site.url}/sa_000000.tar", tmp_path / "out"
     arguments = ["--train", f"{source}?token=hunter2", "--out", out, "--workers", 1, "--on-bad-record", policy]
-    outcome = run_process(arguments, timeout_s=60)
+    outcome = run_process(arguments, timeout_s=300)
     assert outcome.code == 1
     assert outcome.error.startswith(f"error: {source}: ")
     assert outcome.error.count(site.url) == 1

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -121,7 +122,9 @@ def test_a_second_publisher_is_refused(demo: DemoArchive, publish: Run, tmp_path
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as first:
         assert first.stderr
         assert "Looking at" in first.stderr.readline()
+        first.send_signal(signal.SIGSTOP)  # it must not be done before the other one looks
         second = publish("--train", demo.archive, "--out", out)
+        first.send_signal(signal.SIGCONT)
         first.stderr.read()
     assert first.returncode == 0
     assert second.code == 1

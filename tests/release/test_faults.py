@@ -136,7 +136,7 @@ def test_two_publishers_at_once_on_two_machines(
         env = {**environment(hub, machine), "TMPDIR": str(machine / "tmp"), "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "asam_datasets.publish", "--train", str(archive), "--repo-id", REPO]
         runs.append(subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
-    ended = [(run.communicate(timeout=200), run.returncode) for run in runs]
+    ended = [(run.communicate(timeout=500), run.returncode) for run in runs]
     assert [code for _, code in ended] == [0, 0], ended
     shown = hub.read_bytes(REPO, "README.md").decode()
     assert "`sa_000000`" in shown

@@ -3,23 +3,86 @@
 By default some of the kill points are tried; `ASAM_DATASETS_ALL_KILL_POINTS=1` tries all of them (some minutes).
 """
 
+import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from commands import start_warm
+from conftest import ROOT
 from local_hub import LocalHub
 from local_hub.model import Request
-from warm import Forks
+from warm import Program
 
 from asam_datasets.demo import write_demo
 from asam_datasets.sources import read_captions
 
 ALL = bool(os.environ.get("ASAM_DATASETS_ALL_KILL_POINTS"))
 EVERY = 1 if ALL else 9
+
+
+# Writes down id and caption of every row that stock `datasets` finds, or that it finds none.
+READ = """
+import json, sys
+import datasets
+repo_id, target = sys.argv[1:]
+try:
+    stream = datasets.load_dataset(repo_id, "train", split="train", streaming=True)
+    found = {"rows": [[row["image_id"], row["caption"]] for row in stream.select_columns(["image_id", "caption"])]}
+except Exception as error:
+    found = {"error": f"{type(error).__name__}: {error}"}
+with open(target, "w") as file:
+    json.dump(found, file)
+sys.stderr.flush()
+import os
+os._exit(0)  # Arrow's threads go on reading behind a stream
+"""
+
+
+class Forks:
+    """Runs the publisher and a reader many times: `start` a child, `wait` for it; `pid` is the child's."""
+
+    def __init__(self, env: Mapping[str, str], folder: Path) -> None:
+        self._env = {**env, "PYTHONPATH": str(ROOT)}
+        self._output = folder / "output.txt"
+        self._rows = folder / "rows.json"
+        self._child: Program | None = None
+        self.pid = 0
+
+    def start(self, *command: str, env: Mapping[str, str]) -> None:
+        """Start a child."""
+        with self._output.open("wb") as output, open(os.devnull) as nothing:
+            streams = (nothing.fileno(), output.fileno(), output.fileno())
+            self._child = start_warm(command, {**self._env, **env}, ROOT, streams)
+        assert self._child, "the hub has another port than this process's"
+        self.pid = self._child.pid
+
+    def wait(self) -> int:
+        """The exit status of the child; negative for a signal."""
+        assert self._child
+        return self._child.wait()
+
+    def publish(self, args: Sequence[str], env: Mapping[str, str]) -> int:
+        """Run the command line to its end."""
+        self.start("-m", "asam_datasets.publish", *args, env=env)
+        return self.wait()
+
+    def rows(self, repo_id: str) -> list[list[Any]] | str:
+        """What stock `datasets` loads: rows of (id, caption), or why it loads nothing."""
+        self._rows.unlink(missing_ok=True)
+        self.start("-c", READ, repo_id, str(self._rows), env={})
+        assert self.wait() == 0, self.output()
+        found = json.loads(self._rows.read_text())
+        return found.get("rows") or str(found["error"])
+
+    def output(self) -> str:
+        """What the last child printed."""
+        return self._output.read_text()
 
 
 @dataclass
@@ -61,7 +124,6 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         assert forks.publish([*first, "--repo-id", "xhk/base"], made.env("base")) == 0, forks.output()
         assert forks.rows("xhk/base") == old
         yield made
-        forks.close()
 
 
 def kill_at(stage: Stage, repo_id: str, args: Sequence[str], number: int, after: bool) -> bool:
@@ -74,7 +136,9 @@ def kill_at(stage: Stage, repo_id: str, args: Sequence[str], number: int, after:
             os.kill(stage.forks.pid, signal.SIGKILL)
         seen += 1
 
-    stage.forks.start("publish", *args, "--repo-id", repo_id, env=stage.env(repo_id.replace("/", "-")))
+    stage.forks.start(
+        "-m", "asam_datasets.publish", *args, "--repo-id", repo_id, env=stage.env(repo_id.replace("/", "-"))
+    )
     if after:
         stage.hub.after_request = hook
     else:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local_hub import has_fixed_port
 from warm import PACKAGE, Program, warm_for
@@ -106,3 +108,17 @@ def run_reader(
         python=(str(python), "-W", "ignore"),
         imports=("datasets", "pyarrow.parquet"),
     )
+
+
+def be_nice() -> None:
+    """As `preexec_fn`: let a test that watches for a moment see it, however busy the machine is."""
+    os.nice(10)
+
+
+def kill_and_wait_for_all(process: subprocess.Popen[Any]) -> None:
+    """End a program by SIGKILL and wait until its workers have noticed: all that hold its stderr, a pipe, are gone."""
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert process.stderr
+    with process.stderr:
+        process.stderr.read()

@@ -16,6 +16,7 @@ import contextlib
 import gc
 import json
 import os
+import select
 import selectors
 import shutil
 import signal
@@ -202,6 +203,10 @@ class Program:
     def __init__(self, connection: socket.socket, pid: int) -> None:
         self.pid = pid
         self._connection = connection
+
+    def is_done(self) -> bool:
+        """Whether `wait` would not wait."""
+        return bool(select.select([self._connection], [], [], 0)[0])
 
     def wait(self, timeout_s: float = 300) -> int:
         """The exit code; negative for a signal.
