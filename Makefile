@@ -27,7 +27,7 @@ demo: $(BIN)/.core
 
 # Environments with other versions of `datasets`, in which the tests read what was published.
 readers: $(BIN)/.installed
-	$(BIN)/python tests/readers/environments.py
+	$(BIN)/python tests/support/readers/environments.py
 
 check: $(BIN)/.installed
 	$(BIN)/ruff check .

@@ -2,31 +2,22 @@
 
 import json
 import os
-import subprocess
-import sys
 import tarfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import ROOT as ROOT
+from commands import TORCH as TORCH
+from commands import Ran as Ran
+from commands import Run as Run
+from commands import be_nice as be_nice
+from commands import kill_and_wait_for_all as kill_and_wait_for_all
+from commands import run_python as run_python
+from commands import run_reader as run_reader
 
 from asam_datasets.demo import DemoArchive, write_demo
-
-ROOT = Path(__file__).resolve().parents[1]
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A finished process."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
 
 
 @pytest.fixture(scope="session")
@@ -43,23 +34,18 @@ def members(demo: DemoArchive) -> dict[str, bytes]:
 
 @pytest.fixture(scope="session")
 def publish() -> Run:
-    """Run `python -m asam_datasets.publish` as a process of its own."""
+    """Run `python -m asam_datasets.publish`."""
     return run_publish
 
 
-def run_publish(*args: str | Path, env: Mapping[str, str] | None = None, cwd: Path = ROOT) -> Ran:
-    """See the fixture `publish`."""
-    environment = {**(os.environ if env is None else env), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-m", "asam_datasets.publish", *map(str, args)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=cwd,
-        timeout=300,
-        check=False,
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+def run_publish(*args: str | Path, env: Mapping[str, str] | None = None, cwd: Path = ROOT, fresh: bool = False) -> Ran:
+    """See the fixture `publish`.
+
+    One worker, unless `args` say how many: starting more takes longer than what most tests publish. `fresh`: as a
+    user runs it, by a process that has imported nothing before, with as many workers as there are cores.
+    """
+    workers = () if fresh or "--workers" in args else ("--workers", "1")
+    return run_python("-m", "asam_datasets.publish", *args, *workers, env=env, cwd=cwd, fresh=fresh)
 
 
 def tar_members(path: Path) -> dict[str, bytes]:
@@ -70,18 +56,9 @@ def tar_members(path: Path) -> dict[str, bytes]:
 
 def read_with(environment: str, location: str, output: Path, env: Mapping[str, str]) -> dict[str, Any]:
     """What stock `datasets` in `.venvs/ENVIRONMENT` makes of a dataset (see readers/read_dataset.py)."""
-    python = ROOT / ".venvs" / environment / "bin" / "python"
-    assert python.exists(), f"{python} is missing: make it by `make readers`"
-    done = subprocess.run(
-        [python, "-W", "ignore", ROOT / "tests/readers/read_dataset.py", location, output],
-        capture_output=True,
-        text=True,
-        env={**env, "PYTHONPATH": ""},
-        cwd=output.parent,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    script = ROOT / "tests/support/readers/read_dataset.py"
+    ran = run_reader(environment, script, location, output, env=env, cwd=output.parent)
+    assert ran.code == 0, ran.err[-3000:]
     result: dict[str, Any] = json.loads(output.read_text())
     return result
 

@@ -1,0 +1,75 @@
+"""What a person at a terminal is asked: run in a pseudo-terminal, as a person would."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from local_hub import LocalHub
+
+from asam_datasets.demo import DemoArchive, write_demo
+
+REPO = "xhk/ASAM-Datasets"
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> DemoArchive:
+    return write_demo(tmp_path_factory.mktemp("small"), images=2, height=200, width=240)
+
+
+def at_a_terminal(answer: str, *args: object, env: dict[str, str]) -> tuple[int, str]:
+    """Exit code and all that the terminal showed."""
+    mine, theirs = pty.openpty()
+    run = subprocess.Popen(
+        [sys.executable, "-m", "asam_datasets.publish", *map(str, args)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**env, "PYTHONPATH": str(ROOT)},
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(mine, 4096)
+        except OSError:  # the other end was closed: that is how it ends on Linux
+            break
+        if not piece:
+            break
+        shown += piece
+        if shown.endswith(b"[y/N] "):
+            os.write(mine, f"{answer}\n".encode())
+    os.close(mine)
+    return run.wait(timeout=300), shown.decode()
+
+
+def test_an_upload_is_asked_for(small: DemoArchive, tmp_path: Path) -> None:
+    with LocalHub(tmp_path / "hub") as hub:
+        env = {**hub.environment(tmp_path / "home"), "ASAM_DATASETS_CACHE": str(tmp_path / "cache")}
+        base = ("--train", small.archive, "--repo-id", REPO)
+        code, shown = at_a_terminal("n", *base, env=env)
+        assert code == 1
+        assert "Go on? [y/N]" in shown
+        assert "nothing was changed" in shown
+        assert hub.repositories() == []
+        code, shown = at_a_terminal("y", *base, env=env)
+        assert code == 0, shown
+        assert "Load it:" in shown
+        code, shown = at_a_terminal("n", *base, env=env)
+        assert code == 0, "there is nothing to ask when nothing changes"
+        assert "Go on?" not in shown
+
+
+def test_a_folder_is_not_asked_for_but_a_removal_is(small: DemoArchive, tmp_path: Path) -> None:
+    second = write_demo(tmp_path / "b", archive="sa_000001", images=2, first_id=50, height=200, width=240)
+    env = dict(os.environ)
+    code, shown = at_a_terminal("n", "--train", small.archive, second.archive, "--out", tmp_path / "out", env=env)
+    assert code == 0, shown
+    code, shown = at_a_terminal("n", "--out", tmp_path / "out", "--remove", "sa_000001", env=env)
+    assert code == 1
+    assert "Go on? [y/N]" in shown
+    code, shown = at_a_terminal("yes", "--out", tmp_path / "out", "--remove", "sa_000001", env=env)
+    assert code == 0, shown

@@ -1,0 +1,124 @@
+"""The config `adversarial`: ASAM's samples with the masks of their originals in their own size."""
+
+import hashlib
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Run, clean_environment, run_python, run_reader
+from PIL import Image
+from pycocotools import mask as coco
+from reading import READERS
+
+from asam_datasets.demo import DemoArchive
+
+# pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+
+SIDE = 256
+READ = """
+import hashlib, json, sys
+import datasets, numpy as np
+if hasattr(datasets.config, "USE_PARQUET_EXPORT"):
+    datasets.config.USE_PARQUET_EXPORT = False
+for streaming in (False, True):
+    rows = datasets.load_dataset(sys.argv[1], "adversarial", split="train", streaming=streaming)
+    seen = [
+        {
+            "image": hashlib.sha256(row["image"]["bytes"]).hexdigest(),
+            "masks": [hashlib.sha256(np.asarray(m).astype(np.uint8).tobytes()).hexdigest() for m in row["masks"]],
+            "annotations": row["annotations"],
+            "rest": [row["caption"], row["worst_iou"], row["image_id"], row["file_name"], row["archive"]],
+        }
+        for row in rows.cast_column("image", datasets.Image(decode=False))
+    ]
+    print(json.dumps(seen))
+"""
+
+
+@pytest.fixture(scope="module")
+def samples(members: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the generator leaves for three images: squeezed to a square, as ASAM does."""
+    folder = tmp_path_factory.mktemp("adversarial")
+    for name in ("adv", "record", "pair"):
+        (folder / name).mkdir()
+    for number in (1, 2, 5):
+        with Image.open(io.BytesIO(members[f"sa_{number}.jpg"])) as image:
+            image.resize((SIDE, SIDE)).save(folder / f"adv/sa_{number}.png")
+        (folder / f"record/sa_{number}.txt").write_text(f"0.{number}5\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def published(samples: Path, demo: DemoArchive, publish: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("published") / "out"
+    ran = publish(
+        "--train", demo.archive, "--captions", demo.captions, "--adversarial", samples, "--out", out, "--workers", "2"
+    )
+    assert ran.code == 0, ran.err
+    return out
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_rows(
+    reader: str, published: Path, samples: Path, members: dict[str, bytes], demo: DemoArchive, tmp_path: Path
+) -> None:
+    ran = run_reader(reader, "-c", READ, published, env=clean_environment(tmp_path))
+    assert ran.code == 0, ran.err[-2000:]
+    ways = [json.loads(line) for line in ran.out.splitlines()]
+    assert ways[0] == ways[1]
+    captions = {line["img"]: line["prompt"] for line in map(json.loads, demo.captions.read_text().splitlines())}
+    assert [row["rest"][2] for row in ways[0]] == [1, 2, 5]
+    for row in ways[0]:
+        check(row, samples, members, captions)
+
+
+def check(row: dict[str, Any], samples: Path, members: dict[str, bytes], captions: dict[str, str]) -> None:
+    caption, worst, number, name, archive = row["rest"]
+    assert (name, archive, worst) == (f"sa_{number}.png", "sa_000000", float(f"0.{number}5"))
+    assert caption == captions[f"sa_{number}.jpg"]
+    assert row["image"] == hashlib.sha256((samples / "adv" / name).read_bytes()).hexdigest()
+    original = json.loads(members[f"sa_{number}.json"])["annotations"]
+    assert [a["id"] for a in row["annotations"]] == [a["id"] for a in original]
+    for mine, digest, theirs in zip(row["annotations"], row["masks"], original, strict=True):
+        full = Image.fromarray(coco.decode(theirs["segmentation"]))
+        small = np.asarray(full.resize((SIDE, SIDE), Image.Resampling.NEAREST))
+        assert digest == hashlib.sha256(small.tobytes()).hexdigest()
+        assert (coco.decode(mine["segmentation"]) == small).all()
+        assert mine["area"] == small.sum()
+        assert mine["bbox"] == (list(coco.toBbox(mine["segmentation"])) if small.any() else [0, 0, 0, 0])
+
+
+def test_again_and_verified(published: Path, samples: Path, demo: DemoArchive, publish: Run) -> None:
+    before = {path: path.stat().st_mtime_ns for path in published.rglob("*") if path.is_file()}
+    again = publish("--train", demo.archive, "--captions", demo.captions, "--adversarial", samples, "--out", published)
+    assert again.code == 0, again.err
+    assert {path: path.stat().st_mtime_ns for path in published.rglob("*") if path.is_file()} == before
+    kept = publish("--train", demo.archive, "--captions", demo.captions, "--out", published)
+    assert kept.code == 0
+    assert "kept" in kept.err
+    assert run_python("-m", "asam_datasets", "verify", "--deep", published).code == 0
+    text = (published / "README.md").read_text()
+    assert "3 images" in text
+    assert "<!--" not in text
+
+
+def test_bad_samples(samples: Path, demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
+    alone = publish("--adversarial", samples, "--out", tmp_path / "out", "--remove", "x")
+    assert alone.code == 1
+    assert "--train with the originals" in alone.err
+    copy = Path(shutil.copytree(samples, tmp_path / "copy"))
+    shutil.copy(copy / "adv/sa_1.png", copy / "adv/sa_777.png")
+    (copy / "record/sa_777.txt").write_text("0.5")
+    base = ("--train", demo.archive, "--adversarial", copy, "--out", tmp_path / "out")
+    unknown = publish(*base)
+    assert unknown.code == 1
+    assert "expected the original sa_777.jpg in one of the archives" in unknown.err
+    assert not (tmp_path / "out/README.md").exists()
+    skipped = publish(*base, "--on-bad-record", "skip")
+    assert skipped.code == 0, skipped.err
+    assert "sa_777" in (tmp_path / "out/rejects.jsonl").read_text()

@@ -1,0 +1,171 @@
+"""`verify` finds what is wrong, and nothing where nothing is."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT, Ran, Run, run_python
+from local_hub import LocalHub
+
+from asam_datasets.builds import BUILD_FILE, decode_build, encode_build
+from asam_datasets.demo import DemoArchive, write_demo
+from asam_datasets.machine import file_sha256
+
+REPO = "xhk/ASAM-Datasets"
+
+
+def verify(*args: str | Path, env: Mapping[str, str] | None = None) -> Ran:
+    return run_python("-m", "asam_datasets", "verify", *args, env=env)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory, publish: Run) -> Path:
+    folder = tmp_path_factory.mktemp("published")
+    demo = write_demo(folder / "demo", images=4, height=200, width=240)
+    out = folder / "out"
+    ran = publish("--train", demo.archive, "--captions", demo.captions, "--out", out, "--parts", "1")
+    assert ran.code == 0, ran.err
+    return out
+
+
+@pytest.fixture
+def copy(published: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(published, tmp_path / "copy"))
+
+
+def build_folder(dataset: Path) -> Path:
+    (folder,) = (dataset / "data/train").iterdir()
+    return folder
+
+
+def test_a_good_dataset(published: Path) -> None:
+    for deep in ([], ["--deep"]):
+        ran = verify(published, *deep)
+        assert ran.code == 0, ran.out
+        assert "Everything is as it should be." in ran.out
+    report = json.loads(verify(published, "--deep", "--json", "--workers", "2").out)
+    assert (report["records"], report["findings"], report["parts"]) == (4, [], 1)
+
+
+def test_files(copy: Path) -> None:
+    folder = build_folder(copy)
+    part = folder / "part-000.parquet"
+    content = part.read_bytes()
+    part.write_bytes(content[:-1])
+    assert f"expected {len(content)} bytes, found {len(content) - 1}" in verify(copy).out
+    part.write_bytes(content[:-1] + b"?")
+    wrong = verify(copy)
+    assert wrong.code == 1
+    assert "expected sha256" in wrong.out
+    assert "Traceback" not in verify(copy, "--deep").err
+    part.unlink()
+    assert "expected the part, found no such file" in verify(copy).out
+    part.write_bytes(content)
+    (copy / ".huggingface.yaml").write_text("configs: []\n")
+    assert "overruling" in verify(copy).out
+    (copy / ".huggingface.yaml").unlink()
+    shutil.copytree(folder, folder.with_name("sa_000009-0123456789abcdef"))
+    left = verify(copy)
+    assert left.code == 0
+    assert "an unfinished publish left it" in left.out
+
+
+def test_the_card_and_the_manifest(copy: Path) -> None:
+    readme = copy / "README.md"
+    text = readme.read_text()
+    readme.write_text(text.replace("num_examples: 4", "num_examples: 5"))
+    assert "expected 4 rows, as the manifests say, found 5" in verify(copy).out
+    readme.write_text(text)
+    manifest = build_folder(copy) / BUILD_FILE
+    manifest.write_text(manifest.read_text().replace('"digest": "', '"digest": "0'))
+    assert "of its parts, found 0" in verify(copy).out
+
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def change_first(row: Callable[[dict[str, Any]], object]) -> Change:
+    return lambda rows: row(rows["rows"][0])
+
+
+WRONG: dict[str, tuple[Change, str]] = {
+    "area": (lambda d: d["rows"][0]["annotations"][1].update(area=7), ".annotations[1].area: expected"),
+    "box": (lambda d: d["rows"][0]["annotations"][0].update(bbox=[0.0, 0.0, 3.0, 3.0]), "one less than COCO's"),
+    "mask": (lambda d: d["rows"][0]["masks"].reverse(), "expected the mask of its annotation, found another image"),
+    "masks": (lambda d: d["rows"][0]["masks"].pop(), "one for each annotation"),
+    "runs": (
+        lambda d: d["rows"][0]["annotations"][0]["segmentation"].update(counts="0"),
+        ".annotations[0].segmentation.counts: expected runs that cover",
+    ),
+    "size": (lambda d: d["rows"][0].update(height=201), "expected 201 × 240 (height × width), found 200 × 240"),
+    "image": (lambda d: d["rows"][0]["image"].update(bytes=b"no image"), "expected an image that decodes"),
+    "no image": (lambda d: d["rows"][0].update(image=None), "expected an image, found none"),
+    "painting": (
+        lambda d: d["rows"][0]["conditioning_image"].update(bytes=d["rows"][1]["conditioning_image"]["bytes"]),
+        "expected the painting of its masks",
+    ),
+    "name": (lambda d: d["rows"][0].update(file_name="sa_9.jpg"), ".file_name: expected sa_1.jpg, found sa_9.jpg"),
+    "archive": (lambda d: d["rows"][0].update(archive="sa_9"), ".archive: expected sa_000000, found sa_9"),
+    "caption": (lambda d: d["rows"][0].update(caption=None), "expected 4 captions, as build.json says, found 3"),
+    "row": (lambda d: d["rows"].pop(), "expected 4 rows, as build.json says, found 3"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_records(what: str, copy: Path) -> None:
+    """Each record is changed, and the manifest is made to agree: only `--deep` can see it."""
+    change, expected = WRONG[what]
+    part = build_folder(copy) / "part-000.parquet"
+    table = pq.read_table(part)
+    rows = table.to_pylist()
+    change({"rows": rows})
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), part)
+    manifest = part.with_name(BUILD_FILE)
+    text = manifest.read_text()
+    old = decode_build(manifest.read_bytes(), "").parts[0]
+    text = text.replace(old.sha256, file_sha256(part)).replace(
+        f'"size_bytes": {old.size_bytes}', f'"size_bytes": {part.stat().st_size}'
+    )
+    manifest.write_text(text)
+    ran = verify(copy, "--deep")
+    assert ran.code == 1
+    assert expected in ran.out, ran.out
+    assert "Traceback" not in ran.err
+
+
+def test_another_table(copy: Path) -> None:
+    part = build_folder(copy) / "part-000.parquet"
+    pq.write_table(pa.table({"a": [1]}), part)
+    manifest = part.with_name(BUILD_FILE)
+    build = decode_build(manifest.read_bytes(), "")
+    manifest.write_bytes(encode_build(build).replace(build.parts[0].sha256.encode(), file_sha256(part).encode()))
+    assert verify(copy).code == 1
+
+
+def test_on_the_hub(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
+    with LocalHub(tmp_path / "hub") as hub:
+        env = {**hub.environment(tmp_path / "home"), "ASAM_DATASETS_CACHE": str(tmp_path / "cache")}
+        env["PYTHONPATH"] = str(ROOT)
+        missing = verify(REPO, env=env)
+        assert missing.code == 1
+        assert "no such folder and no repository" in missing.err
+        assert publish("--train", demo.archive, "--repo-id", REPO, "--tag", "v1", env=env).code == 0
+        for more in ([], ["--deep", "--workers", "2"], ["--revision", "v1"]):
+            ran = verify(REPO, *more, env=env)
+            assert ran.code == 0, ran.out + ran.err
+        assert "looked at 12 records" in verify(REPO, "--deep", env=env).out
+        from huggingface_hub import HfApi
+
+        (part, *_) = [path for path in hub.files(REPO) if path.endswith(".parquet")]
+        HfApi(endpoint=hub.url, token="hf_test").upload_file(
+            path_or_fileobj=b"\0other", path_in_repo=part, repo_id=REPO, repo_type="dataset"
+        )
+        ran = verify(REPO, env=env)
+        assert ran.code == 1
+        assert part in ran.out
+        assert verify(REPO, "--revision", "nowhere", env=env).code == 1
