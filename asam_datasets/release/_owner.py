@@ -10,7 +10,7 @@
     ...                          ours, written anew
     <!-- asam-datasets:end -->
 
-What is the owner's keeps its bytes. A README without the block gets it at its end.
+What is the owner's keeps its bytes, but for the line ends and the mark that some editors write. A README without the block gets it at its end.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import yaml
 _BEGIN = "<!-- asam-datasets:begin - every publish writes this block anew; the text around it is yours and stays -->"
 _END = "<!-- asam-datasets:end -->"
 _BLOCK = re.compile(r"<!-- asam-datasets:begin\b.*?-->.*?<!-- asam-datasets:end -->", re.DOTALL)
-_FRONT = re.compile(r"\A(\ufeff?)---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_FRONT = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 _KEY = re.compile(r"([A-Za-z_][\w-]*)[ \t]*:(?:[ \t\r\n]|\Z)")
 
 
@@ -49,8 +49,9 @@ def compose(
     block = f"{_BEGIN}\n{block.strip()}\n{_END}"
     if existing is None:
         return f"---\n{_dump({**first, **ours})}---\n\n# {title}\n\n{block}\n"
+    existing = existing.removeprefix("\ufeff").replace("\r\n", "\n")
     match = _FRONT.match(existing)
-    mark, front, body = (match[1], match[2], existing[match.end() :]) if match else ("", "", existing)
+    front, body = (match[1], existing[match.end() :]) if match else ("", existing)
     is_ours = _BLOCK.search(body) is not None
     front = _replace_keys(front, ours, {} if is_ours else first, gone)
     if not _is_right(front, ours):  # written on one line, say, or no YAML at all: our keys cannot go between its lines
@@ -59,7 +60,7 @@ def compose(
         body = _BLOCK.sub(lambda found: block, body, count=1)
     else:
         body = f"{body.rstrip()}\n\n{block}\n" if body.strip() else f"\n# {title}\n\n{block}\n"
-    return f"{mark}---\n{front}---\n{body}"
+    return f"---\n{front}---\n{body}"
 
 
 def _replace_keys(front: str, ours: Mapping[str, Any], first: Mapping[str, Any], gone: frozenset[str]) -> str:

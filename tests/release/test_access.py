@@ -14,7 +14,6 @@ import pytest
 import yaml
 from conftest import ROOT, Run
 from datasets import load_dataset
-from forks import Forks
 from huggingface_hub import HfApi
 from local_hub import Fault, LocalHub
 from local_hub.model import Request
@@ -238,22 +237,27 @@ REWRITTEN = {
 @pytest.mark.filterwarnings("ignore:Warnings while validating metadata")  # of a byte order mark
 @pytest.mark.parametrize("rewrite", REWRITTEN.values(), ids=REWRITTEN)
 def test_a_card_that_an_editor_rewrote_is_still_ours(
-    rewrite: Callable[[bytes], bytes], small: DemoArchive, tmp_path: Path
+    rewrite: Callable[[bytes], bytes], small: DemoArchive, publish: Run, tmp_path: Path
 ) -> None:
     """In a folder and on the Hub: what it shows is unchanged, its own line ends come back, and nothing is lost."""
     with LocalHub(tmp_path / "hub") as hub:
-        forks = Forks(hub.environment(tmp_path / "home"), tmp_path)
-        with contextlib.closing(forks):
-            check_rewritten(hub, forks, rewrite, small, tmp_path)
+        env = {**hub.environment(tmp_path / "home"), "ASAM_DATASETS_CACHE": str(tmp_path / "cache")}
+        check_rewritten(hub, publish, env, rewrite, small, tmp_path)
 
 
 def check_rewritten(
-    hub: LocalHub, forks: Forks, rewrite: Callable[[bytes], bytes], small: DemoArchive, tmp_path: Path
+    hub: LocalHub,
+    publish: Run,
+    env: dict[str, str],
+    rewrite: Callable[[bytes], bytes],
+    small: DemoArchive,
+    tmp_path: Path,
 ) -> None:
-    out, env = tmp_path / "out", {"ASAM_DATASETS_CACHE": str(tmp_path / "cache")}
-    base = ["--train", str(small.archive), "--workers", "1"]
-    assert forks.publish([*base, "--out", str(out)], env) == 0, forks.output()
-    assert forks.publish([*base, "--repo-id", REPO], env) == 0, forks.output()
+    out = tmp_path / "out"
+    places = (("--train", small.archive, "--out", out), ("--train", small.archive, "--repo-id", REPO))
+    for place in places:
+        first = publish(*place, env=env)
+        assert first.code == 0, first.err
     readme = (out / "README.md").read_bytes()
     (out / "README.md").write_bytes(rewrite(readme))
     on_hub = hub.read_bytes(REPO, "README.md")
@@ -261,11 +265,11 @@ def check_rewritten(
         path_or_fileobj=rewrite(on_hub), path_in_repo="README.md", repo_id=REPO, repo_type="dataset"
     )
     hub.clear_log()
-    assert forks.publish([*base, "--out", str(out)], env) == 0, forks.output()
-    assert re.search(r"sa_000000 +unchanged", forks.output()), forks.output()
+    for place in places:
+        again = publish(*place, env=env)
+        assert again.code == 0, again.err
+        assert re.search(r"sa_000000 +unchanged", again.err), again.err
     assert (out / "README.md").read_bytes() == readme
-    assert forks.publish([*base, "--repo-id", REPO], env) == 0, forks.output()
-    assert re.search(r"sa_000000 +unchanged", forks.output()), forks.output()
     assert hub.read_bytes(REPO, "README.md") == on_hub
     (commit,) = [request for request in hub.log if request.operations]
     assert commit.operations == [("file", "README.md")]
