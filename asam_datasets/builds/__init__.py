@@ -25,6 +25,7 @@ from asam_datasets.builds._recipe import Built as Built
 from asam_datasets.builds._recipe import Candidate as Candidate
 from asam_datasets.builds._recipe import Options as Options
 from asam_datasets.builds._recipe import Survey as Survey
+from asam_datasets.builds._recipe import only as only
 from asam_datasets.builds._recipe import with_captions as with_captions
 from asam_datasets.builds._slices import Slice as Slice
 from asam_datasets.builds._slices import archive_slices as archive_slices
@@ -58,6 +59,7 @@ __all__ = [
     "find_unchanged",
     "look_over",
     "missing_ids",
+    "only",
     "part_ranges",
     "parts_digest",
     "slice_tables",

@@ -181,6 +181,12 @@ def with_captions(survey: Survey, captions: Mapping[str, str]) -> Survey:
     return dataclasses.replace(survey, index=survey.index._replace(refs=captioned))
 
 
+def only(survey: Survey, ids: Collection[int]) -> Survey:
+    """The same survey of an archive with these image ids alone."""
+    refs = tuple(ref for ref in survey.index.refs or () if ref.image_id in ids)
+    return dataclasses.replace(survey, index=survey.index._replace(refs=refs))
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A complete build that may be taken as it is. `folder` is where it lies, None when the target shows it."""

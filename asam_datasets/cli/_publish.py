@@ -137,7 +137,7 @@ def _confirm(terminal: Terminal, yes: bool, planned: Plan) -> None:
     uploads = planned.remote and any(build.state not in ("unchanged", "kept") for build in planned.builds)
     if yes or not (planned.public or planned.destructive or uploads):
         return
-    what = "show it to everyone" if planned.public else "take away what is visible"
+    what = "show it to everyone" if planned.public else "take away what is published"
     answer = terminal.ask("Go on?")
     if answer is False:
         raise TargetError("expected a yes, found none; nothing was changed", hint="--yes answers beforehand.")

@@ -153,7 +153,7 @@ def _find_losses(run: Run, workers: Workers, listener: Listener) -> None:
             continue
         if name not in run.before and survey.recipe.kind == "train":
             run.before[name] = published_captions(shown, build, listener.on_stage)
-        run.losses += find_losses(survey, build, run.before.get(name, {}), run.options, workers)
+        run.losses += find_losses(survey, build, shown, run.before.get(name, {}), workers, listener.on_stage)
 
 
 def _check_archives(

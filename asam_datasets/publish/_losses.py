@@ -7,8 +7,9 @@ same name, is a `Loss` of the plan, with both numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-from asam_datasets.builds import Build, Built, Candidate, Options, Survey, find_unchanged, with_captions
+from asam_datasets.builds import Build, Built, Candidate, Options, Survey, find_unchanged, only, with_captions
 from asam_datasets.errors import CaptionsError, TargetError, option
 from asam_datasets.publish._plan import Loss, Plan
 from asam_datasets.published import Dataset, GroupReader, Published
@@ -37,31 +38,36 @@ def published_captions(shown: Published, build: Build, log: Callable[[str], None
             captions = {}
         if len(captions) == build.captions:
             return captions
-    reader = GroupReader(shown.location, log)
-    found: dict[str, str] = {}
-    for part in Dataset(shown, (build,)).parts(build):
-        for group in range(len(part.row_groups)):
-            rows = reader.read(part, group, ["file_name", "caption"]).to_pylist()
-            found.update((row["file_name"], row["caption"]) for row in rows if row["caption"] is not None)
-    return found
+    rows = _published_rows(shown, build, ["file_name", "caption"], log)
+    return {row["file_name"]: row["caption"] for row in rows if row["caption"] is not None}
 
 
 def find_losses(
-    survey: Survey, published: Build, before: Mapping[str, str], options: Options, workers: Workers
+    survey: Survey,
+    published: Build,
+    shown: Published,
+    before: Mapping[str, str],
+    workers: Workers,
+    log: Callable[[str], None],
 ) -> Iterator[Loss]:
     """What replacing a visible build by what was looked over takes away, as far as that is known before it is built.
 
     Args:
         survey: what it is replaced by.
         published: the visible build of the same name.
+        shown: where it can be read.
         before: its captions by file name.
-        options: those of the build.
         workers: who reads the sources.
+        log: gets a line when something is tried again.
     """
     recipe, rows = survey.recipe, survey.rows
     if rows is None:
         return  # a stream: it is known when it was read
-    if not _is_same(survey, published, before, options, workers):
+    kept = survey
+    if recipe.kind == "train" and rows > published.rows:  # more of the same archive, maybe
+        ids = {row["image_id"] for row in _published_rows(shown, published, ["image_id"], log)}
+        kept = only(survey, ids)
+    if not _is_same(kept, published, before, workers):
         yield Loss(recipe.name, "records", published.rows, rows, _OTHER)
     if survey.captions < published.captions:
         yield Loss(recipe.name, "captions", published.captions, survey.captions)
@@ -110,9 +116,17 @@ def refuse_losses(plan: Plan) -> None:
         )
 
 
-def _is_same(survey: Survey, published: Build, before: Mapping[str, str], options: Options, workers: Workers) -> bool:
+def _published_rows(
+    shown: Published, build: Build, columns: Sequence[str], log: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    reader = GroupReader(shown.location, log)
+    for part in Dataset(shown, (build,)).parts(build):
+        for group in range(len(part.row_groups)):
+            yield from reader.read(part, group, columns).to_pylist()
+
+
+def _is_same(survey: Survey, published: Build, before: Mapping[str, str], workers: Workers) -> bool:
     """Whether a build was made from the same records, but for their captions and the number of parts."""
     candidate = Candidate(published, None)
     as_before = with_captions(survey, before)
-    any_parts = Options(options.captions, options.ids, None)
-    return find_unchanged(as_before, any_parts, [candidate], BadRecords(), workers) is not None
+    return find_unchanged(as_before, Options(), [candidate], BadRecords(), workers) is not None

@@ -94,10 +94,8 @@ def publish(
             with open_workers(options.workers or available_cores(), listener.on_records) as pool:
                 run = inspect(options, target, pool, listener)
                 planned = make_plan(run)
+                _require_room(target, planned)
                 confirm(planned)
-                if planned.changes:
-                    target.refuse_changes()
-                    _require_room(target.path, planned)
                 target.prepare(run.access, render_license(run.holdings))
                 if planned.rows_to_build != 0:
                     listener.on_total(planned.rows_to_build)
@@ -109,20 +107,9 @@ def publish(
             report = caption_report(run.captions, [number for one in built for number in one.ids.tolist()])
             if options.require_captions:
                 report.require_all()
-            missing = missing_ids(run.options.ids, [one.all_ids for one in built])
             listener.on_stage(f"Making it visible: {target.url}")
             rejects = _write_rejects(options, run.bad.rejects)
-            maker = ReleaseMaker(
-                built,
-                run.removed,
-                run.captions,
-                target.location,
-                TITLE,
-                gated=bool(run.access.gated),
-                public=not run.access.private,
-                terms_accepted=run.terms_accepted,
-            )
-            release, changes = target.release(maker)
+            release, changes = target.release(_maker(run, built))
             if target.needs_proof:
                 listener.on_stage(f"Loading {len(release.configs)} configs back")
                 load_back(target.location, target.revision, release.configs, listener.on_stage)
@@ -139,13 +126,26 @@ def publish(
         captions=sum(one.captions for one in release.builds),
         size_bytes=sum(one.size_bytes for one in release.builds),
         changes=changes,
-        missing_ids=missing,
+        missing_ids=missing_ids(run.options.ids, [one.all_ids for one in built]),
         dropped=sum(one.build.dropped for one in built),
         warnings=[*disagreements, *_warnings(run, built)],
         without_caption=len(report.missing) if run.captions else 0,
         rejected=len(run.bad.rejects),
         rejects=str(rejects) if rejects else None,
         seconds=time.monotonic() - started,
+    )
+
+
+def _maker(run: Run, built: Sequence[Built]) -> ReleaseMaker:
+    return ReleaseMaker(
+        built,
+        run.removed,
+        run.captions,
+        run.target.location,
+        TITLE,
+        gated=bool(run.access.gated),
+        public=not run.access.private,
+        terms_accepted=run.terms_accepted,
     )
 
 
@@ -172,12 +172,15 @@ def _late_losses(run: Run, built: Sequence[Built]) -> list[Loss]:
     ]
 
 
-def _require_room(path: Path, planned: Plan) -> None:
-    """Refuse a disk that is known to be too small.
+def _require_room(target: Target, planned: Plan) -> None:
+    """Refuse a target that is known to take no change, and a disk that is known to be too small.
 
     Raises:
         TargetError: less is free than what is built takes.
     """
+    if planned.changes:
+        target.refuse_changes()
+    path = target.path
     needed = int(GROWTH * sum(one.size_bytes or 0 for one in planned.builds if one.to_build))
     nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     free = shutil.disk_usage(nearest).free

@@ -10,7 +10,8 @@
     ...                          ours, written anew
     <!-- asam-datasets:end -->
 
-What is the owner's keeps its bytes, but for the line ends and the mark that some editors write. A README without the block gets it at its end.
+What is the owner's keeps its bytes, but for the line ends and the mark that some editors write. A README without the
+block gets it at its end.
 """
 
 from __future__ import annotations
