@@ -34,9 +34,9 @@ check: $(BIN)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Most tests wait for processes of theirs: three at once keep two cores busy.
+# Most tests wait for processes of theirs: three at once keep two cores busy. Who is done takes over from the others.
 test: check readers
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
 bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/masks.py

@@ -105,6 +105,34 @@ def test_modules_and_functions_are_short(path: Path) -> None:
             assert (node.end_lineno or 0) - node.body[0].lineno < 70, f"{path}: {node.name}"
 
 
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+COMMAND = re.compile(r"`?(?:asam-datasets|python -m asam_datasets(?:\.\w+)?) [^`\n]*")
+# Where a flag stands for itself: how errors spell arguments, and what `asam-datasets catalog` prints.
+SPELLED = {"errors.py": {"--on-bad-record"}, "sources/evaluation/_tree.py": {"--protocol"}}
+
+
+def flags_in(text: str) -> set[str]:
+    """Flags of the command line in the strings of a module, those in a whole command left out."""
+    strings = [n.value for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    return {flag for string in strings for flag in FLAG.findall(COMMAND.sub("", string))}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in modules() if "cli" not in path.parts],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_flags_are_spelled_by_the_command_line_alone(path: Path) -> None:
+    """Below it, messages and docstrings name arguments (`asam_datasets.errors.option`)."""
+    assert flags_in(path.read_text()) == SPELLED.get(path.relative_to(PACKAGE).as_posix(), set())
+
+
+def test_the_search_for_flags_can_fail() -> None:
+    assert flags_in('"""Give it by --out."""') == {"--out"}
+    assert flags_in('f"use --parts {n}"') == {"--parts"}
+    assert flags_in('"`asam-datasets verify DATASET --deep` finds it, a -- b, x--y"') == set()
+
+
 def test_public_names_are_there_and_documented() -> None:
     for info in pkgutil.walk_packages(asam_datasets.__path__, "asam_datasets."):
         if info.name.endswith("__main__"):

@@ -51,7 +51,7 @@ def test_several_archives_a_subset_and_an_archive_added_later(demo: DemoArchive,
     third = write_demo(tmp_path / "3", archive="sa_000002", images=2, first_id=80, height=200, width=240)
     ids, out = tmp_path / "sa_images_ids.txt", tmp_path / "out"
     ids.write_text("3\n51\n4\n99999\n")
-    ran = publish("--train", demo.archive, second.archive, "--ids", ids, "--out", out)
+    ran = publish("--train", demo.archive, second.archive, "--ids", ids, "--out", out, fresh=True)
     assert ran.code == 0, ran.err
     assert ids_in(out) == [3, 4, 51]
     assert "99999" in ran.out

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 @pytest.fixture(scope="module")
 def published(demo: DemoArchive, publish: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("published") / "dataset"
-    ran = publish("--train", demo.archive, "--captions", demo.captions, "--out", out)
+    ran = publish("--train", demo.archive, "--captions", demo.captions, "--out", out, fresh=True)
     assert ran.code == 0, ran.err
     return out
 

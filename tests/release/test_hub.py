@@ -23,7 +23,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 def test_publish_load_and_publish_again(xet: bool, demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
     with LocalHub(tmp_path / "hub", xet=xet) as hub:
         env = {**hub.environment(tmp_path / "home", xet=xet), "ASAM_DATASETS_CACHE": str(tmp_path / "cache")}
-        first = publish("--train", demo.archive, "--captions", demo.captions, "--repo-id", REPO, env=env)
+        base = ("--train", demo.archive, "--captions", demo.captions, "--repo-id", REPO)
+        first = publish(*base, env=env, fresh=True)
         assert first.code == 0, first.err
         assert f'load_dataset("{REPO}", split="train")' in first.out
         assert hub.settings(REPO)["private"]

@@ -68,7 +68,7 @@ def find_captions(location: str | Path) -> list[Path]:
 def check_organized(source: FolderSource, refs: Iterable[RecordRef]) -> Iterator[Disagreement]:
     """Compare the masks and conditioning images that lie in an organised folder with the JSON beside them.
 
-    What is not there at all (`organize --masks none`) is no disagreement. One record is held at a time.
+    What is not there at all (`organize` with masks "none") is no disagreement. One record is held at a time.
 
     Args:
         source: the folder of one archive.
