@@ -6,9 +6,12 @@ import hashlib
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from asam_datasets.errors import AsamDatasetsError, TargetError
 
@@ -109,6 +112,29 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_rejects(path: Path, rejects: Iterable[NamedTuple]) -> Path | None:
+    """Write what was rejected as JSON Lines; without rejects, remove the list of an earlier run.
+
+    Args:
+        path: of the list.
+        rejects: named values, all of them text.
+
+    Returns:
+        `path`, or None where there is nothing to list.
+    """
+    # Names in a tar need not be UTF-8; what is not becomes an escape.
+    lines = [
+        {name: value.encode("utf-8", "backslashreplace").decode() for name, value in reject._asdict().items()}
+        for reject in rejects
+    ]
+    if not lines:
+        path.unlink(missing_ok=True)
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, msgspec.json.Encoder().encode_lines(lines))
+    return path
 
 
 def file_sha256(path: Path) -> str:

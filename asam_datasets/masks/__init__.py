@@ -15,14 +15,17 @@ from asam_datasets.masks._png import conditioning_png as conditioning_png
 from asam_datasets.masks._png import from_png as from_png
 from asam_datasets.masks._png import to_png as to_png
 from asam_datasets.masks._rle import MAX_PIXELS as MAX_PIXELS
+from asam_datasets.masks._rle import Runs as Runs
 from asam_datasets.masks._rle import Segmentation as Segmentation
 from asam_datasets.masks._rle import from_segmentation as from_segmentation
 from asam_datasets.masks._rle import parse_counts as parse_counts
+from asam_datasets.masks._rle import to_runs as to_runs
 from asam_datasets.masks._rle import to_segmentation as to_segmentation
 
 __all__ = [
     "MAX_PIXELS",
     "PngEncoder",
+    "Runs",
     "Segmentation",
     "colors",
     "conditioning_png",
@@ -34,5 +37,6 @@ __all__ = [
     "parse_counts",
     "resize",
     "to_png",
+    "to_runs",
     "to_segmentation",
 ]

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+import msgspec
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import SegmentationError
@@ -36,26 +37,38 @@ _TOO_LONG = _PROMISES * 6
 _SHOWN = 24
 
 
+class Runs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A mask as COCO RLE: `size` is (height, width) in pixels."""
+
+    size: tuple[int, int]
+    counts: str
+
+
 class Segmentation(TypedDict):
-    """A mask as COCO's compressed RLE: `size` is `[height, width]` in pixels, `counts` the encoded runs."""
+    """The same as COCO's JSON and pycocotools have it: `size` is `[height, width]` in pixels, `counts` the runs."""
 
     size: list[int]
     counts: str | bytes
 
 
-def from_segmentation(segmentation: Segmentation, *, shape: tuple[int, int] | None = None) -> RLEMask:
+def from_segmentation(segmentation: Segmentation | Runs, *, shape: tuple[int, int] | None = None) -> RLEMask:
     """Check a COCO RLE and hand it to the engine.
 
     Args:
-        segmentation: `{"size": [height, width], "counts": str}`; `counts` may be ASCII `bytes` as pycocotools
-            returns them.
+        segmentation: `Runs`, or `{"size": [height, width], "counts": str}`; `counts` may be ASCII `bytes` as
+            pycocotools returns them.
         shape: (height, width) of the image that the mask belongs to, when known.
 
     Raises:
         SegmentationError: an invariant of this module does not hold; `where` names the field.
     """
-    height, width = check_size(segmentation["size"], shape=shape)
-    counts = segmentation["counts"]
+    size: list[int] | tuple[int, ...]
+    counts: str | bytes
+    if isinstance(segmentation, Runs):
+        size, counts = segmentation.size, segmentation.counts
+    else:
+        size, counts = segmentation["size"], segmentation["counts"]
+    height, width = check_size(size, shape=shape)
     if isinstance(counts, str):
         if not counts.isascii():
             odd = next(c for c in counts if not c.isascii())
@@ -127,6 +140,13 @@ def to_segmentation(mask: RLEMask) -> Segmentation:
     """Write a mask as COCO's compressed RLE, equal to `pycocotools.mask.encode` with `counts` decoded to `str`."""
     encoded = mask.to_dict()
     return {"size": [int(n) for n in encoded["size"]], "counts": encoded["counts"].decode("ascii") or "0"}
+
+
+def to_runs(mask: RLEMask) -> Runs:
+    """Write a mask as `Runs`; see `to_segmentation`."""
+    encoded = mask.to_dict()
+    height, width = encoded["size"]
+    return Runs((int(height), int(width)), encoded["counts"].decode("ascii") or "0")
 
 
 def _sum_of_runs(raw: bytes) -> tuple[int, bool]:
