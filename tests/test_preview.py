@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -407,11 +408,14 @@ def test_on_the_hub_only_what_is_shown_is_fetched(publish: Run, tmp_path: Path) 
     assert publish("--train", demo.archive, "--captions", demo.captions, "--out", local, "--parts", "1").code == 0
     (part,) = local.glob("data/train/*/part-000.parquet")
     pq.write_table(pq.read_table(part), part, row_group_size=4, compression="none", use_dictionary=False)
+    footer, columns = pq.read_metadata(part), Counter[str]()
+    for group in (footer.row_group(number) for number in range(3)):
+        for chunk in (group.column(index) for index in range(group.num_columns)):
+            columns[chunk.path_in_schema.split(".")[0]] += chunk.total_compressed_size
     manifest = json.loads(part.with_name(BUILD_FILE).read_text())
-    manifest["parts"][0].update(size_bytes=part.stat().st_size, row_groups=[4, 4, 4])
+    manifest["parts"][0].update(size_bytes=part.stat().st_size, row_groups=[4, 4, 4], columns=columns)
     part.with_name(BUILD_FILE).write_text(json.dumps(manifest))
     preview(local, out=tmp_path / "local.png", rows="1:4")
-    footer = pq.read_metadata(part)
     chunks = {
         (group, chunk.path_in_schema): range(start, start + chunk.total_compressed_size)
         for group in range(3)
