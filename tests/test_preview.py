@@ -29,7 +29,7 @@ from test_publish_evaluation import OWN
 
 from asam_datasets.builds import BUILD_FILE
 from asam_datasets.demo import DemoArchive, write_demo
-from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError, TargetError
+from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError, TargetError, option
 from asam_datasets.masks import colors, resize
 from asam_datasets.preview import MAX_ROWS, overlay, preview
 from asam_datasets.preview._sheet import Block, draw_sheet, make_grid
@@ -299,7 +299,7 @@ def test_the_longest_sheet_fits_every_format(panels: int) -> None:
 def test_bad_ranges(rows: str, published: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="expected a range such as 0:12, or one number, found") as caught:
         preview(published, out=tmp_path / "sheet.png", rows=rows)
-    assert caught.value.where == "--rows"
+    assert caught.value.where == option("rows")
 
 
 @pytest.mark.parametrize("rows", ["12", "12:14", "99999999999:"])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from asam_datasets.builds import BUILD_FILE, Build
 from asam_datasets.errors import SourceError, TargetError, option
-from asam_datasets.published._layout import README, NoDatasetError, visible_folders
+from asam_datasets.published._layout import README, visible_folders
 from asam_datasets.published._location import Published, open_published, visible_builds
 from asam_datasets.published._part import PartFile
 from asam_datasets.tables import ALL_SETS, TABLES, VIEWS, config_names
@@ -86,11 +86,12 @@ def open_dataset(
     try:
         published = open_published(str(location), revision, log)
         builds = visible_builds(published)
-    except NoDatasetError as error:  # these functions speak to publishers
-        problem = f"expected a dataset made by asam_datasets, found {error.found}"
-        raise SourceError(problem, where=error.where, hint=_HINT) from None
-    except TargetError as error:
-        raise SourceError(error.problem, where=error.where, hint=_HINT) from None
+    except TargetError as error:  # these functions speak to publishers
+        found = error.problem.partition("found")[2].strip() or error.problem
+        found = f"no such folder: {location}" if found == repr(str(location)) else found
+        raise SourceError(
+            f"expected a dataset made by asam_datasets, found {found}", where=error.where, hint=_HINT
+        ) from None
     if builds is None:
         raise SourceError(
             f"expected a dataset made by asam_datasets, found no {README}", where=published.url, hint=_HINT

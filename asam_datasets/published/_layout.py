@@ -20,23 +20,11 @@ Without it, `load_dataset` would take whatever lies in `data/`."""
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 
 
-class NoDatasetError(TargetError):
-    """A place where no dataset of ours is.
-
-    Args:
-        found: what is there instead, such as `no such revision`.
-    """
-
-    def __init__(self, problem: str, *, where: str = "", hint: str = "", found: str = "") -> None:
-        super().__init__(problem, where=where, hint=hint)
-        self.found = found
-
-
 def visible_folders(readme: str, where: str) -> list[str]:
     """The build folders that a README names, such as `data/train/sa_000000-0123456789abcdef`.
 
     Raises:
-        NoDatasetError: it is not the README of a dataset of ours.
+        TargetError: it is not the README of a dataset of ours.
     """
     try:
         front = front_matter(readme)
@@ -65,10 +53,9 @@ def front_matter(readme: str) -> Any:
     return yaml.safe_load(match[1]) if match else {}
 
 
-def _foreign(where: str, found: str) -> NoDatasetError:
-    return NoDatasetError(
+def _foreign(where: str, found: str) -> TargetError:
+    return TargetError(
         f"expected an empty place or a dataset made by asam_datasets, found {found}",
         where=where,
         hint="Publish to another place; nothing there was changed.",
-        found=found,
     )

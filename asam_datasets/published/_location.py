@@ -11,7 +11,7 @@ from asam_datasets.builds import BUILD_FILE, Build, decode_build
 from asam_datasets.errors import TargetError
 from asam_datasets.machine import file_sha256
 from asam_datasets.published._client import FileInfo, HubClient
-from asam_datasets.published._layout import README, NoDatasetError, visible_folders
+from asam_datasets.published._layout import README, visible_folders
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileSystem
@@ -49,7 +49,7 @@ def open_published(
         log: gets a line when something is tried again.
 
     Raises:
-        NoDatasetError: it is neither.
+        TargetError: it is neither.
         HubError: the Hub refused, or was not reached.
     """
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
@@ -59,20 +59,18 @@ def open_published(
     try:
         client = HubClient(dataset, log)
     except TargetError:
-        raise NoDatasetError(
+        raise TargetError(
             f"expected a folder or a repository id such as xhk/ASAM-Datasets, found {dataset!r}",
             hint="Check the path.",
-            found=f"no such folder: {dataset}",
         ) from None
     try:
         return PublishedRepository(client, client.head(revision or "main"))
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         what = "revision" if isinstance(error, RevisionNotFoundError) else "folder and no repository"
-        raise NoDatasetError(
+        raise TargetError(
             f"expected a dataset, found no such {what}",
             where=client.url,
             hint="Check the name, and that your token may see it (`hf auth login`).",
-            found=f"no such {what}",
         ) from None
 
 
