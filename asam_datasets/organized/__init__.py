@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from asam_datasets.organized._export import export as export
 from asam_datasets.organized._masks import MaskRange as MaskRange
-from asam_datasets.organized._organize import Organized as Organized
 from asam_datasets.organized._organize import organize as organize
+from asam_datasets.organized._result import Organized as Organized
 
 __all__ = [
     "MaskRange",

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,6 +26,7 @@ from asam_datasets.machine import write_atomically
 from asam_datasets.masks import PngEncoder
 from asam_datasets.organized._image import Place, write_image
 from asam_datasets.organized._masks import MaskRange
+from asam_datasets.organized._result import ArchiveWritten
 from asam_datasets.sources import CAPTION_LIST, CONTROLNET_LIST, BadRecords, Reject, encode_lists, read_captions
 from asam_datasets.sources.sa1b import RawRecord, read_record
 from asam_datasets.workers import Workers, record_done
@@ -54,24 +55,23 @@ class _Note(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one task did: (image id, caption) and number of masks of each image that is there now, and rejects."""
+    """What one task did: (image id, caption) of the images that are there now, the number of the masks that it looked
+    at, and rejects."""
 
     captions: list[tuple[int, str | None]]
     annotations: int
     rejects: list[Reject]
 
 
-@dataclass(frozen=True)
-class ArchiveWritten:
-    """One archive of the organised folder, complete; `annotations` counts all, decoded or not."""
+class Found(NamedTuple):
+    """One image of a source with its caption; `record` is None where it is there already and need not be looked at."""
 
-    archive: str
-    images: int
-    annotations: int
-    captions: int
+    image_id: int
+    caption: str | None
+    record: RawRecord | None = None
 
 
-def write_records(records: Iterable[tuple[RawRecord, str | None]], place: Place, *, skip: bool) -> Outcome:
+def write_records(found: Iterable[Found], place: Place, *, skip: bool) -> Outcome:
     """Check and write records: what a worker does.
 
     Raises:
@@ -79,22 +79,23 @@ def write_records(records: Iterable[tuple[RawRecord, str | None]], place: Place,
         TargetError, OSError: as `write_image`.
     """
     encoder = PngEncoder()
-    outcome = Outcome([], 0, [])
-    annotations = 0
-    for raw, caption in records:
-        try:
-            record = read_record(raw, caption)
-        except RecordError as error:
-            if not skip:
-                raise
-            outcome.rejects.append(Reject(raw.label, raw.annotations, str(error)))
-            continue
-        if not place.has(raw.image_id):
-            write_image(raw, record, place, encoder)
-        outcome.captions.append((raw.image_id, caption))
-        annotations += len(record.masks)
+    captions: list[tuple[int, str | None]] = []
+    annotations, rejects = 0, []
+    for image_id, caption, raw in found:
+        if raw is not None:
+            try:
+                record = read_record(raw, caption)
+            except RecordError as error:
+                if not skip:
+                    raise
+                rejects.append(Reject(raw.label, raw.annotations, str(error)))
+                continue
+            if not place.has(image_id):
+                write_image(raw, record, place, encoder)
+            annotations += len(record.masks)
+        captions.append((image_id, caption))
         record_done()
-    return Outcome(outcome.captions, annotations, outcome.rejects)
+    return Outcome(captions, annotations, rejects)
 
 
 def open_place(out: Path, archive: str, *, origin: str, masks: MaskRange) -> Place:
@@ -117,7 +118,6 @@ def open_place(out: Path, archive: str, *, origin: str, masks: MaskRange) -> Pla
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     if not trusted and not any(folder.iterdir()):
         write_atomically(path, note)
-        trusted = True
     return Place(folder, work, masks, trusted)
 
 
@@ -132,7 +132,7 @@ def write_archive(
     """Run the tasks of one archive.
 
     Returns:
-        What was written, and (image id, caption) of the images that have one, by image id.
+        What is there now, and (image id, caption) of the images that have one, by image id.
 
     Raises:
         TargetError: images of another archive lie in the folder.
@@ -175,21 +175,6 @@ def drop_work(place: Place) -> None:
     while WORK_FOLDER in folder.parts and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent
-
-
-def write_rejects(out: Path, rejects: Iterable[Reject]) -> Path | None:
-    """Write `rejects.jsonl` into the organised folder; without rejects, remove that of an earlier run."""
-    path = out / REJECTS
-    # Names in a tar need not be UTF-8; what is not becomes an escape.
-    lines = [
-        {name: value.encode("utf-8", "backslashreplace").decode() for name, value in reject._asdict().items()}
-        for reject in rejects
-    ]
-    if not lines:
-        path.unlink(missing_ok=True)
-        return None
-    write_atomically(path, msgspec.json.Encoder().encode_lines(lines))
-    return path
 
 
 def check_target(

@@ -13,45 +13,41 @@ images are not.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
-from msgspec import Meta
 from rlemasklib import RLEMask
 
 from asam_datasets.builds import Build
-from asam_datasets.errors import AsamDatasetsError, RecordError, SegmentationError, SourceError
+from asam_datasets.errors import RecordError, SourceError
 from asam_datasets.images import image_shape
-from asam_datasets.masks import PngEncoder, from_segmentation
+from asam_datasets.masks import PngEncoder
 from asam_datasets.organized._archive import SET_COCO, SET_IMAGES, SET_MASKS, SETS_FOLDER, drop_work, open_place
 from asam_datasets.organized._coco import Imaged, encode_coco
 from asam_datasets.organized._image import Place, place_file
 from asam_datasets.organized._masks import MaskRange
 from asam_datasets.organized._names import flat_names, mask_name
-from asam_datasets.published import Dataset, PartFile
+from asam_datasets.organized._result import Form, SetWritten
+from asam_datasets.published import (
+    GET_AGAIN,
+    Dataset,
+    GroupReader,
+    PartFile,
+    Row,
+    checked_masks,
+    empty_places,
+    read_file_names,
+    read_rows,
+    wrong_numbers,
+)
 from asam_datasets.sources.evaluation import EvaluationAnnotation
 from asam_datasets.tables import TABLES, arrow_schema
 from asam_datasets.workers import Workers, record_done
 
-Form = Literal["binary", "coco"]
-
-_LIGHT = ("annotations", "image_id", "file_name", "width", "height")
-_HINT = "The dataset was changed by hand or damaged; get it again, or publish it again."
-_Side = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-
-
-@dataclass(frozen=True)
-class SetWritten:
-    """One exported evaluation set, complete. `form` says what is beside its images: `gts/`, or a COCO file."""
-
-    dataset: str
-    form: Form
-    images: int
-    annotations: int
+_LIGHT = ("annotations", "image_id")
 
 
 @dataclass(frozen=True)
@@ -82,45 +78,17 @@ class SetTask:
     names: list[str]
 
 
-class _Image(msgspec.Struct, frozen=True, rename={"content": "bytes"}):
-    """What `datasets.Image` stores; a field of the name of its type would hide the type."""
-
-    content: bytes | None = None
-
-
-class _Row(msgspec.Struct, frozen=True):
-    """A row of the `evaluation` table as it is read here, without its masks."""
-
-    annotations: list[EvaluationAnnotation]
-    image_id: str
-    file_name: str
-    width: _Side
-    height: _Side
-    image: _Image | None = None
-
-
-class _Found(NamedTuple):
-    name: str
-    image: bytes | None
-    row: Imaged
-    masks: list[RLEMask]
-
-
-def plan_set(dataset: Dataset, build: Build) -> SetPlan:
+def plan_set(dataset: Dataset, build: Build, log: Callable[[str], None]) -> SetPlan:
     """Find out which files an evaluation set becomes: reads the names of its images.
+
+    `log` gets a line when something is tried again.
 
     Raises:
         SourceError: a part is damaged.
         HubError: the Hub refused, or was not reached.
     """
-    parts = dataset.parts(build)
-    paths: list[list[str]] = []
-    for part in parts:
-        with part.open() as parquet:
-            found = parquet.read(columns=["file_name"]).column("file_name").to_pylist()
-        if not all(isinstance(path, str) for path in found):
-            raise SourceError("expected a file name in each row, found another value", where=part.label, hint=_HINT)
-        paths.append(found)
+    parts, reader = dataset.parts(build), GroupReader(dataset.published.location, log)
+    paths = [read_file_names(reader, part) for part in parts]
     names = iter(flat_names([path for found in paths for path in found]))
     info = build.evaluation
     form: Form = "binary" if info is not None and info.masks == "binary" else "coco"
@@ -150,44 +118,28 @@ def export_set(plan: SetPlan, out: Path, workers: Workers) -> SetWritten:
 
 
 def set_task(task: SetTask) -> list[Imaged]:
-    """Read, check and write the images of one part: what a worker does."""
-    encoder, done = PngEncoder(), []
-    work = task.place.work / f"{os.getpid()}"
-    try:
-        with closing(_found(task)) as rows:
-            for name, image, row, masks in rows:
-                if image is not None:
-                    if task.form == "binary":
-                        joined = RLEMask.union(masks) if masks else RLEMask.zeros((row.height, row.width))
-                        mask = encoder.mask(joined, bit_depth=8)
-                        place_file(task.place.folder / SET_MASKS / mask_name(name), mask, work)
-                    place_file(task.place.folder / SET_IMAGES / name, image, work)
-                done.append(row)
-                record_done()
-    finally:
-        work.unlink(missing_ok=True)
+    """Read, check and write the images of one part: what a worker does. A row group whose images are all there is read
+    without them."""
+    part, encoder, done = task.part, PngEncoder(), []
+    reader, names = GroupReader(part.location), iter(task.names)
+    expected = arrow_schema(TABLES["evaluation"].columns)
+    if not reader.schema(part).equals(expected):
+        raise SourceError(
+            f"expected the columns {', '.join(expected.names)} of an evaluation set, found others",
+            where=part.label,
+            hint=GET_AGAIN,
+        )
+    for group, count in enumerate(part.row_groups):
+        mine = list(islice(names, count))
+        there = {name for name in mine if _has(task, name)}
+        columns = _LIGHT if len(there) == count else ("image", *_LIGHT)
+        for name, row in zip(mine, read_rows(reader, part, group, columns), strict=True):
+            image, masks = _check_row(row)
+            if name not in there:
+                _write(task, name, row, masks, encoder)
+            done.append(image)
+            record_done()
     return done
-
-
-def _found(task: SetTask) -> Generator[_Found, None, None]:
-    """The rows of a part, checked; no image for those that are there already. A row group of which all are there is
-    read without its images."""
-    names = iter(task.names)
-    with task.part.open() as parquet:
-        expected = arrow_schema(TABLES["evaluation"].columns)
-        if not parquet.schema_arrow.equals(expected):
-            raise SourceError(
-                f"expected the columns {', '.join(expected.names)} of an evaluation set, found others",
-                where=task.part.label,
-                hint=_HINT,
-            )
-        for group in range(parquet.num_row_groups):
-            mine = [next(names) for _ in range(parquet.metadata.row_group(group).num_rows)]
-            there = [_has(task, name) for name in mine]
-            columns = list(_LIGHT) if all(there) else ["image.bytes", *_LIGHT]
-            rows = parquet.read_row_group(group, columns=columns).to_pylist()
-            for name, has, row in zip(mine, there, rows, strict=True):
-                yield _check(name, row, task.part.label, has=has)
 
 
 def _has(task: SetTask, name: str) -> bool:
@@ -200,43 +152,58 @@ def _has(task: SetTask, name: str) -> bool:
     )
 
 
-def _check(name: str, raw: dict[str, Any], label: str, *, has: bool) -> _Found:
-    where = f"{label}: {raw['file_name']}"
-    try:
-        row = msgspec.convert(raw, _Row)
-        shape = (row.height, row.width)
-        masks = [_check_annotation(one, number, shape) for number, one in enumerate(row.annotations)]
-        image = None
-        if not has:
-            image = row.image.content if row.image is not None else None
-            if image is None:
-                raise RecordError("expected an image, found none", where="image")
-            found = image_shape(image, "image")
-            if found != shape:
-                raise RecordError(
-                    f"expected {shape[0]} × {shape[1]} (height × width), found {found[0]} × {found[1]}", where="image"
-                )
-    except msgspec.ValidationError as error:
-        raise RecordError(f"expected a row of an evaluation set, found: {error}", where=where, hint=_HINT) from None
-    except AsamDatasetsError as error:
-        raise RecordError(error.problem, where=f"{where}: {error.where}", hint=_HINT) from None
-    return _Found(name, image, Imaged(row.file_name, row.image_id, row.width, row.height, row.annotations), masks)
-
-
-def _check_annotation(one: EvaluationAnnotation, number: int, shape: tuple[int, int]) -> RLEMask:
-    """The mask of an annotation whose numbers are right.
+def _write(task: SetTask, name: str, row: Row, masks: list[RLEMask], encoder: PngEncoder) -> None:
+    """Write an image, after its mask.
 
     Raises:
-        RecordError: they are not, or its runs do not describe a mask of the image.
+        RecordError: it is no image, or one of another size.
+        TargetError, OSError: as `place_file`.
     """
-    where = f"annotations[{number}]"
+    image = _check_image(row)
+    folder, work = task.place.folder, task.place.work / f"{os.getpid()}"
     try:
-        mask = from_segmentation({"size": list(one.segmentation.size), "counts": one.segmentation.counts}, shape=shape)
-    except SegmentationError as error:
-        raise RecordError(error.problem, where=f"{where}.segmentation.{error.where}") from None
-    if one.area != int(mask.area()):
-        raise RecordError(f"expected {int(mask.area())} pixels, found {one.area}", where=f"{where}.area")
-    box = tuple(float(n) for n in mask.bbox().tolist())
-    if one.area and one.bbox != box:
-        raise RecordError(f"expected {list(box)} (exclusive, as COCO's), found {list(one.bbox)}", where=f"{where}.bbox")
-    return mask
+        if task.form == "binary":
+            mask = encoder.mask(RLEMask.union(masks) if masks else RLEMask.zeros(row.shape), bit_depth=8)
+            place_file(folder / SET_MASKS / mask_name(name), mask, work)
+        place_file(folder / SET_IMAGES / name, image, work)
+    finally:
+        work.unlink(missing_ok=True)
+
+
+def _check_row(row: Row) -> tuple[Imaged, list[RLEMask]]:
+    """What a row says without its image, and its masks.
+
+    Raises:
+        RecordError: a value is missing, the numbers of an annotation are not those of its mask, or its runs do not
+            describe one.
+    """
+    for place in empty_places(row, "evaluation", _LIGHT):
+        raise RecordError("expected a value, found none", where=f"{row.where}: {place}", hint=GET_AGAIN)
+    masks = checked_masks(row)
+    for number, (one, mask) in enumerate(zip(row.annotations, masks, strict=True)):
+        for field, problem in wrong_numbers(one, mask, inclusive=False):
+            raise RecordError(problem, where=f"{row.where}: annotations[{number}].{field}", hint=GET_AGAIN)
+    annotations = msgspec.convert(row.annotations, list[EvaluationAnnotation], from_attributes=True)
+    return Imaged(row.file_name, str(row.image_id), row.width, row.height, annotations), masks
+
+
+def _check_image(row: Row) -> bytes:
+    """The image of a row.
+
+    Raises:
+        RecordError: there is none, or one of another size.
+    """
+    where = f"{row.where}: image"
+    if row.image is None or row.image.content is None:
+        raise RecordError("expected an image, found none", where=where, hint=GET_AGAIN)
+    try:
+        found = image_shape(row.image.content, where)
+    except RecordError as error:
+        raise RecordError(error.problem, where=error.where, hint=GET_AGAIN) from None
+    if found != row.shape:
+        raise RecordError(
+            f"expected {row.height} × {row.width} (height × width), found {found[0]} × {found[1]}",
+            where=where,
+            hint=GET_AGAIN,
+        )
+    return row.image.content

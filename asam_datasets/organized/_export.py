@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +11,6 @@ from asam_datasets.errors import SourceError, option
 from asam_datasets.machine import available_cores, only_writer, write_errors
 from asam_datasets.organized._archive import (
     SETS_FOLDER,
-    ArchiveWritten,
     Outcome,
     check_target,
     finish_archive,
@@ -24,21 +21,21 @@ from asam_datasets.organized._archive import (
 from asam_datasets.organized._evaluation import export_set, plan_set
 from asam_datasets.organized._image import Place
 from asam_datasets.organized._masks import MaskRange
-from asam_datasets.organized._organize import Organized
-from asam_datasets.organized._records import PartRecords
+from asam_datasets.organized._records import read_records
+from asam_datasets.organized._result import ArchiveWritten, Organized
 from asam_datasets.progress import Listener
-from asam_datasets.published import Dataset, open_dataset
+from asam_datasets.published import Dataset, PartFile, open_dataset
 from asam_datasets.sources import BadRecords, CaptionReport
-from asam_datasets.sources.sa1b import RawRecord
-from asam_datasets.workers import Workers, open_workers, record_done
+from asam_datasets.workers import Workers, open_workers
 
 
 @dataclass(frozen=True)
 class ExportTask:
-    """One part for one worker."""
+    """One part of an archive for one worker."""
 
     place: Place
-    part: PartRecords
+    archive: str
+    part: PartFile
 
 
 def export(
@@ -75,7 +72,7 @@ def export(
         listener.on_stage(f"Looking at {dataset} and {out}")
         opened = open_dataset(dataset, revision=revision, log=listener.on_stage)
         archives, sets, notes = _choose(opened)
-        plans = [plan_set(opened, build) for build in sets]
+        plans = [plan_set(opened, build, listener.on_stage) for build in sets]
         check_target(out, [(build.name, None) for build in archives], {plan.build.name: plan.files() for plan in plans})
         listener.on_total(sum(build.rows for build in (*archives, *sets)))
         with open_workers(workers or available_cores(), listener.on_records) as pool:
@@ -115,25 +112,13 @@ def _choose(dataset: Dataset) -> tuple[list[Build], list[Build], list[str]]:
 
 def export_task(task: ExportTask) -> Outcome:
     """Read, check and write the images of one part: what a worker does."""
-    there: list[tuple[int, str | None]] = []
-
-    def records(found: Iterable[tuple[int, str | None, RawRecord | None]]) -> Iterator[tuple[RawRecord, str | None]]:
-        for image_id, caption, raw in found:
-            if raw is None:
-                there.append((image_id, caption))
-                record_done()
-            else:
-                yield raw, caption
-
-    with closing(task.part.records(task.place.has)) as found:
-        outcome = write_records(records(found), task.place, skip=False)
-    return Outcome(outcome.captions + there, outcome.annotations, outcome.rejects)
+    return write_records(read_records(task.part, task.archive, task.place), task.place, skip=False)
 
 
 def _export_build(dataset: Dataset, build: Build, out: Path, masks: MaskRange, workers: Workers) -> ArchiveWritten:
     """Export one archive."""
     place = open_place(out, build.name, origin=build.folder, masks=masks)
-    tasks = [ExportTask(place, PartRecords(part, build.name)) for part in dataset.parts(build)]
+    tasks = [ExportTask(place, build.name, part) for part in dataset.parts(build)]
     written, captions = write_archive(place, export_task, tasks, bad=BadRecords(), workers=workers)
     if written.images != build.rows:
         raise SourceError(f"expected {build.rows} images, found {written.images}", where=build.folder)

@@ -28,7 +28,7 @@ class Place:
     """Where the images of one archive go.
 
     `trusted` says that all images in `folder` were put there by an unfinished run with the same input and settings,
-    so that those which are there need not be compared.
+    so that those which are there need not be compared. Where nothing was there, there is nothing to trust.
     """
 
     folder: Path

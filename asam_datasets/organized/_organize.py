@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asam_datasets.errors import SKIP, CaptionsError, SourceError, option
-from asam_datasets.machine import available_cores, only_writer, write_errors
+from asam_datasets.machine import available_cores, only_writer, write_errors, write_rejects
 from asam_datasets.organized._archive import (
-    ArchiveWritten,
+    REJECTS,
+    Found,
     Outcome,
     check_target,
     finish_archive,
     open_place,
     write_archive,
     write_records,
-    write_rejects,
 )
-from asam_datasets.organized._evaluation import SetWritten
 from asam_datasets.organized._image import Place
 from asam_datasets.organized._masks import MaskRange
+from asam_datasets.organized._result import Organized
 from asam_datasets.progress import Listener
 from asam_datasets.sources import BadRecords, CaptionReport, OnBadRecord, Reject, caption_report, read_captions
 from asam_datasets.sources.sa1b import (
@@ -39,21 +39,6 @@ from asam_datasets.sources.sa1b import (
 from asam_datasets.workers import open_workers
 
 _CHUNK_RECORDS = 8
-
-
-@dataclass(frozen=True)
-class Organized:
-    """What `organize` or `export` wrote. `report` says how captions and images fit together; `sets` are evaluation
-    sets, and `notes` tells what was left out."""
-
-    out: str
-    archives: Sequence[ArchiveWritten]
-    report: CaptionReport
-    rejected: int
-    rejects: str | None
-    seconds: float
-    sets: Sequence[SetWritten] = ()
-    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -123,7 +108,7 @@ def organize(
         report = report or _report(texts, seen, bad, require_captions)
         for place, lines in finished:
             finish_archive(place, lines)
-        rejects = write_rejects(out, bad.rejects)
+        rejects = write_rejects(out / REJECTS, bad.rejects)
     seconds = time.monotonic() - started
     return Organized(str(out), written, report, len(bad.rejects), str(rejects) if rejects else None, seconds)
 
@@ -137,12 +122,12 @@ def write_task(task: OrganizeTask) -> Outcome:
             task.source.close()
 
 
-def _read(task: OrganizeTask) -> Iterator[tuple[RawRecord, str | None]]:
+def _read(task: OrganizeTask) -> Iterator[Found]:
     for record, caption in zip(task.records, task.captions, strict=True):
         if not isinstance(record, RecordRef):
-            yield record, caption
+            yield Found(record.image_id, caption, record)
         elif task.source is not None:
-            yield task.source.read(record), caption
+            yield Found(record.image_id, caption, task.source.read(record))
 
 
 def _open(locations: Sequence[str | Path], bad: BadRecords) -> list[_Opened]:

@@ -7,59 +7,64 @@ again. What is read is checked like an archive, because a repository may hold an
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
-from asam_datasets.errors import SourceError
-from asam_datasets.published import PartFile
+import msgspec
+
+from asam_datasets.errors import RecordError, SourceError
+from asam_datasets.organized._archive import Found
+from asam_datasets.organized._image import Place
+from asam_datasets.published import GET_AGAIN, GroupReader, PartFile, Row, read_rows
 from asam_datasets.sources.sa1b import RawRecord, to_sa1b_json
 
-_COLUMNS = ("image.bytes", "caption", "annotations", "image_id", "file_name", "width", "height")
 _LIGHT = ("image_id", "caption")
+_COLUMNS = ("image", "annotations", *_LIGHT)
 # The order in which the SA-1B release writes the fields; `json.dumps` then gives its spelling, byte for byte.
 _FIELDS = (
     "bbox", "area", "segmentation", "predicted_iou", "point_coords", "crop_box", "id", "stability_score",
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class PartRecords:
-    """The records of one part of an archive, for a worker to read."""
+def read_records(part: PartFile, archive: str, place: Place) -> Iterator[Found]:
+    """The records of one part of an archive, in order. A row group whose images are all there is read without them.
 
-    part: PartFile
-    archive: str
-
-    def records(self, has: Callable[[int], bool]) -> Generator[tuple[int, str | None, RawRecord | None], None, None]:
-        """(image id, caption, record) in order; no record for those that `has` says are there already. A row group
-        of which all are there is not read, and one row group (at most 32 MiB) is held at a time.
-
-        Raises:
-            SourceError: the part is damaged or has other columns.
-            HubError: the Hub refused, or was not reached.
-        """
-        with self.part.open() as parquet:
-            for group in range(parquet.num_row_groups):
-                light = parquet.read_row_group(group, columns=list(_LIGHT)).to_pylist()
-                if all(has(row["image_id"]) for row in light):
-                    yield from ((row["image_id"], row["caption"], None) for row in light)
-                    continue
-                for row in parquet.read_row_group(group, columns=list(_COLUMNS)).to_pylist():
-                    yield row["image_id"], row["caption"], self._raw(row)
-
-    def _raw(self, row: Mapping[str, Any]) -> RawRecord:
-        image_id, name, label = row["image_id"], row["file_name"], self.part.label
-        if image_id is None or name != f"sa_{image_id}.jpg" or row["image"] is None:
-            raise SourceError(
-                f"expected an image sa_{image_id}.jpg in the row of image id {image_id}, found {name!r}",
-                where=label,
-            )
-        jpeg = row["image"]["bytes"] or b""
-        return RawRecord(self.archive, label, image_id, name, f"sa_{image_id}.json", jpeg, sa1b_json_bytes(row))
+    Raises:
+        SourceError: the part is damaged or has other columns.
+        RecordError: a row is not what the table says.
+        HubError: the Hub refused, or was not reached.
+    """
+    reader = GroupReader(part.location)
+    for group in range(len(part.row_groups)):
+        if place.trusted:
+            found = [Found(_image_id(row, part), row.caption) for row in read_rows(reader, part, group, _LIGHT)]
+            if all(place.has(one.image_id) for one in found):
+                yield from found
+                continue
+        for row in read_rows(reader, part, group, _COLUMNS):
+            yield Found(_image_id(row, part), row.caption, _raw_record(row, part, archive))
 
 
-def sa1b_json_bytes(row: Mapping[str, Any]) -> bytes:
+def _image_id(row: Row, part: PartFile) -> int:
+    """The id of a row: it becomes the names of files, so nothing else may be in its place."""
+    if not isinstance(row.image_id, int) or row.file_name != f"sa_{row.image_id}.jpg":
+        raise SourceError(
+            f"expected an image sa_{row.image_id}.jpg in the row of image id {row.image_id}, found {row.file_name!r}",
+            where=part.label,
+            hint=GET_AGAIN,
+        )
+    return row.image_id
+
+
+def _raw_record(row: Row, part: PartFile, archive: str) -> RawRecord:
+    if row.image is None or row.image.content is None:
+        raise RecordError("expected an image, found none", where=f"{row.where}: image", hint=GET_AGAIN)
+    image_id, json_name = _image_id(row, part), f"sa_{row.image_id}.json"
+    return RawRecord(archive, part.label, image_id, row.file_name, json_name, row.image.content, _sa1b_json_bytes(row))
+
+
+def _sa1b_json_bytes(row: Row) -> bytes:
     """The `sa_N.json` of a row of the `train` table, spelled as the SA-1B release spells it."""
-    table = to_sa1b_json(row)
+    image = {name: getattr(row, name) for name in ("image_id", "file_name", "width", "height")}
+    table = to_sa1b_json({**image, "annotations": msgspec.to_builtins(row.annotations)})
     table["annotations"] = [{name: one[name] for name in _FIELDS if name in one} for one in table["annotations"]]
     return json.dumps(table).encode()

@@ -19,7 +19,7 @@ from asam_datasets.preview._panels import NEUTRAL, decode_image, fit, overlay
 from asam_datasets.preview._rows import Record, find_rows, parse_rows, read_records
 from asam_datasets.preview._sheet import Block, Grid, draw_sheet, make_grid
 from asam_datasets.progress import Listener
-from asam_datasets.published import open_dataset
+from asam_datasets.published import Row, open_dataset
 from asam_datasets.tables import Config
 
 _IMAGE, _CONDITIONING, _MASKS = "image", "conditioning image", "masks and boxes"
@@ -148,13 +148,14 @@ def _labels(config: Config[Build], images: bool) -> list[str]:
 
 
 def _block(record: Record, labels: list[str], grid: Grid, config: Config[Build]) -> Block:
-    fitted = fit(record.shape, grid.side)
+    row = record.row
+    fitted = fit(row.shape, grid.side)
     image = conditioning = None
-    if record.image is not None:
-        image = decode_image(record.image, record.shape, fitted, f"{record.where}: image")
-    if record.conditioning is not None:
-        where = f"{record.where}: conditioning_image"
-        conditioning = decode_image(record.conditioning, record.shape, fitted, where, is_map=True)
+    if row.image is not None and row.image.content is not None:
+        image = decode_image(row.image.content, row.shape, fitted, f"{row.where}: image")
+    if row.conditioning_image is not None and row.conditioning_image.content is not None:
+        where = f"{row.where}: conditioning_image"
+        conditioning = decode_image(row.conditioning_image.content, row.shape, fitted, where, is_map=True)
     panels: dict[str, NDArray[np.uint8] | str] = {
         _IMAGE: "no image" if image is None else image,
         _CONDITIONING: "no conditioning image" if conditioning is None else conditioning,
@@ -163,18 +164,17 @@ def _block(record: Record, labels: list[str], grid: Grid, config: Config[Build])
     if has_masks:
         ground = np.full((*fitted, 3), NEUTRAL, np.uint8) if image is None else image
         panels[_MASKS] = overlay(ground, record.masks)
-    height, width = record.shape
     facts = [f"{len(record.masks):,} {'mask' if len(record.masks) == 1 else 'masks'}"] if has_masks else []
-    facts.append(f"{height} x {width} (height x width)")
-    if record.worst_iou is not None:
-        facts.append(f"worst IoU {record.worst_iou:.3g}")
+    facts.append(f"{row.height} x {row.width} (height x width)")
+    if row.worst_iou is not None:
+        facts.append(f"worst IoU {row.worst_iou:.3g}")
     shown = [panels[label] for label in labels]
-    return Block(record.name, record.file_name, " · ".join(facts), shown, *_caption(record, config))
+    return Block(record.build, row.file_name, " · ".join(facts), shown, *_caption(row, config))
 
 
-def _caption(record: Record, config: Config[Build]) -> tuple[str, bool]:
+def _caption(row: Row, config: Config[Build]) -> tuple[str, bool]:
     """What stands below the panels, and whether it only says that there is nothing: the caption, or the categories."""
     if "caption" in config.columns:
-        return (record.caption, False) if record.caption is not None else ("no caption", True)
-    counts = Counter(record.categories)
+        return (row.caption, False) if row.caption is not None else ("no caption", True)
+    counts = Counter(one.category for one in row.annotations if one.category)
     return ", ".join(name if count == 1 else f"{count} x {name}" for name, count in counts.items()), False

@@ -1,65 +1,34 @@
-"""The rows of a sheet: which are asked for, where they lie, and what is read of them.
-
-A repository may hold anything, so a row is checked before anything is made of it:
-
-1. its height and width are 1 or more, and at most `MAX_PIXELS` together;
-2. every segmentation is a mask of that size;
-3. its columns have the types of the table.
-"""
+"""The rows of a sheet: which are asked for, where they lie, and what is read of them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
 from rlemasklib import RLEMask
 
 from asam_datasets.builds import Build
-from asam_datasets.errors import RecordError, SegmentationError, SourceError, option
-from asam_datasets.masks import MAX_PIXELS, from_segmentation
-from asam_datasets.published import Dataset, GroupReader, PartFile
+from asam_datasets.errors import SourceError, option
+from asam_datasets.published import (
+    GET_AGAIN,
+    Dataset,
+    GroupReader,
+    PartFile,
+    Row,
+    checked_masks,
+    read_rows,
+)
 from asam_datasets.tables import TABLES, Config
 
 MAX_ROWS = 200
 """Most rows of one sheet."""
 
-HINT = "Get the dataset again; `asam-datasets verify DATASET --deep` looks at every record."
-_ALWAYS = ("file_name", "width", "height", "worst_iou")
-_SHOWN = {
-    "image": ("image.bytes",),
-    "conditioning_image": ("conditioning_image.bytes",),
-    "caption": ("caption",),
-    "annotations": ("annotations.list.element.segmentation", "annotations.list.element.category"),
-}
-"""What is read of a column that a config shows; `masks` is not among them, the annotations say the same."""
-
-
-class _Bytes(msgspec.Struct):
-    content: bytes | None = msgspec.field(name="bytes", default=None)
-
-
-class _Segmentation(msgspec.Struct):
-    size: list[int]
-    counts: str
-
-
-class _Annotation(msgspec.Struct):
-    segmentation: _Segmentation
-    category: str | None = None
-
-
-class _Row(msgspec.Struct):
-    file_name: str
-    width: int
-    height: int
-    image: _Bytes | None = None
-    conditioning_image: _Bytes | None = None
-    caption: str | None = None
-    annotations: list[_Annotation] = []
-    worst_iou: float | None = None
+HINT = GET_AGAIN
+_SHOWN = ("image", "conditioning_image", "caption", "annotations.segmentation", "annotations.category")
+"""What is read of the columns that a config shows; `masks` is not among them, the annotations say the same."""
+_FACT = "worst_iou"
+"""What is read whatever the config shows, where the table has it."""
 
 
 @dataclass(frozen=True)
@@ -76,18 +45,11 @@ class Span:
 
 @dataclass(frozen=True)
 class Record:
-    """One row, checked; `where` is its place for messages, `shape` is (height, width)."""
+    """One row, checked, with its masks; `build` is the name of its archive or set."""
 
-    where: str
-    name: str
-    file_name: str
-    shape: tuple[int, int]
-    image: bytes | None
-    conditioning: bytes | None
-    caption: str | None
-    masks: tuple[RLEMask, ...]
-    categories: tuple[str, ...]
-    worst_iou: float | None
+    build: str
+    row: Row
+    masks: list[RLEMask]
 
 
 def parse_rows(text: str) -> tuple[int, int | None]:
@@ -160,45 +122,8 @@ def read_records(
     """
     reader = GroupReader(dataset.published.location, log)
     for span in spans:
-        shown = [name for name in _SHOWN if name in config.columns and (name != "image" or span.build.images)]
-        names = [*(name for name in _ALWAYS if name in TABLES[span.build.kind].columns), *shown]
-        columns = [path for name in names for path in _SHOWN.get(name, (name,))]
-        table = reader.read(span.part, span.group, columns)
-        for index in range(span.start, span.stop):
-            row = table.slice(index, 1).to_pylist()[0]
-            number = span.first + index - span.start
-            yield _check(row, span.build.name, f"{span.part.label}: row {number}: {row['file_name']}")
-
-
-def _check(raw: Mapping[str, Any], name: str, where: str) -> Record:
-    try:
-        row = msgspec.convert(raw, _Row)
-    except msgspec.ValidationError as error:
-        raise RecordError(f"expected a row of a published dataset, found: {error}", where=where, hint=HINT) from None
-    shape = (row.height, row.width)
-    if min(shape) < 1 or row.height * row.width > MAX_PIXELS:
-        raise RecordError(
-            f"expected 1 to {MAX_PIXELS} pixels, found {row.height} × {row.width} (height × width)",
-            where=where,
-            hint=HINT,
-        )
-    masks = []
-    for number, one in enumerate(row.annotations):
-        try:
-            segmentation = one.segmentation
-            masks.append(from_segmentation({"size": segmentation.size, "counts": segmentation.counts}, shape=shape))
-        except SegmentationError as error:
-            place = f"{where}: annotations[{number}].segmentation.{error.where}"
-            raise RecordError(error.problem, where=place, hint=HINT) from None
-    return Record(
-        where,
-        name,
-        row.file_name,
-        shape,
-        row.image.content if row.image else None,
-        row.conditioning_image.content if row.conditioning_image else None,
-        row.caption,
-        tuple(masks),
-        tuple(one.category for one in row.annotations if one.category),
-        row.worst_iou,
-    )
+        left_out = () if span.build.images else ("image",)
+        shown = [name for name in _SHOWN if name.split(".")[0] in config.columns and name not in left_out]
+        columns = [*shown, _FACT] if _FACT in TABLES[span.build.kind].columns else shown
+        for row in read_rows(reader, span.part, span.group, columns, span.start, span.stop, first=span.first):
+            yield Record(span.build.name, row, checked_masks(row))

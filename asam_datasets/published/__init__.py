@@ -21,13 +21,22 @@ from asam_datasets.published._location import PublishedFolder as PublishedFolder
 from asam_datasets.published._location import PublishedRepository as PublishedRepository
 from asam_datasets.published._location import missing_parts as missing_parts
 from asam_datasets.published._location import visible_builds as visible_builds
+from asam_datasets.published._part import GET_AGAIN as GET_AGAIN
 from asam_datasets.published._part import GroupReader as GroupReader
 from asam_datasets.published._part import PartFile as PartFile
 from asam_datasets.published._report import Report as Report
 from asam_datasets.published._retry import RetryPolicy as RetryPolicy
+from asam_datasets.published._rows import Row as Row
+from asam_datasets.published._rows import checked_masks as checked_masks
+from asam_datasets.published._rows import empty_places as empty_places
+from asam_datasets.published._rows import read_file_names as read_file_names
+from asam_datasets.published._rows import read_rows as read_rows
+from asam_datasets.published._rows import row_values as row_values
+from asam_datasets.published._rows import wrong_numbers as wrong_numbers
 from asam_datasets.published._verify import verify as verify
 
 __all__ = [
+    "GET_AGAIN",
     "KIND",
     "PLACEHOLDER",
     "README",
@@ -44,12 +53,19 @@ __all__ = [
     "PublishedRepository",
     "Report",
     "RetryPolicy",
+    "Row",
     "build_folders",
     "check_permission",
     "check_token",
+    "checked_masks",
+    "empty_places",
     "front_matter",
     "missing_parts",
     "open_dataset",
+    "read_file_names",
+    "read_rows",
+    "row_values",
     "verify",
     "visible_builds",
+    "wrong_numbers",
 ]

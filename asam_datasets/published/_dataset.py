@@ -32,17 +32,9 @@ class Dataset:
 
     def parts(self, build: Build) -> list[PartFile]:
         """The parts of a build, for workers."""
-        return [
-            PartFile(
-                self.published.location,
-                f"{build.path}/{part.file}",
-                f"{self.published.url}: {build.folder}/{part.file}",
-                part.rows,
-                part.size_bytes,
-                tuple(part.row_groups),
-            )
-            for part in build.parts
-        ]
+        where = f"{self.published.url}: {build.folder}"
+        location = self.published.location
+        return [PartFile.from_manifest(location, build, part, f"{where}/{part.file}") for part in build.parts]
 
     def config(self, name: str | None = None) -> Config[Build]:
         """What a config shows: a view of the archives (`train`, `sam`, ...), a set by its id, or `evaluation`; without

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from asam_datasets.builds import BUILD_FILE
+from asam_datasets.builds import BUILD_FILE, Build, Part
 from asam_datasets.errors import AsamDatasetsError, SourceError
-from asam_datasets.published._location import Location, Published, open_location
+from asam_datasets.published._location import Location, open_location
 
+GET_AGAIN = "Get the dataset again; `asam-datasets verify DATASET --deep` looks at every record."
+"""What to do about a dataset that does not hold what it should."""
+
+_Result = TypeVar("_Result")
 _HOLE = 2**13
 """Bytes between two ranges that cost less than a request of their own."""
 
 _TAIL = 8  # the length of the footer, and PAR1
+_MOST_EXPECTED = 2**18  # a manifest may say anything
 _FOOTERS = 64
 """Footers that a reader keeps; each takes some 10 to 100 kB."""
 
 
 @dataclass(frozen=True)
 class PartFile:
-    """One part, as a worker is told of it."""
+    """One part, as a worker is told of it: where it is, how messages call it, and what its manifest says of it."""
 
     location: Location
     path: str
@@ -34,58 +38,43 @@ class PartFile:
     rows: int
     size_bytes: int
     row_groups: tuple[int, ...]
+    footer_bytes: int
+    """What is not columns: the footer, with the index of pages before it, and four bytes at the start."""
 
-    @contextmanager
-    def open(self) -> Iterator[pq.ParquetFile]:
-        """The part, to be read row group by row group; what goes wrong meanwhile is one sentence.
+    @classmethod
+    def from_manifest(cls, location: Location, build: Build, part: Part, label: str) -> PartFile:
+        """The part of a build."""
+        path, groups = f"{build.path}/{part.file}", tuple(part.row_groups)
+        behind = part.size_bytes - sum(part.columns.values())
+        return cls(location, path, label, part.rows, part.size_bytes, groups, behind)
+
+    def check_row_groups(self, found: tuple[int, ...]) -> None:
+        """Compare what the footer says with what the manifest says.
+
+        Args:
+            found: the rows of each row group.
 
         Raises:
-            SourceError: the part is damaged, gone, or has another number of rows.
-            HubError: the Hub refused, or was not reached.
+            SourceError: they differ.
         """
-        published = open_location(self.location)
-        with self._in_one_sentence(published), published.open(self.path) as file:
-            parquet = pq.ParquetFile(file, pre_buffer=True)
-            self._check(parquet.metadata)
-            yield parquet
-
-    def _check(self, footer: pq.FileMetaData) -> None:
-        if footer.num_rows != self.rows:
-            raise SourceError(
-                f"expected {self.rows} rows as {BUILD_FILE} says, found {footer.num_rows}", where=self.label
-            )
-        found = tuple(footer.row_group(number).num_rows for number in range(footer.num_row_groups))
+        if sum(found) != self.rows:
+            raise SourceError(f"expected {self.rows} rows as {BUILD_FILE} says, found {sum(found)}", where=self.label)
         if found != self.row_groups:
             raise SourceError(
                 f"expected row groups of {self.row_groups} rows as {BUILD_FILE} says, found {found}", where=self.label
             )
 
-    @contextmanager
-    def _in_one_sentence(self, published: Published) -> Iterator[None]:
-        try:
-            yield
-        except AsamDatasetsError:
-            raise
-        except (pa.ArrowException, KeyError, UnicodeDecodeError) as error:
-            raise SourceError(
-                f"expected a part of a published dataset, found: {error}",
-                where=self.label,
-                hint="Get the dataset again.",
-            ) from None
-        except FileNotFoundError:
-            raise SourceError("expected a part that the dataset names, found none", where=self.label) from None
-        except Exception as error:
-            explained = published.explain(error)
-            if isinstance(explained, OSError) and not isinstance(explained, AsamDatasetsError):  # Arrow raises them too
-                said = str(explained).partition("\n")[0]
-                raise SourceError(f"expected a part that can be read, found: {said}", where=self.label) from None
-            raise explained from error
+
+class _Footer(NamedTuple):
+    metadata: pq.FileMetaData
+    row_groups: tuple[int, ...]
 
 
 class GroupReader:
     """Reads row groups of the parts of one dataset, for one thread. It keeps the connection, and the footers it met.
 
-    From the Hub, only the bytes of the columns asked for are fetched, and a failure that may pass is tried again.
+    Only the bytes of the columns asked for are fetched. A failure that may pass is tried again; any other is one
+    sentence.
 
     Args:
         log: gets a line when something is tried again.
@@ -93,34 +82,84 @@ class GroupReader:
 
     def __init__(self, location: Location, log: Callable[[str], None] = lambda text: None) -> None:
         self._published = open_location(location, log)
-        self._footers: dict[str, pq.FileMetaData] = {}
+        self._footers: dict[str, _Footer] = {}
+
+    def schema(self, part: PartFile) -> pa.Schema:
+        """The Arrow schema that the footer states, with its metadata.
+
+        Raises:
+            SourceError: the part is damaged or gone.
+            HubError: the Hub refused, or was not reached.
+        """
+        return self._reading(part, lambda: self._footer(part).metadata.schema.to_arrow_schema())
+
+    def row_groups(self, part: PartFile) -> tuple[int, ...]:
+        """The rows of each row group, as the footer states them.
+
+        Raises:
+            SourceError: the part is damaged or gone.
+            HubError: the Hub refused, or was not reached.
+        """
+        return self._reading(part, lambda: self._footer(part).row_groups)
 
     def read(self, part: PartFile, group: int, columns: Sequence[str]) -> pa.Table:
         """Some columns of a row group (at most 32 MiB before compression).
+
+        Args:
+            columns: names (`annotations`), or dotted paths in Parquet's words (`annotations.list.element.area`).
 
         Raises:
             SourceError: the part is damaged, gone, or not what its manifest says.
             HubError: the Hub refused, or was not reached.
         """
-        with part._in_one_sentence(self._published):
-            return self._published.call(f"reading {part.path}", lambda: self._read(part, group, columns))
+        return self._reading(part, lambda: self._read(part, group, columns))
+
+    def _reading(self, part: PartFile, read: Callable[[], _Result]) -> _Result:
+        """What `read` gives, which does nothing but read the part: all that goes wrong in it is about the part."""
+        try:
+            return self._published.call(f"reading {part.path}", read)
+        except AsamDatasetsError:
+            raise
+        except (pa.ArrowException, KeyError, UnicodeDecodeError) as error:
+            raise SourceError(
+                f"expected a part of a published dataset, found: {_first_line(error)}",
+                where=part.label,
+                hint="Get the dataset again.",
+            ) from None
+        except FileNotFoundError:
+            raise SourceError("expected a part that the dataset names, found none", where=part.label) from None
+        except Exception as error:
+            explained = self._published.explain(error)
+            if isinstance(explained, OSError) and not isinstance(explained, AsamDatasetsError):  # Arrow raises them too
+                problem = f"expected a part that can be read, found: {_first_line(explained)}"
+                raise SourceError(problem, where=part.label) from None
+            raise explained from error
 
     def _read(self, part: PartFile, group: int, columns: Sequence[str]) -> pa.Table:
+        footer = self._footer(part)
+        part.check_row_groups(footer.row_groups)
+        ranges = _column_ranges(footer.metadata.row_group(group), columns)
         with self._published.open(part.path, part.size_bytes) as file:
-            if part.path not in self._footers:
-                footer = _read_footer(file)
-                part._check(footer)
-                if len(self._footers) >= _FOOTERS:
-                    self._footers.pop(next(iter(self._footers)))
-                self._footers[part.path] = footer
-            footer = self._footers[part.path]
-            parquet = pq.ParquetFile(_fetch(file, _column_ranges(footer.row_group(group), columns)), metadata=footer)
-            table = parquet.read_row_group(group, columns=list(columns), use_threads=False)
-            for name in (name.split(".")[0] for name in columns):
-                if name not in table.column_names:  # Arrow leaves it out without a word
-                    hint = "Get the dataset again; `asam-datasets verify DATASET --deep` looks at every record."
-                    raise SourceError(f"expected a column {name}, found none", where=part.label, hint=hint)
-            return table
+            parquet = pq.ParquetFile(_fetch(file, ranges), metadata=footer.metadata)
+        table = parquet.read_row_group(group, columns=list(columns), use_threads=False)
+        for name in (name.split(".")[0] for name in columns):
+            if name not in table.column_names:  # Arrow leaves it out without a word
+                raise SourceError(f"expected a column {name}, found none", where=part.label, hint=GET_AGAIN)
+        return table
+
+    def _footer(self, part: PartFile) -> _Footer:
+        if part.path not in self._footers:
+            with self._published.open(part.path, part.size_bytes) as file:
+                metadata = _read_footer(file, part.footer_bytes)
+            if len(self._footers) >= _FOOTERS:
+                self._footers.pop(next(iter(self._footers)))
+            groups = tuple(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
+            self._footers[part.path] = _Footer(metadata, groups)
+        return self._footers[part.path]
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _fetch(file: IO[bytes], ranges: Sequence[tuple[int, int]]) -> pa.BufferReader:
@@ -158,17 +197,20 @@ def _column_ranges(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[t
     return ranges
 
 
-def _read_footer(file: IO[bytes]) -> pq.FileMetaData:
-    """The footer and nothing else: Arrow guesses that it is in the last 64 KiB, which may be masks.
+def _read_footer(file: IO[bytes], expected_bytes: int) -> pq.FileMetaData:
+    """The footer, in one read where it is as long as expected. Arrow would guess that it is in the last 64 KiB, which
+    may be masks.
 
     Raises:
         pa.ArrowInvalid: there is none.
     """
     size_bytes = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size_bytes - _TAIL))
-    tail = file.read(_TAIL)
-    length = int.from_bytes(tail[:4], "little")
-    if len(tail) != _TAIL or not tail.endswith(b"PAR1") or length > size_bytes - _TAIL:
+    file.seek(max(0, size_bytes - max(_TAIL, min(expected_bytes, _MOST_EXPECTED))))
+    tail = file.read()
+    length = int.from_bytes(tail[-_TAIL:-4], "little") + _TAIL
+    if len(tail) < _TAIL or not tail.endswith(b"PAR1") or length > size_bytes:
         raise pa.ArrowInvalid(f"no footer of Parquet at the end of its {size_bytes} bytes")
-    file.seek(size_bytes - _TAIL - length)
-    return pq.read_metadata(pa.BufferReader(file.read(length) + tail))
+    if length > len(tail):
+        file.seek(size_bytes - length)
+        tail = file.read(length - len(tail)) + tail
+    return pq.read_metadata(pa.BufferReader(tail[-length:]))

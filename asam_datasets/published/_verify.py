@@ -13,6 +13,7 @@ from asam_datasets.progress import Listener
 from asam_datasets.published._client import FileInfo
 from asam_datasets.published._layout import PLACEHOLDER, README, front_matter
 from asam_datasets.published._location import Published, open_published, visible_builds
+from asam_datasets.published._part import PartFile
 from asam_datasets.published._report import Finding, Report
 from asam_datasets.published._verify_records import PartCheck, check_part
 from asam_datasets.workers import open_workers
@@ -55,12 +56,12 @@ def verify(
     records = masks = 0
     if deep:
         tasks = [
-            PartCheck(published.location, build, part)
+            PartCheck(build, part, PartFile.from_manifest(published.location, build, part, f"{build.path}/{part.file}"))
             for build in builds
             for part in build.parts
             if f"{build.path}/{part.file}" not in broken
         ]
-        listener.on_total(sum(task.part.rows for task in tasks))
+        listener.on_total(sum(task.manifest.rows for task in tasks))
         with open_workers(workers, listener.on_records) as pool:
             for _, result in sorted(pool.run(check_part, tasks)):
                 records += result.records

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from rlemasklib import RLEMask
 
 from asam_datasets.builds import Build, Part
-from asam_datasets.errors import RecordError, SegmentationError
+from asam_datasets.errors import RecordError, SegmentationError, SourceError
 from asam_datasets.images import decoding, open_image
-from asam_datasets.masks import PngEncoder, from_png, from_segmentation, to_segmentation
-from asam_datasets.published._location import Location, open_location
+from asam_datasets.masks import PngEncoder, from_png, to_segmentation
+from asam_datasets.published._part import GroupReader, PartFile
 from asam_datasets.published._report import Finding
+from asam_datasets.published._rows import EncodedImage, Row, checked_mask, empty_places, scan_rows, wrong_numbers
 from asam_datasets.tables import TABLES, arrow_schema
 from asam_datasets.workers import record_done
 
@@ -23,11 +23,11 @@ _MOST = 50  # findings of one part: after that many it is clear that the part is
 
 
 class PartCheck(NamedTuple):
-    """One part to look at."""
+    """One part to look at, and what its manifest says of it."""
 
-    location: Location
     build: Build
-    part: Part
+    manifest: Part
+    part: PartFile
 
 
 class PartResult(NamedTuple):
@@ -39,104 +39,95 @@ class PartResult(NamedTuple):
 
 
 def check_part(task: PartCheck) -> PartResult:
-    """Look at every record of a part."""
-    path = f"{task.build.path}/{task.part.file}"
+    """Look at every record of a part.
+
+    Raises:
+        HubError: the Hub refused, or was not reached: that says nothing about the part.
+    """
     findings: list[Finding] = []
     counts = {"rows": 0, "annotations": 0, "captions": 0}
-    encoder = PngEncoder()
     try:
-        with open_location(task.location).open(path) as raw, pq.ParquetFile(raw, pre_buffer=True) as file:
-            expected = arrow_schema(TABLES[task.build.kind].columns)
-            if not file.schema_arrow.equals(expected):
-                findings.append(Finding(path, f"expected the columns {expected.names}, found {file.schema_arrow}"))
-                return PartResult(0, 0, findings)
-            if (file.schema_arrow.metadata or {}).get(b"huggingface") != (expected.metadata or {})[b"huggingface"]:
-                findings.append(Finding(path, "expected the features of the table in the metadata, found others"))
-            for row in _rows(file):
-                counts["rows"] += 1
-                counts["annotations"] += len(row["annotations"])
-                counts["captions"] += row.get("caption") is not None
-                where = f"{path}: {row['file_name']}"
-                findings += (Finding(f"{where}{place}", text) for place, text in _check_row(row, task.build, encoder))
-                record_done()
-                if len(findings) >= _MOST:
-                    findings.append(Finding(path, f"stopped here after {len(findings)} findings"))
-                    return PartResult(counts["rows"], counts["annotations"], findings)
-    except (pa.ArrowException, OSError) as error:
-        findings.append(Finding(path, f"expected a Parquet file that can be read, found: {str(error).splitlines()[0]}"))
-        return PartResult(counts["rows"], counts["annotations"], findings)
-    for name, count in counts.items():
-        if getattr(task.part, name) != count:
-            findings.append(
-                Finding(path, f"expected {getattr(task.part, name)} {name}, as build.json says, found {count}")
-            )
+        _check_part(task, findings, counts)
+    except SourceError as error:
+        findings.append(Finding(task.part.path, error.problem))
     return PartResult(counts["rows"], counts["annotations"], findings)
 
 
-def _rows(file: pq.ParquetFile) -> Iterator[dict[str, Any]]:
-    """Rows one row group at a time: at most 32 MiB before compression."""
-    for number in range(file.num_row_groups):
-        group = file.read_row_group(number)
-        for index in range(len(group)):
-            yield group.slice(index, 1).to_pylist()[0]
+def _check_part(task: PartCheck, findings: list[Finding], counts: dict[str, int]) -> None:
+    path, reader, encoder = task.part.path, GroupReader(task.part.location), PngEncoder()
+    expected, found = arrow_schema(TABLES[task.build.kind].columns), reader.schema(task.part)
+    if not found.equals(expected):
+        findings.append(Finding(path, f"expected the columns {expected.names}, found {found}"))
+        return
+    if (found.metadata or {}).get(b"huggingface") != (expected.metadata or {})[b"huggingface"]:
+        findings.append(Finding(path, "expected the features of the table in the metadata, found others"))
+    groups = reader.row_groups(task.part)
+    # What the footer says is looked at, whatever the manifest says.
+    part = replace(task.part, rows=sum(groups), row_groups=groups)
+    is_whole = True
+    for row in (row for group in range(len(groups)) for row in scan_rows(reader, part, group, expected.names)):
+        counts["rows"] += 1
+        if isinstance(row, RecordError):
+            is_whole = False
+            findings.append(Finding(row.where, row.problem))
+        else:
+            counts["annotations"] += len(row.annotations)
+            counts["captions"] += row.caption is not None
+            findings += (Finding(f"{row.where}{place}", text) for place, text in _check_row(row, task.build, encoder))
+        record_done()
+        if len(findings) >= _MOST:
+            findings.append(Finding(path, f"stopped here after {len(findings)} findings"))
+            return
+    for name, count in counts.items():
+        if getattr(task.manifest, name) != count and (is_whole or name == "rows"):
+            problem = f"expected {getattr(task.manifest, name)} {name}, as build.json says, found {count}"
+            findings.append(Finding(path, problem))
+    if groups != task.part.row_groups and sum(groups) == task.part.rows:
+        problem = f"expected row groups of {task.part.row_groups} rows, as build.json says, found {groups}"
+        findings.append(Finding(path, problem))
 
 
-def _check_row(row: Mapping[str, Any], build: Build, encoder: PngEncoder) -> Iterator[tuple[str, str]]:
+def _check_row(row: Row, build: Build, encoder: PngEncoder) -> Iterator[tuple[str, str]]:
     """Place below the row and problem of everything that is wrong with it."""
-    shape = (row["height"], row["width"])
     is_archive = build.kind == "train"
-    name = "archive" if is_archive else "dataset"
-    if row.get(name, build.name) != build.name and build.kind != "adversarial":
-        yield f".{name}", f"expected {build.name}, found {row[name]}"
-    if is_archive and row["file_name"] != f"sa_{row['image_id']}.jpg":
-        yield ".file_name", f"expected sa_{row['image_id']}.jpg, found {row['file_name']}"
-    yield from _check_image(row["image"], shape, build.images)
-    if len(row["masks"]) != len(row["annotations"]):
-        yield ".masks", f"expected {len(row['annotations'])} masks, one for each annotation, found {len(row['masks'])}"
+    name, value = ("archive", row.archive) if is_archive else ("dataset", row.dataset)
+    for place in empty_places(row, build.kind, TABLES[build.kind].columns):
+        yield f".{place}", "expected a value, found none"
+    if value not in (None, build.name):
+        yield f".{name}", f"expected {build.name}, found {value}"
+    if is_archive and row.file_name != f"sa_{row.image_id}.jpg":
+        yield ".file_name", f"expected sa_{row.image_id}.jpg, found {row.file_name}"
+    yield from _check_image(row.image, row.shape, build.images)
+    if len(row.masks) != len(row.annotations):
+        yield ".masks", f"expected {len(row.annotations)} masks, one for each annotation, found {len(row.masks)}"
         return
     masks: list[RLEMask] = []
-    for position, (annotation, image) in enumerate(zip(row["annotations"], row["masks"], strict=True)):
+    for position, (annotation, image) in enumerate(zip(row.annotations, row.masks, strict=True)):
         try:
-            mask = from_segmentation(annotation["segmentation"], shape=shape)
-        except SegmentationError as error:
-            yield f".annotations[{position}].segmentation.{error.where}", error.problem
+            mask = checked_mask(row, position)
+        except RecordError as error:
+            yield f".{error.where}", error.problem
             continue
         masks.append(mask)
-        yield from (
-            (f".annotations[{position}].{place}", text) for place, text in _check_numbers(annotation, mask, is_archive)
-        )
+        for field, text in wrong_numbers(annotation, mask, inclusive=is_archive):
+            yield f".annotations[{position}].{field}", text
         # Equal bytes are equal masks; other bytes may be, from another deflate.
-        if image["bytes"] != encoder.mask(mask) and not _same_mask(image["bytes"], mask):
+        if image.content != encoder.mask(mask) and not _same_mask(image.content or b"", mask):
             yield f".masks[{position}]", "expected the mask of its annotation, found another image"
-    if is_archive and len(masks) == len(row["annotations"]):
-        painted = encoder.conditioning(masks, shape)
-        if row["conditioning_image"]["bytes"] != painted and not _same_pixels(
-            row["conditioning_image"]["bytes"], painted
-        ):
+    if row.conditioning_image is not None and len(masks) == len(row.annotations):
+        painted, found = encoder.conditioning(masks, row.shape), row.conditioning_image.content or b""
+        if found != painted and not _same_pixels(found, painted):
             yield ".conditioning_image", "expected the painting of its masks, found another image"
 
 
-def _check_numbers(annotation: Mapping[str, Any], mask: RLEMask, inclusive: bool) -> Iterator[tuple[str, str]]:
-    """`area` and `bbox` of an annotation, inclusive in archives; what SA-1B left out is null and stays unchecked."""
-    area = int(mask.area())
-    if annotation["area"] is not None and annotation["area"] != area:
-        yield "area", f"expected {area} pixels, found {annotation['area']}"
-    if annotation["bbox"] is not None and area:
-        x, y, width, height = (float(number) for number in mask.bbox())
-        box = [x, y, width - inclusive, height - inclusive]
-        kind = "inclusive: one less than COCO's" if inclusive else "exclusive, as COCO's"
-        if list(annotation["bbox"]) != box:
-            yield "bbox", f"expected {box} ({kind}), found {list(annotation['bbox'])}"
-
-
-def _check_image(image: Mapping[str, Any] | None, shape: tuple[int, int], expected: bool) -> Iterator[tuple[str, str]]:
+def _check_image(image: EncodedImage | None, shape: tuple[int, int], expected: bool) -> Iterator[tuple[str, str]]:
     if not expected or image is None:
         if expected or image is not None:
             yield ".image", f"expected {'an' if expected else 'no'} image, found {'one' if image else 'none'}"
         return
     expected_image = "an image that decodes"
     try:
-        opened = open_image(image["bytes"] or b"", "", expected=expected_image)
+        opened = open_image(image.content or b"", "", expected=expected_image)
         with decoding("", expected=expected_image):
             opened.load()
     except RecordError as error:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from asam_datasets.published import GroupReader, Location, PartFile
+from asam_datasets.published import GroupReader, Location, PartFile, row_values
 from asam_datasets.training._order import Order
 
 
@@ -46,6 +46,7 @@ def fetch_rows(
 
     Raises:
         SourceError: a part is damaged, gone, or not what its manifest says.
+        RecordError: the text of a row is not UTF-8.
         HubError: the Hub refused, or was not reached.
     """
     numbers = order.groups[start:]
@@ -67,7 +68,7 @@ def fetch_rows(
                 arrived, future = ahead
                 held[arrived] = future.result()
                 ahead = read_next()
-            record = held[number].slice(row, 1).to_pylist()[0]
+            record = row_values(held[number], row, *groups[number])
             left[number] -= 1
             if not left[number]:
                 del held[number]

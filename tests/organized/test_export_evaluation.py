@@ -413,8 +413,15 @@ BAD: dict[str, tuple[Callable[[Rows], object], str]] = {
         lambda rows: rows[0]["annotations"][0]["segmentation"].update(counts="0"),
         r"annotations\[0\].segmentation.counts: expected runs that cover",
     ),
-    "no annotations": (lambda rows: rows[0].update(annotations=None), "expected a row of an evaluation set, found: "),
-    "no id": (lambda rows: rows[0].update(image_id=None), "expected a row of an evaluation set, found: "),
+    "no annotations": (
+        lambda rows: rows[0].update(annotations=None),
+        r"expected a row of a published dataset, found: Expected `array`, got `null` - at `\$.annotations`",
+    ),
+    "no id": (lambda rows: rows[0].update(image_id=None), "image_id: expected a value, found none"),
+    "no area": (
+        lambda rows: rows[0]["annotations"][0].update(area=None),
+        r"annotations\[0\].area: expected a value, found none",
+    ),
 }
 
 

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from rlemasklib import RLEMask
 
 from asam_datasets.builds import BUILD_FILE
 from asam_datasets.demo import DemoArchive, write_demo
-from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError, TargetError
+from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError, TargetError, option
 from asam_datasets.masks import colors, resize
 from asam_datasets.preview import MAX_ROWS, overlay, preview
 from asam_datasets.preview._sheet import Block, draw_sheet, make_grid
@@ -293,7 +294,7 @@ def test_the_longest_sheet_fits_every_format(panels: int) -> None:
 def test_bad_ranges(rows: str, published: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="expected a range such as 0:12, or one number, found") as caught:
         preview(published, out=tmp_path / "sheet.png", rows=rows)
-    assert caught.value.where == "--rows"
+    assert caught.value.where == option("rows")
 
 
 @pytest.mark.parametrize("rows", ["12", "12:14", "99999999999:"])
@@ -402,11 +403,14 @@ def test_on_the_hub_only_what_is_shown_is_fetched(publish: Run, tmp_path: Path) 
     assert publish("--train", demo.archive, "--captions", demo.captions, "--out", local, "--parts", "1").code == 0
     (part,) = local.glob("data/train/*/part-000.parquet")
     pq.write_table(pq.read_table(part), part, row_group_size=4, compression="none", use_dictionary=False)
+    footer, columns = pq.read_metadata(part), Counter[str]()
+    for group in (footer.row_group(number) for number in range(3)):
+        for chunk in (group.column(index) for index in range(group.num_columns)):
+            columns[chunk.path_in_schema.split(".")[0]] += chunk.total_compressed_size
     manifest = json.loads(part.with_name(BUILD_FILE).read_text())
-    manifest["parts"][0].update(size_bytes=part.stat().st_size, row_groups=[4, 4, 4])
+    manifest["parts"][0].update(size_bytes=part.stat().st_size, row_groups=[4, 4, 4], columns=columns)
     part.with_name(BUILD_FILE).write_text(json.dumps(manifest))
     preview(local, out=tmp_path / "local.png", rows="1:4")
-    footer = pq.read_metadata(part)
     chunks = {
         (group, chunk.path_in_schema): range(start, start + chunk.total_compressed_size)
         for group in range(3)

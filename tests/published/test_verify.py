@@ -10,17 +10,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, Ran, Run, run_python
-from local_hub import LocalHub
+from local_hub import Fault, LocalHub
 
 from asam_datasets.builds import BUILD_FILE, decode_build, encode_build
 from asam_datasets.demo import DemoArchive, write_demo
 from asam_datasets.machine import file_sha256
+from asam_datasets.published import verify as deep_verify
 
 REPO = "xhk/ASAM-Datasets"
 
 
 def verify(*args: str | Path, env: Mapping[str, str] | None = None) -> Ran:
     return run_python("-m", "asam_datasets", "verify", *args, env=env)
+
+
+def findings(dataset: Path) -> str:
+    """What a deep verification in this process finds, a line for each; it finds something."""
+    report = deep_verify(str(dataset), deep=True)
+    assert not report.is_good
+    assert (report.deep, report.target) == (True, str(dataset.resolve()))
+    return "\n".join(f"{finding.where}: {finding.problem}" for finding in report.findings)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +122,28 @@ WRONG: dict[str, tuple[Change, str]] = {
     "archive": (lambda d: d["rows"][0].update(archive="sa_9"), ".archive: expected sa_000000, found sa_9"),
     "caption": (lambda d: d["rows"][0].update(caption=None), "expected 4 captions, as build.json says, found 3"),
     "row": (lambda d: d["rows"].pop(), "expected 4 rows, as build.json says, found 3"),
+    "large": (lambda d: d["rows"][0].update(height=2**20, width=2**20), "expected 1 to 67108864 pixels, found 1048576"),
+    "short box": (
+        lambda d: d["rows"][0]["annotations"][0]["bbox"].pop(),
+        "length 4, got 3 - at `$.annotations[0].bbox`",
+    ),
+    "no masks": (lambda d: d["rows"][0].update(masks=None), "got `null` - at `$.masks`"),
+    "a mask is null": (lambda d: d["rows"][0]["masks"].__setitem__(1, None), "got `null` - at `$.masks[1]`"),
+    "a mask is empty": (lambda d: d["rows"][0]["masks"][1].update(bytes=None), ".masks[1]: expected the mask of its"),
+    "no annotations": (lambda d: d["rows"][0].update(annotations=None), "got `null` - at `$.annotations`"),
+    "no runs": (
+        lambda d: d["rows"][0]["annotations"][1].update(segmentation=None),
+        "sa_1.jpg: expected a row of a published dataset, found: Expected `object`, got `null` - at",
+    ),
+    "no name": (lambda d: d["rows"][0].update(file_name=None), "got `null` - at `$.file_name`"),
+    "no width": (lambda d: d["rows"][0].update(width=None), "got `null` - at `$.width`"),
+    "no id": (lambda d: d["rows"][0].update(image_id=None), "sa_1.jpg.image_id: expected a value, found none"),
+    "no archive": (lambda d: d["rows"][0].update(archive=None), ".archive: expected a value, found none"),
+    "no bytes": (lambda d: d["rows"][0]["image"].update(bytes=None), "expected an image that decodes"),
+    "no painting": (
+        lambda d: d["rows"][0].update(conditioning_image=None),
+        ".conditioning_image: expected a value, found none",
+    ),
 }
 
 
@@ -125,6 +156,13 @@ def test_records(what: str, copy: Path) -> None:
     rows = table.to_pylist()
     change({"rows": rows})
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), part)
+    agree(part)
+    wrong = findings(copy)
+    assert expected in wrong, wrong
+
+
+def agree(part: Path) -> None:
+    """Make the manifest say of a part what is true of it now."""
     manifest = part.with_name(BUILD_FILE)
     text = manifest.read_text()
     old = decode_build(manifest.read_bytes(), "").parts[0]
@@ -132,10 +170,65 @@ def test_records(what: str, copy: Path) -> None:
         f'"size_bytes": {old.size_bytes}', f'"size_bytes": {part.stat().st_size}'
     )
     manifest.write_text(text)
-    ran = verify(copy, "--deep")
-    assert ran.code == 1
-    assert expected in ran.out, ran.out
-    assert "Traceback" not in ran.err
+
+
+def flipped(column: str) -> Callable[[Path], None]:
+    """Damage the bytes of a column in the middle."""
+
+    def damage(part: Path) -> None:
+        group = pq.read_metadata(part).row_group(0)
+        chunks = {chunk.path_in_schema: chunk for chunk in map(group.column, range(group.num_columns))}
+        chunk = chunks[column]
+        content = bytearray(part.read_bytes())
+        middle = (chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size // 2
+        content[middle : middle + 20] = b"\xff" * 20
+        part.write_bytes(content)
+
+    return damage
+
+
+def not_text(part: Path) -> None:
+    """A caption that is not UTF-8."""
+    table = pq.read_table(part)
+    captions = pa.array([b"\xff\xfe", *(b"a" for _ in range(3))], pa.binary()).view(pa.string())
+    pq.write_table(
+        table.set_column(table.schema.get_field_index("caption"), table.schema.field("caption"), captions), part
+    )
+
+
+def other_groups(part: Path) -> None:
+    pq.write_table(pq.read_table(part), part, row_group_size=2)
+
+
+def far_footer(part: Path) -> None:
+    part.write_bytes(part.read_bytes()[:-8] + (2**31).to_bytes(4, "little") + b"PAR1")
+
+
+DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "cut": (lambda part: part.write_bytes(part.read_bytes()[:-9]), "expected a part of a published dataset, found: no"),
+    "empty": (lambda part: part.write_bytes(b""), "expected a part of a published dataset, found: no footer"),
+    "no Parquet": (lambda part: part.write_bytes(b"<html>"), "found: no footer of Parquet at the end of its 6 bytes"),
+    "a footer elsewhere": (far_footer, "expected a part of a published dataset, found: no footer"),
+    "a footer of noise": (
+        lambda part: part.write_bytes(part.read_bytes()[:-40] + b"?" * 32 + part.read_bytes()[-8:]),
+        "part-000.parquet: expected",
+    ),
+    "bytes of a column": (flipped("annotations.list.element.segmentation.counts"), "part-000.parquet: expected"),
+    "bytes of a mask": (flipped("masks.list.element.bytes"), ".masks["),
+    "not UTF-8": (not_text, "row 0: expected text in UTF-8, found: 'utf-8' codec can't decode byte 0xff"),
+    "other row groups": (other_groups, "expected row groups of (4,) rows, as build.json says, found (2, 2)"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_damaged_bytes(what: str, copy: Path) -> None:
+    """A manifest that agrees: damage is found in the part, and is a finding, not an error."""
+    damage, expected = DAMAGED[what]
+    part = build_folder(copy) / "part-000.parquet"
+    damage(part)
+    agree(part)
+    wrong = findings(copy)
+    assert expected in wrong, wrong
 
 
 def test_another_table(copy: Path) -> None:
@@ -169,3 +262,30 @@ def test_on_the_hub(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
         assert ran.code == 1
         assert part in ran.out
         assert verify(REPO, "--revision", "nowhere", env=env).code == 1
+
+
+def test_a_network_that_fails_is_no_finding(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
+    """What passes is tried again; what does not ends the verification, which then says nothing about the files."""
+    with LocalHub(tmp_path / "hub", xet=False) as hub:
+        env = {**hub.environment(tmp_path / "home", xet=False), "ASAM_DATASETS_CACHE": str(tmp_path / "cache")}
+        env |= {"PYTHONPATH": str(ROOT), "ASAM_DATASETS_WAITS": "0.1,0.1"}
+        assert publish("--train", demo.archive, "--repo-id", REPO, "--parts", "2", env=env).code == 0
+        faults = [
+            hub.inject(Fault(r"\.parquet", "GET", "drop")),
+            hub.inject(Fault(r"\.parquet", "GET", "cut", skip=1)),
+            hub.inject(Fault(r"\.parquet", "GET", "status", status=503, skip=2)),
+        ]
+        ran = verify(REPO, "--deep", env=env)
+        assert ran.code == 0, ran.out + ran.err
+        assert "looked at 12 records" in ran.out
+        assert all(fault.spent for fault in faults)
+        # What never passes is refused here: a Hub that gives no answer says as much, minutes later.
+        for workers in ("1", "2"):
+            refused = hub.inject(Fault(r"\.parquet", "GET", "status", status=403, skip=1, times=10**6))
+            ran = verify(REPO, "--deep", "--workers", workers, env=env)
+            refused.times = 0
+            assert ran.code == 1
+            assert "found that it refused with status 403" in ran.err
+            assert ran.err.count("error: ") == 1
+            assert "WRONG" not in ran.out + ran.err
+            assert "Traceback" not in ran.err
