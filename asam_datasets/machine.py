@@ -101,6 +101,27 @@ def _lock_folder() -> Path:
     return folder
 
 
+def refuse_links(top: Path, path: Path) -> None:
+    """Refuse a folder of ours that is a link, or lies behind one: what it points to is not ours to write or empty.
+
+    Args:
+        top: the folder that somebody gave, which may be a link.
+        path: below it; what is not there yet is no link.
+
+    Raises:
+        TargetError: a folder between the two, or `path` itself, is a link.
+    """
+    place = top
+    for part in path.relative_to(top).parts:
+        place = place / part
+        if place.is_symlink():
+            raise TargetError(
+                "expected a folder of its own, found a link",
+                where=str(place),
+                hint="Remove the link; what it points to has not been touched.",
+            )
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a small file: at any moment the old content or the new one is there."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")

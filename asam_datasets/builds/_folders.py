@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from asam_datasets.builds._manifest import BUILD_FILE, Build, encode_build
-from asam_datasets.machine import write_atomically
+from asam_datasets.machine import refuse_links, write_atomically
 
 
 @contextmanager
@@ -19,6 +19,7 @@ def begin_build(work: Path, name: str) -> Iterator[Path]:
     The target's lock is held, so nobody else is at work here.
     """
     folder = work / name
+    refuse_links(work.parent, folder)
     try:
         _remove_unfinished(work, folder)
         folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ import msgspec
 
 from asam_datasets.errors import TargetError
 from asam_datasets.rights import Holding, Rights
+from asam_datasets.sources.sa1b import ARCHIVE_NAME
 from asam_datasets.tables import Kind
 
 FORMAT = 2
@@ -22,6 +23,8 @@ FORMAT = 2
 BUILD_FILE = "build.json"
 DATA = "data"
 
+_DIGEST = re.compile(r"[0-9a-f]{16}")
+_PART = re.compile(r"part-[0-9]{3,6}\.parquet")
 _FOLDER = re.compile(r"(?P<name>.+)-(?P<digest>[0-9a-f]{16})")
 
 
@@ -135,13 +138,34 @@ def decode_build(content: bytes, where: str) -> Build:
         TargetError: it is not one.
     """
     try:
-        return msgspec.json.decode(content, type=Build)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        build = msgspec.json.decode(content, type=Build)
+        found = _wrong(build)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        found = str(error)
+    if found:
         raise TargetError(
-            f"expected a {BUILD_FILE} of asam_datasets, found: {error}",
+            f"expected a {BUILD_FILE} of asam_datasets, found: {found}",
             where=where,
             hint="The dataset was changed by hand or made by another version; publish it to a new place.",
-        ) from None
+        )
+    return build
+
+
+def _wrong(build: Build) -> str:
+    """What is wrong with a manifest of anybody's making; empty when nothing is. Its names become paths."""
+    if not ARCHIVE_NAME.fullmatch(build.name):
+        return f"the name {build.name!r}"
+    if not _DIGEST.fullmatch(build.digest):
+        return f"the digest {build.digest!r}"
+    for number, part in enumerate(build.parts):
+        if not _PART.fullmatch(part.file):
+            return f"the file {part.file!r}"
+        counts = (part.rows, part.size_bytes, part.annotations, part.captions, *part.row_groups, *part.columns.values())
+        if min(counts) < 0 or max(counts) >= 2**63 or sum(part.row_groups) != part.rows:
+            return f"numbers of parts[{number}] that cannot be"
+    if len({part.file for part in build.parts}) != len(build.parts) or not build.parts:
+        return "a file twice, or none"
+    return ""
 
 
 def split_folder(name: str) -> tuple[str, str] | None:

@@ -22,7 +22,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from asam_datasets.errors import RecordError, TargetError, option
-from asam_datasets.machine import write_atomically
+from asam_datasets.machine import refuse_links, write_atomically
 from asam_datasets.masks import PngEncoder
 from asam_datasets.organized._image import Place, write_image
 from asam_datasets.organized._masks import MaskRange
@@ -108,6 +108,8 @@ def open_place(out: Path, archive: str, *, origin: str, masks: MaskRange) -> Pla
         masks: which masks are decoded.
     """
     folder, work = out / archive, out / WORK_FOLDER / archive
+    for own in (folder, work):
+        refuse_links(out, own)
     folder.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
     note = msgspec.json.encode(_Note(_FORMAT, origin, masks.to_text()))

@@ -5,21 +5,18 @@ What is visible follows from the README's YAML alone, as for every reader.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from asam_datasets.builds import BUILD_FILE, Build
+from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError, option
-from asam_datasets.published._layout import README, NoDatasetError, visible_folders
+from asam_datasets.published._layout import README, NoDatasetError
 from asam_datasets.published._location import Published, open_published, visible_builds
 from asam_datasets.published._part import PartFile
 from asam_datasets.tables import Config, configs_of
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-_PART = re.compile(r"part-[0-9]{3,6}\.parquet")
 _HINT = f"Give what `publish` was given as {option('out')} or {option('repo_id')}."
 
 
@@ -82,20 +79,4 @@ def open_dataset(
         raise SourceError(
             f"expected a dataset made by asam_datasets, found no {README}", where=published.url, hint=_HINT
         )
-    _check_names(published, builds)
     return Dataset(published, tuple(builds))
-
-
-def _check_names(published: Published, builds: Sequence[Build]) -> None:
-    """Names become paths here, and a manifest may hold any."""
-    readme = (published.read(README) or b"").decode("utf-8", "replace")
-    seen: set[tuple[str, str]] = set()
-    for folder, build in zip(visible_folders(readme, published.url), builds, strict=True):
-        where = f"{published.url}: {folder}/{BUILD_FILE}"
-        names = [part.file for part in build.parts]
-        if build.path != folder or not _NAME.fullmatch(build.name) or not all(map(_PART.fullmatch, names)):
-            raise SourceError(f"expected the build of {folder}, found that of {build.path!r}", where=where)
-        key = (build.kind, build.name.casefold())
-        if key in seen:
-            raise SourceError(f"expected each name once, found {build.name!r} twice", where=where)
-        seen.add(key)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from huggingface_hub import HfFileSystem
 
 _Result = TypeVar("_Result")
+_BY_HAND = "The dataset was changed by hand; publish to a new place."
+
 _FEW = 8
 """Up to so many manifests are read one after the other."""
 
@@ -204,7 +206,7 @@ def visible_builds(published: Published) -> list[Build] | None:
         return None
     folders = visible_folders(readme.decode("utf-8", "replace"), f"{published.url}/{README}")
     paths = [f"{folder}/{BUILD_FILE}" for folder in folders]
-    builds = []
+    builds: list[Build] = []
     with ThreadPoolExecutor(1 if len(paths) <= _FEW else _AT_ONCE) as pool:
         contents = list(pool.map(published.read, paths))
     for path, content in zip(paths, contents, strict=True):
@@ -212,14 +214,27 @@ def visible_builds(published: Published) -> list[Build] | None:
             raise NoDatasetError(
                 f"expected {path}, which README.md names, found none",
                 where=published.url,
-                hint="The dataset was changed by hand; publish to a new place.",
+                hint=_BY_HAND,
                 found=f"no {path}, which README.md names",
             )
         try:
-            builds.append(decode_build(content, f"{published.url}/{path}"))
+            build = decode_build(content, f"{published.url}/{path}")
+            if f"{build.path}/{BUILD_FILE}" != path:
+                raise TargetError(
+                    f"expected the build of {path.removesuffix(f'/{BUILD_FILE}')}, found that of {build.path!r}",
+                    where=f"{published.url}/{path}",
+                    hint=_BY_HAND,
+                )
+            if (build.kind, build.name.casefold()) in {(one.kind, one.name.casefold()) for one in builds}:
+                raise TargetError(
+                    f"expected each name once, found {build.name!r} twice",
+                    where=f"{published.url}/{path}",
+                    hint=_BY_HAND,
+                )
         except TargetError as error:
             found = f"a {BUILD_FILE} that is none ({error.problem})"
             raise NoDatasetError(error.problem, where=error.where, hint=error.hint, found=found) from None
+        builds.append(build)
     return builds
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from asam_datasets.builds import BUILD_FILE, DATA, Build, Built, Candidate, split_folder
 from asam_datasets.errors import TargetError, option
-from asam_datasets.machine import write_atomically
+from asam_datasets.machine import refuse_links, write_atomically
 from asam_datasets.published import README, Published, PublishedFolder, visible_builds
 from asam_datasets.release._access import Access
 from asam_datasets.release._card import LICENSE
@@ -53,6 +53,9 @@ class FolderTarget:
             raise TargetError(
                 "expected a folder, found a file", where=str(self.path), hint=f"Give another {option('out')}."
             )
+        own = [folder / kind for folder in (self.data_folder, self.path / DATA) for kind in _KINDS]
+        for folder in (*own, self.path / ORGANIZED_FOLDER):
+            refuse_links(self.path, folder)
         builds = visible_builds(PublishedFolder(self.path))
         if builds is None:
             known = {WORK_FOLDER, "rejects.jsonl", *([DATA] if self._data_is_ours() else [])}

@@ -7,6 +7,7 @@ from asam_datasets.sources.sa1b._json import Annotation as Annotation
 from asam_datasets.sources.sa1b._json import Record as Record
 from asam_datasets.sources.sa1b._json import read_record as read_record
 from asam_datasets.sources.sa1b._json import to_sa1b_json as to_sa1b_json
+from asam_datasets.sources.sa1b._open import ARCHIVE_NAME as ARCHIVE_NAME
 from asam_datasets.sources.sa1b._open import IndexedSource as IndexedSource
 from asam_datasets.sources.sa1b._open import Source as Source
 from asam_datasets.sources.sa1b._open import find_archives as find_archives
@@ -25,6 +26,7 @@ from asam_datasets.sources.sa1b._stream import StreamSource as StreamSource
 from asam_datasets.sources.sa1b._stream import without_secrets as without_secrets
 
 __all__ = [
+    "ARCHIVE_NAME",
     "Annotation",
     "FolderSource",
     "Index",

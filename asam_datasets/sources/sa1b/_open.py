@@ -20,7 +20,8 @@ Source = FolderSource | TarSource | StreamSource
 
 _TAR = r"\.(tar|tar\.gz|tgz)$"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+ARCHIVE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+"""What can name an archive, and so a folder of the dataset."""
 
 
 def open_archives(locations: Iterable[str | Path]) -> list[Source]:
@@ -56,7 +57,7 @@ def split_name(location: str | Path) -> tuple[str | None, str]:
     """The name and the path of `NAME=PATH`; no name for a location that is only a path, or lies there as it is."""
     text = str(location)
     name, sign, place = text.partition("=")
-    if not sign or not place or not _NAME.fullmatch(name) or Path(text).exists():
+    if not sign or not place or not ARCHIVE_NAME.fullmatch(name) or Path(text).exists():
         return None, text
     return name, place
 
@@ -103,7 +104,7 @@ def open_source(location: str | Path, name: str | None = None) -> Source:
     is_url = "://" in text
     tail = PurePosixPath(urlsplit(text).path).name if is_url else Path(text).resolve().name
     name = name or re.sub(_TAR, "", tail)
-    if not _NAME.fullmatch(name):
+    if not ARCHIVE_NAME.fullmatch(name):
         raise SourceError(
             f"expected a name of letters, digits, dots, dashes and underscores, found {name!r}",
             where=without_secrets(text),
