@@ -16,7 +16,7 @@ import os
 import struct
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from PIL import Image, UnidentifiedImageError
@@ -40,7 +40,7 @@ _SPARE_BYTES = 56  # some writers leave a few bytes behind the last chunk
 
 
 def open_image(
-    data: bytes, where: str, *, formats: Sequence[str] = FORMATS, expected: str = "", hint: str = ""
+    data: bytes, where: str, *, formats: tuple[str, ...] = FORMATS, expected: str = "", hint: str = ""
 ) -> Image.Image:
     """Look at the header of an encoded image; no pixel is decoded yet. What decodes one belongs into `decoding`.
 
@@ -56,7 +56,7 @@ def open_image(
     """
     try:
         with _QUIET:
-            image = Image.open(io.BytesIO(data), formats=tuple(formats))
+            image = Image.open(io.BytesIO(data), formats=formats)
     except Image.DecompressionBombError as error:
         raise RecordError(f"expected at most {MAX_PIXELS} pixels, found: {error}", where=where, hint=hint) from None
     except _DAMAGE as error:
@@ -64,8 +64,9 @@ def open_image(
         reason = "" if isinstance(error, UnidentifiedImageError) else f" ({_reason(error)})"
         found = f"{len(data)} bytes that start with {bytes(data[:8])!r}{reason}"
         raise RecordError(f"expected {expected or _names(formats)}, found {found}", where=where, hint=hint) from None
-    if image.height * image.width > MAX_PIXELS:
-        problem = f"expected at most {MAX_PIXELS} pixels, found {image.height} × {image.width}"
+    width, height = image.size
+    if height * width > MAX_PIXELS:
+        problem = f"expected at most {MAX_PIXELS} pixels, found {height} × {width}"
         raise RecordError(problem, where=where, hint=hint)
     return image
 
@@ -92,7 +93,7 @@ def decoding(where: str, *, expected: str = "a readable image", hint: str = "") 
 
 
 def image_shape(
-    data: bytes, where: str, *, formats: Sequence[str] = FORMATS, expected: str = "", hint: str = ""
+    data: bytes, where: str, *, formats: tuple[str, ...] = FORMATS, expected: str = "", hint: str = ""
 ) -> tuple[int, int]:
     """(height, width) of an encoded image that is there as a whole; no pixel is decoded.
 
@@ -137,7 +138,7 @@ def check_whole(data: bytes, kind: str, where: str, *, spare_bytes: int = _SPARE
         raise RecordError(f"expected a whole {_SPELLED.get(kind, kind)}, found {cut}", where=where, hint=hint)
 
 
-def _names(formats: Sequence[str]) -> str:
+def _names(formats: tuple[str, ...]) -> str:
     """`a JPEG, PNG or TIFF`."""
     *others, last = (_SPELLED.get(one, one) for one in formats)
     return f"a {', '.join(others)} or {last}" if others else f"a {last}"
