@@ -205,8 +205,9 @@ def _read_footer(file: IO[bytes], expected_bytes: int) -> pq.FileMetaData:
         pa.ArrowInvalid: there is none.
     """
     size_bytes = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size_bytes - max(_TAIL, min(expected_bytes, _MOST_EXPECTED))))
-    tail = file.read()
+    asked = min(size_bytes, max(_TAIL, min(expected_bytes, _MOST_EXPECTED)))
+    file.seek(size_bytes - asked)
+    tail = file.read(asked)
     length = int.from_bytes(tail[-_TAIL:-4], "little") + _TAIL
     if len(tail) < _TAIL or not tail.endswith(b"PAR1") or length > size_bytes:
         raise pa.ArrowInvalid(f"no footer of Parquet at the end of its {size_bytes} bytes")

@@ -388,8 +388,8 @@ def test_bad_places(small: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="expected one of the configs train, controlnet, sam, found 'sma'") as caught:
         open_stream(small, "sma")
     assert caught.value.hint == "Did you mean sam?"
-    with pytest.raises(SourceError, match=r"expected some of the columns image, caption.* found image"):
-        open_stream(small, "sam", columns=["image"])
+    with pytest.raises(SourceError, match=r"expected some of the columns image, caption.* found photo"):
+        open_stream(small, "sam", columns=["photo"])
     with pytest.raises(SourceError, match="found none"):
         open_stream(small, "sam", columns=[])
     with pytest.raises(SourceError, match="expected a dataset made by asam_datasets"):
