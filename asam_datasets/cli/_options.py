@@ -49,12 +49,12 @@ Workers = Annotated[
 class TakesMany(TyperCommand):
     """`--train a.tar b.tar` means `--train a.tar --train b.tar`: that is what `--train *.tar` becomes in a shell.
 
-    So for each option that may be given several times. The first word after it is a value; more of them follow up to
-    the next option, `--`, or an argument of the command. `--train=a.tar` takes that one alone.
+    So it is for each option that may be given several times. The first word after it is a value, and so are all up to
+    the next option, to `--`, or to an argument of the command. `--train=a.tar` takes that one alone.
     """
 
     def is_argument(self, word: str) -> bool:
-        """Whether a word after the values of an option is an argument of the command. Without arguments, none is."""
+        """Whether a word that follows a value of an option is an argument of the command instead."""
         return False
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -69,12 +69,12 @@ class TakesMany(TyperCommand):
         except typer.BadParameter as error:
             if taken and error.param is not None and error.param.param_type_name == "argument":
                 name = error.param.metavar or error.param.name
-                words = " ".join(f"{option} {word}" for option, word in taken)
-                ctx.fail(f"Missing argument '{name}': {words} was read. Give {name} first, or last after `--`.")
+                words = ", ".join(f"{option} took {word}" for option, word in taken)
+                ctx.fail(f"Missing argument '{name}': {words}. Give {name} first, or last after `--`.")
             raise
 
     def _spread(self, ctx: Any, args: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
-        """The words with the option before each value, and which values these are beyond the first of an option."""
+        """The words with its option before each value; and (option, value) of those that were not its first."""
         many = {name for one in self.params if getattr(one, "multiple", False) for name in one.opts}
         end = args.index("--") if "--" in args else len(args)
         spread: list[str] = []
