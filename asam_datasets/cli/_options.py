@@ -74,7 +74,7 @@ class TakesMany(TyperCommand):
             raise
 
     def _spread(self, ctx: Any, args: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
-        """The words with its option before each value; and (option, value) of those that came after the first."""
+        """The words with its option before each value; and (option, value) of those that were not its first."""
         many = {name for one in self.params if getattr(one, "multiple", False) for name in one.opts}
         end = args.index("--") if "--" in args else len(args)
         spread: list[str] = []
