@@ -333,6 +333,16 @@ TRAPS: dict[str, Callable[[list[bytes]], bytes]] = {
     "pax of a bad sparse map": lambda pieces: b"".join(
         [*pieces, pax(b"26 GNU.sparse.map=a,b,c,d\n"), entry("y"), ENDING]
     ),
+    # The record says 5 bytes, and hides what the header claims: a reader that believes both skips for ever.
+    "a global pax record that hides a size": lambda pieces: b"".join(
+        [*pieces, entry("pax", b"9 size=5\n", kind=tarfile.XGLTYPE), with_size("x", 2**95 + 2**87), ENDING]
+    ),
+    "a global pax record that hides a size, first": lambda pieces: b"".join(
+        [entry("pax", b"9 size=5\n", kind=tarfile.XGLTYPE), with_size("x", 2**95 + 2**87)]
+    ),
+    # A regular expression of `tarfile` takes the square of this.
+    "pax of digits": lambda pieces: b"".join([*pieces, pax(b"1" * 2**19), entry("y"), ENDING]),
+    "pax of digits, first": lambda pieces: pax(b"1" * 2**19),
     "pax of a bad sparse map, first": lambda pieces: pax(b"26 GNU.sparse.map=a,b,c,d\n") + entry("y") + ENDING,
 }  # fmt: skip
 
