@@ -41,7 +41,7 @@ def _blip2(config: Any, tokenizer: Any, prompt: str) -> PromptInputs:
     image_token = getattr(config, "image_token_index", None)
     if image_token is None:  # checkpoints of before 2024: the queries are put before the text by the model
         return PromptInputs({"input_ids": tokens}) if prompt else NO_PROMPT
-    # Without a prompt as well: transformers 4.45 leaves the places of the image out when it is to make them itself.
+    # Without a prompt as well: some versions of transformers leave the places of the image out when they make them.
     tokens = [image_token] * config.num_query_tokens + tokens
     return PromptInputs({"input_ids": tokens}, tokens)
 

@@ -158,7 +158,6 @@ def _import() -> tuple[Any, Any]:
 def _load(transformers: Any, torch: Any, options: CaptionOptions, dtype: str) -> Checkpoint:
     """Config, tokenizer, image processor and model. PIL's image processor in every version: torchvision's gives other
     pixels, and captions must not depend on whether it is installed."""
-    modern = int(transformers.__version__.partition(".")[0]) >= 5
     from_hub = {"revision": options.revision} if options.revision else {}
     try:
         config = transformers.AutoConfig.from_pretrained(options.model, **from_hub)
@@ -169,12 +168,10 @@ def _load(transformers: Any, torch: Any, options: CaptionOptions, dtype: str) ->
                 where=options.model,
                 hint="Give the checkpoint of an image-to-text model of one of these types.",
             )
-        images = transformers.AutoImageProcessor.from_pretrained(
-            options.model, **({"backend": "pil"} if modern else {"use_fast": False}), **from_hub
-        )
+        images = transformers.AutoImageProcessor.from_pretrained(options.model, backend="pil", **from_hub)
         tokenizer = transformers.AutoTokenizer.from_pretrained(options.model, **from_hub)
         model = getattr(transformers, family.model_class).from_pretrained(
-            options.model, **{"dtype" if modern else "torch_dtype": getattr(torch, dtype)}, **from_hub
+            options.model, dtype=getattr(torch, dtype), **from_hub
         )
     except ModelError:
         raise
