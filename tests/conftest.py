@@ -16,8 +16,13 @@ from commands import be_nice as be_nice
 from commands import kill_and_wait_for_all as kill_and_wait_for_all
 from commands import run_python as run_python
 from commands import run_reader as run_reader
+from hypothesis import settings
 
 from asam_datasets.demo import DemoArchive, write_demo
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")
