@@ -90,13 +90,14 @@ def check_refs(task: RefsTask) -> list[tuple[int, Reject]]:
 
 def digest_refs(task: RefsTask) -> list[bytes]:
     """The digest of each ref; what cannot be read has none that a build could have. Nothing is rendered."""
-    digests = []
-    for _, ref in _opened(task):
-        try:
-            digests.append(task.recipe.digest(ref))
-        except (RecordError, SourceError):  # building it says so
-            digests.append(UNREADABLE)
-    return digests
+    return [_digest(task.recipe, ref) for _, ref in _opened(task)]
+
+
+def _digest(recipe: Recipe, ref: Ref) -> bytes:
+    try:
+        return recipe.digest(ref)
+    except (RecordError, SourceError):  # building it says so
+        return UNREADABLE
 
 
 def build_part(task: RefsTask) -> Part:
@@ -145,7 +146,7 @@ def spool_refs(task: RefsTask) -> Spooled:
                 if not task.skip:
                     raise
                 rejects.append(recipe.reject(ref, error))
-                digests.append(UNREADABLE)
+                digests.append(_digest(recipe, ref))
                 record_done()
                 continue
             digests.append(rendered.digest)

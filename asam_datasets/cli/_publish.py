@@ -111,10 +111,9 @@ def publish_command(
     with Terminal(as_json=as_json) as terminal:
         options = PublishOptions(
             train=train or (), evaluation=evaluation or (), catalog=catalog or (), protocol=protocol.value,
-            adversarial=adversarial, captions=captions or (), no_captions=no_captions,
-            require_captions=require_captions, out=out,
-            repo_id=repo_id, remove=remove or (), annotations_only=annotations_only or (), ids=ids, parts=parts,
-            workers=workers, on_bad_record=on_bad_record.value, rejects=rejects, private=private,
+            adversarial=adversarial, captions=captions or (), no_captions=no_captions, out=out, repo_id=repo_id,
+            require_captions=require_captions, remove=remove or (), annotations_only=annotations_only or (), ids=ids,
+            parts=parts, workers=workers, on_bad_record=on_bad_record.value, rejects=rejects, private=private,
             gated=gated.value if gated else None, accept_sa1b_terms=accept_sa1b_terms,
             destination=Destination(revision, create_pr, tag),
         )  # fmt: skip

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from asam_datasets.builds import Build, Built, Candidate, Options, Survey, find_unchanged, only, with_captions
 from asam_datasets.errors import CaptionsError, TargetError, option
 from asam_datasets.publish._plan import Loss, Plan
@@ -81,9 +83,16 @@ def removal_losses(build: Build) -> list[Loss]:
     return [Loss(build.name, what, number, 0, "removed") for what, number in numbers.items() if number]
 
 
-def late_losses(survey: Survey, built: Built, published: Build | None, told: Sequence[Loss]) -> list[Loss]:
-    """What turned out to be less than before when it was built, and was not told of."""
-    if published is None or built.build.path == published.path:
+def late_losses(
+    survey: Survey,
+    built: Built,
+    published: Build | None,
+    shown: Published | None,
+    told: Sequence[Loss],
+    log: Callable[[str], None],
+) -> list[Loss]:
+    """What turned out to be less than before, or something else, when it was built, and was not told of."""
+    if published is None or shown is None or built.build.path == published.path:
         return []
     known = {loss.what for loss in told if loss.name == published.name}
     numbers = {
@@ -96,10 +105,20 @@ def late_losses(survey: Survey, built: Built, published: Build | None, told: Seq
         for what, (before, after) in numbers.items()
         if after < before and what not in known and "records" not in known
     ]
-    inputs = [[part.inputs for part in build.parts] for build in (published, built.build)]
-    if survey.rows is None and not losses and inputs[0] != inputs[1]:
+    if survey.rows is None and not losses and _is_other_stream(built, published, shown, log):
         losses.append(Loss(published.name, "records", published.rows, built.build.rows, _OTHER))
     return losses
+
+
+def _is_other_stream(built: Built, published: Build, shown: Published, log: Callable[[str], None]) -> bool:
+    """Whether a stream held other records than the visible build: other ids, or other records where that can be told,
+    which is where both are cut into the same parts and captions make no difference."""
+    comparable = len(published.parts) == len(built.build.parts) and published.captions == built.build.captions
+    if comparable and published.rows == built.build.rows:
+        inputs = [[part.inputs for part in build.parts] for build in (published, built.build)]
+        return inputs[0] != inputs[1]
+    ids = {row["image_id"] for row in _published_rows(shown, published, ["image_id"], log)}
+    return not ids <= set(built.ids.tolist())
 
 
 def refuse_losses(plan: Plan) -> None:
@@ -127,6 +146,7 @@ def _published_rows(
 
 def _is_same(survey: Survey, published: Build, before: Mapping[str, str], workers: Workers) -> bool:
     """Whether a build was made from the same records, but for their captions and the number of parts."""
-    candidate = Candidate(published, None)
+    # How many were rejected then does not matter: what is visible is what could go.
+    candidate = Candidate(msgspec.structs.replace(published, rejected=len(survey.rejects)), None)
     as_before = with_captions(survey, before)
     return find_unchanged(as_before, Options(), [candidate], BadRecords(), workers) is not None

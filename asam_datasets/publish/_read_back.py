@@ -22,6 +22,7 @@ def read_back(job: dict[str, Any]) -> None:
     Raises:
         ValueError: a record is empty; and whatever a reader may run into.
     """
+    os.environ["USE_TORCH"] = "0"  # `datasets` would load it for streams, a second for nothing here
     import datasets
 
     with tempfile.TemporaryDirectory(prefix="asam_datasets-") as cache:

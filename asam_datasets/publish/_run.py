@@ -101,7 +101,7 @@ def publish(
                     listener.on_total(planned.rows_to_build)
                 disagreements = find_disagreements(run.archives, pool)
                 built = _build_all(run, pool)
-            losses = _late_losses(run, built)
+            losses = _late_losses(run, built, listener)
             if losses:
                 confirm(dataclasses.replace(planned, losses=losses, destructive=True))
             report = caption_report(run.captions, [number for one in built for number in one.ids.tolist()])
@@ -162,13 +162,13 @@ def _build_all(run: Run, workers: Workers) -> list[Built]:
     return built
 
 
-def _late_losses(run: Run, built: Sequence[Built]) -> list[Loss]:
+def _late_losses(run: Run, built: Sequence[Built], listener: Listener) -> list[Loss]:
     """What turned out to be less than what is visible, when it was built."""
-    published = run.published
+    published, shown = run.published, run.target.shown()
     return [
         loss
         for survey, one in zip(run.surveys, built, strict=True)
-        for loss in late_losses(survey, one, published.get(survey.recipe.name), run.losses)
+        for loss in late_losses(survey, one, published.get(survey.recipe.name), shown, run.losses, listener.on_stage)
     ]
 
 

@@ -22,6 +22,7 @@ from PIL import EpsImagePlugin, Image, ImageFile
 from asam_datasets.errors import RecordError, SegmentationError
 from asam_datasets.images import FORMATS, check_whole, decoding, image_shape, open_image
 from asam_datasets.masks import MAX_PIXELS, from_label_map
+from asam_datasets.published._rows import EncodedImage
 from asam_datasets.published._verify_records import _check_image, _same_pixels
 from asam_datasets.sources import BadRecords
 from asam_datasets.sources.evaluation import EvaluationSource, load_catalog, open_evaluation
@@ -91,7 +92,7 @@ def test_no_program_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     with Image.open(io.BytesIO(EPS)) as image:
         image.load()
     assert len(started) == 1  # so this would see it
-    assert [text for _, text in _check_image({"bytes": EPS}, (40, 60), True)] == [
+    assert [text for _, text in _check_image(EncodedImage(EPS), (40, 60), True)] == [
         f"expected an image that decodes, found {len(EPS)} bytes that start with b'%!PS-Ado'"
     ]
     assert not _same_pixels(EPS, encoded("PNG"))

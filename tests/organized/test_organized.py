@@ -544,7 +544,7 @@ def test_a_dataset_that_would_write_elsewhere(published: Path, tmp_path: Path) -
         export(tmp_path / "dataset", tmp_path / "out", workers=1)
     build = next((tmp_path / "dataset").rglob("build.json"))
     build.write_text(build.read_text().replace('"sa_000000"', '"../x"'))
-    with pytest.raises(SourceError, match="expected the build of data/train/sa_000000-"):
+    with pytest.raises(SourceError, match=r"found a build\.json that is none"):
         export(tmp_path / "dataset", tmp_path / "out", workers=1)
     assert not (tmp_path / "x").exists()
 

@@ -101,7 +101,7 @@ def test_the_card_has_them(published: Path) -> None:
     assert {split["name"]: split["num_examples"] for split in rows["evaluation"]} == {
         "cityscapes": 1, "coco2017_val": 2, "hrsod_te": 2,
     }  # fmt: skip
-    assert "<!--" not in text
+    assert len(re.findall("<!--.*?-->", text)) == 2, "the ends of our block, and nothing of the template"
     assert "$" not in text.split("## Citation")[0].replace("$.annotations", "")
     assert re.search(r"`coco2017_val` \| \[COCO 2017 validation\].* instance \| the set's own \| 2 \| 5 \| 1 \|", text)
 
@@ -120,7 +120,10 @@ def test_again_and_with_the_other_protocol(
     assert again.code == 0, again.err
     assert len(re.findall(r"unchanged +data/evaluation", again.out)) == 3
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
-    other = publish(*given, "--protocol", "asam", "--out", out)
+    asked = publish(*given, "--protocol", "asam", "--out", out)
+    assert asked.code == 1, "another reading takes the place of what is visible"
+    assert "coco2017_val: records" in asked.err
+    other = publish(*given, "--protocol", "asam", "--out", out, "--yes")
     assert other.code == 0, other.err
     assert sorted(re.findall(r"new +data/evaluation/(\w+)-", other.out)) == ["cityscapes", "coco2017_val"]
     assert "as ASAM's loaders read it" in (out / "README.md").read_text()

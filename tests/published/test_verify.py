@@ -91,8 +91,14 @@ def test_the_card_and_the_manifest(copy: Path) -> None:
     assert "expected 4 rows, as the manifests say, found 5" in verify(copy).out
     readme.write_text(text)
     manifest = build_folder(copy) / BUILD_FILE
-    manifest.write_text(manifest.read_text().replace('"digest": "', '"digest": "0'))
-    assert "of its parts, found 0" in verify(copy).out
+    digest = decode_build(manifest.read_bytes(), "").digest
+    other = f"{int(digest, 16) ^ 1:016x}"
+    manifest.write_text(manifest.read_text().replace(f'"digest": "{digest}"', f'"digest": "{other}"'))
+    moved = verify(copy)
+    assert moved.code == 1
+    assert f"found that of 'data/train/sa_000000-{other}'" in moved.err
+    manifest.write_text(manifest.read_text().replace(f'"digest": "{other}"', '"digest": "0"'))
+    assert "found: the digest '0'" in verify(copy).err
 
 
 Change = Callable[[dict[str, Any]], object]

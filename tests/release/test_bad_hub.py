@@ -266,7 +266,7 @@ def test_a_bad_record_leaves_a_published_dataset_alone(hub: LocalHub, members: M
     assert publish(environment, tmp_path, "--train", source, "--repo-id", REPO).code == 0
     files, commits = hub.files(REPO), hub.commits(REPO)
     source.write_bytes(tar_bytes({**members, "sa_2.json": b"{"}))
-    outcome = publish(environment, tmp_path, "--train", source, "--repo-id", REPO)
+    outcome = publish(environment, tmp_path, "--train", source, "--repo-id", REPO, "--yes")
     assert outcome.error.startswith(f"error: {source}: sa_2.json: ")
     assert (hub.files(REPO), hub.commits(REPO)) == (files, commits)
 

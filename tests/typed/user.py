@@ -53,7 +53,7 @@ def folders(dataset: str, archives: Sequence[Path], out: Path) -> list[str]:
 
 def captioned(archive: Path, out: Path) -> int:
     """Caption the half of an archive, and join the halves."""
-    options = CaptionOptions(model="some/blip2", generation=Generation(num_beams=2), part=(1, 2))
+    options = CaptionOptions(model="some/blip2", generation=Generation(num_beams=2), shard=(1, 2))
     done = caption(archive, out, options=options)
     merged = merge([out], out.with_suffix(".all.json"))
     return done.new + merged.images
