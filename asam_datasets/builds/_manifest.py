@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -28,9 +29,10 @@ _PART = re.compile(r"part-[0-9]{3,6}\.parquet")
 _FOLDER = re.compile(r"(?P<name>.+)-(?P<digest>[0-9a-f]{16})")
 
 
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One Parquet file of a build. `row_groups` has the rows of each of its row groups, `columns` the bytes that each
-    column takes in it: who plans what to read of many parts needs no footer."""
+    column takes in it: who plans what to read of many parts needs no footer. `missing` counts the annotations whose
+    source left a field out, by the field; it is null in the table then."""
 
     file: str
     rows: int
@@ -41,6 +43,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     annotations: int
     captions: int
     columns: dict[str, int]
+    missing: dict[str, int] = {}
 
 
 class EvaluationInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,6 +114,11 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"im
     def captions(self) -> int:
         """Number of records with a caption."""
         return sum(part.captions for part in self.parts)
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """How many annotations have no value in a field, by the field, as their source left it out."""
+        return dict(sum((Counter(part.missing) for part in self.parts), Counter()))
 
     @property
     def size_bytes(self) -> int:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec import UNSET
 
 from asam_datasets.builds._digest import inputs_of
 from asam_datasets.builds._manifest import Part
@@ -56,6 +58,7 @@ def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind:
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     count = annotations = captions = 0
+    missing: Counter[str] = Counter()
     table = TABLES[kind]
     try:
         with open(temporary, "wb") as file:
@@ -65,6 +68,7 @@ def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind:
                     writer.write_table(to_table(table.columns, group), row_group_size=len(group))
                     count += len(group)
                     annotations += sum(len(row.annotations) for row in group)
+                    missing.update(_left_out(group))
                     captions += sum(getattr(row, "caption", None) is not None for row in group)
             file.flush()
             os.fsync(file.fileno())
@@ -83,7 +87,17 @@ def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind:
         annotations,
         captions,
         _column_bytes(footer, table.columns),
+        dict(sorted(missing.items())),
     )
+
+
+def _left_out(rows: Iterable[AnyRow]) -> Iterator[str]:
+    """The field of each annotation that its source left out."""
+    for row in rows:
+        for annotation in row.annotations:
+            for name in annotation.__struct_fields__:
+                if getattr(annotation, name) is UNSET:
+                    yield name
 
 
 def _column_bytes(footer: pq.FileMetaData, table: Mapping[str, Column]) -> dict[str, int]:

@@ -213,11 +213,16 @@ def _build(survey: Survey, run: Run, workers: Workers) -> Built:
 
 
 def _warnings(run: Run, built: Sequence[Built]) -> list[str]:
-    """Evaluation sets whose counts are not those that the catalog expects."""
+    """Evaluation sets whose counts are not those that the catalog expects, and what archives left out."""
     texts = [
         survey.recipe.source.unexpected_counts(one.build.rows, one.build.annotations)
         for survey, one in zip(run.surveys, built, strict=True)
         if isinstance(survey.recipe, EvaluationRecipe)
+    ]
+    texts += [
+        f"{one.build.name}: {number:,} of {one.build.annotations:,} masks have no {name} in the source, which is null"
+        for one in built
+        for name, number in one.build.missing.items()
     ]
     return [text for text in texts if text]
 

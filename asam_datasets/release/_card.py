@@ -219,6 +219,7 @@ def _config_row(config: Config[Build]) -> str:
 def _provenance(build: Build) -> str:
     rejected = f"; {build.rejected:,} damaged ones were left out" if build.rejected else ""
     only = "" if build.images else ", annotations only"
+    rejected += "".join(f"; {number:,} masks have no `{name}`, which is null" for name, number in build.missing.items())
     return (
         f"- SA-1B archive `{build.name}`{only}: {build.rows:,} images, {build.annotations:,} masks, "
         f"{build.captions:,} captions, {count_bytes(build.size_bytes)} in {len(build.parts)} files{rejected}"

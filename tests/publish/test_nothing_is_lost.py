@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -240,3 +241,28 @@ def test_yaml_of_anybodys_making(text: str) -> None:
     """It is a value, or the one error that says that it is none."""
     with contextlib.suppress(yaml.YAMLError):
         front_matter(f"---\n{text}\n---\n")
+
+
+def test_fields_that_the_source_left_out_are_counted_and_told(small: DemoArchive, publish: Run, tmp_path: Path) -> None:
+    folder = unpacked(small, tmp_path / "images")
+    path = folder / "sa_1.json"
+    record = json.loads(path.read_text())
+    for number, one in enumerate(record["annotations"]):
+        del one["predicted_iou"]
+        if number < 2:
+            del one["crop_box"]
+    path.write_text(json.dumps(record))
+    count = len(record["annotations"])
+    out = tmp_path / "out"
+    ran = publish("--train", folder, "--out", out)
+    assert ran.code == 0, ran.err
+    assert re.search(rf"warning +images: {count} of \d+ masks have no predicted_iou in the source", ran.out), ran.out
+    assert "images: 2 of" in ran.out
+    card = (out / "README.md").read_text()
+    assert f"{count} masks have no `predicted_iou`, which is null; 2 masks have no `crop_box`" in card or (
+        f"2 masks have no `crop_box`, which is null; {count} masks have no `predicted_iou`" in card
+    )
+    again = publish("--train", folder, "--out", out)
+    assert "unchanged" in again.out
+    assert "have no predicted_iou" in again.out
+    assert "has no" not in publish("--train", small.archive, "--out", tmp_path / "whole").out
