@@ -18,7 +18,7 @@ from asam_datasets.demo import DemoArchive, write_demo
 from asam_datasets.errors import TargetError
 from asam_datasets.publish import PublishOptions
 from asam_datasets.publish import publish as run
-from asam_datasets.published._layout import front_matter
+from asam_datasets.published._layout import _FRONT_MATTER, front_matter
 
 REPO = "xhk/ASAM-Datasets"
 OWN_TITLE, OWN_KEY = "# My masks, with *care*\n", 'my_key: [1, "zwei", 3]  # as I like it\n'
@@ -230,6 +230,23 @@ def test_a_tag_that_is_taken_is_told_before_anything_is_built(small: DemoArchive
         assert late.code == 1
         assert "expected a new tag, found that v1 names another version already" in late.err
         assert "images/s" not in late.err, "nothing was built"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---|a: 1|---|x|", "---|a: 1|---", " |---|a: 1|--- |x|", "--- |a: 1|---|", "---|a: 1|", "x|---|a: 1|---|", "",
+        "---|a: 1|b: 2|---|---|c: 3|---|", "---|---|", "----|a: 1|---|", "---|a: 1|----|b: 2|---|",
+    ],
+)  # fmt: skip
+def test_front_matter_is_where_the_hub_finds_it(text: str, end: str) -> None:
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK
+
+    readme = text.replace("|", end)
+    theirs = REGEX_YAML_BLOCK.search(readme)
+    ours = _FRONT_MATTER.match(readme)
+    assert (theirs and theirs[2]) == (ours and ours[1])
 
 
 @pytest.mark.parametrize(
