@@ -27,6 +27,7 @@ from asam_datasets.builds._recipe import Options as Options
 from asam_datasets.builds._recipe import Survey as Survey
 from asam_datasets.builds._recipe import only as only
 from asam_datasets.builds._recipe import with_captions as with_captions
+from asam_datasets.builds._recipe import with_images as with_images
 from asam_datasets.builds._slices import Slice as Slice
 from asam_datasets.builds._slices import archive_slices as archive_slices
 from asam_datasets.builds._slices import evaluation_slices as evaluation_slices
@@ -65,5 +66,6 @@ __all__ = [
     "slice_tables",
     "split_folder",
     "with_captions",
+    "with_images",
     "without_bad",
 ]

@@ -181,6 +181,12 @@ def with_captions(survey: Survey, captions: Mapping[str, str]) -> Survey:
     return dataclasses.replace(survey, index=survey.index._replace(refs=captioned))
 
 
+def with_images(survey: Survey, images: bool) -> Survey:
+    """The same survey with or without its images."""
+    recipe: Any = survey.recipe
+    return dataclasses.replace(survey, recipe=dataclasses.replace(recipe, images=images))
+
+
 def only(survey: Survey, ids: Collection[int]) -> Survey:
     """The same survey of an archive with these image ids alone."""
     refs = tuple(ref for ref in survey.index.refs or () if ref.image_id in ids)

@@ -151,7 +151,7 @@ def _find_losses(run: Run, workers: Workers, listener: Listener) -> None:
         build, found = published.get(name), run.unchanged.get(name)
         if build is None or shown is None or (found is not None and found.build.path == build.path):
             continue
-        if name not in run.before and survey.recipe.kind == "train":
+        if name not in run.before and build.captions:
             run.before[name] = published_captions(shown, build, listener.on_stage)
         run.losses += find_losses(survey, build, shown, run.before.get(name, {}), workers, listener.on_stage)
 

@@ -11,7 +11,17 @@ from typing import Any
 
 import msgspec
 
-from asam_datasets.builds import Build, Built, Candidate, Options, Survey, find_unchanged, only, with_captions
+from asam_datasets.builds import (
+    Build,
+    Built,
+    Candidate,
+    Options,
+    Survey,
+    find_unchanged,
+    only,
+    with_captions,
+    with_images,
+)
 from asam_datasets.errors import CaptionsError, TargetError, option
 from asam_datasets.publish._plan import Loss, Plan
 from asam_datasets.published import Dataset, GroupReader, Published
@@ -22,8 +32,8 @@ _OTHER = "from another source, or changed"
 
 
 def published_captions(shown: Published, build: Build, log: Callable[[str], None]) -> dict[str, str]:
-    """The captions of a published archive by file name: out of its caption file, which one request brings, or out of
-    its parts where that is missing or says another number.
+    """The captions of published rows by file name of the original: out of the archive's caption file, which one request
+    brings, or out of the parts where that is missing or says another number.
 
     Raises:
         SourceError: a part is damaged.
@@ -40,8 +50,8 @@ def published_captions(shown: Published, build: Build, log: Callable[[str], None
             captions = {}
         if len(captions) == build.captions:
             return captions
-    rows = _published_rows(shown, build, ["file_name", "caption"], log)
-    return {row["file_name"]: row["caption"] for row in rows if row["caption"] is not None}
+    rows = _published_rows(shown, build, ["image_id", "caption"], log)
+    return {f"sa_{row['image_id']}.jpg": row["caption"] for row in rows if row["caption"] is not None}
 
 
 def find_losses(
@@ -148,5 +158,5 @@ def _is_same(survey: Survey, published: Build, before: Mapping[str, str], worker
     """Whether a build was made from the same records, but for their captions and the number of parts."""
     # How many were rejected then does not matter: what is visible is what could go.
     candidate = Candidate(msgspec.structs.replace(published, rejected=len(survey.rejects)), None)
-    as_before = with_captions(survey, before)
+    as_before = with_images(with_captions(survey, before), published.images)
     return find_unchanged(as_before, Options(), [candidate], BadRecords(), workers) is not None

@@ -122,6 +122,7 @@ def test_fewer_records_are_asked_for_and_more_are_not(small: DemoArchive, publis
     only = publish(*base, "--annotations-only", "sa_000000")
     assert only.code == 1
     assert "sa_000000: images 4 → 0" in only.err
+    assert "from another source" not in only.err
     assert snapshot(out) == before
 
 
