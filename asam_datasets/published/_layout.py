@@ -71,10 +71,17 @@ def front_matter(readme: str) -> Any:
         yaml.YAMLError: it is not YAML.
     """
     match = _FRONT_MATTER.match(readme.removeprefix("\ufeff"))
-    if not match:
-        return {}
+    return load_yaml(match[1]) if match else {}
+
+
+def load_yaml(text: str) -> Any:
+    """YAML of anybody's making.
+
+    Raises:
+        yaml.YAMLError: it is none, or has references.
+    """
     try:
-        return yaml.load(match[1], _Loader)
+        return yaml.load(text, _Loader)
     except yaml.YAMLError:
         raise
     except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:

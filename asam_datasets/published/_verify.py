@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import yaml
@@ -11,7 +12,7 @@ from asam_datasets.builds import DATA, Build, parts_digest, split_folder
 from asam_datasets.errors import TargetError
 from asam_datasets.progress import Listener
 from asam_datasets.published._client import FileInfo
-from asam_datasets.published._layout import PLACEHOLDER, README, front_matter
+from asam_datasets.published._layout import PLACEHOLDER, README, front_matter, load_yaml
 from asam_datasets.published._location import Published, open_published, visible_builds
 from asam_datasets.published._part import PartFile
 from asam_datasets.published._report import Finding, Report
@@ -63,10 +64,13 @@ def verify(
         ]
         listener.on_total(sum(task.manifest.rows for task in tasks))
         with open_workers(workers, listener.on_records) as pool:
-            for _, result in sorted(pool.run(check_part, tasks)):
+            names: dict[str, Counter[str]] = {}
+            for position, result in sorted(pool.run(check_part, tasks)):
                 records += result.records
                 masks += result.masks
                 findings += result.findings
+                names.setdefault(tasks[position].build.path, Counter()).update(result.names)
+        findings += _repeated(names)
     return Report(
         published.url,
         revision,
@@ -88,17 +92,35 @@ def _check_card(published: Published, builds: Sequence[Build]) -> Iterator[Findi
     front = front_matter((published.read(README) or b"").decode("utf-8", "replace"))
     archives = sum(build.rows for build in builds if build.kind == "train")
     sets = {build.name: build.rows for build in builds if build.kind != "train"}
-    for info in front.get("dataset_info", ()):
-        for split in info["splits"]:
-            rows = sets.get(info["config_name"], sets.get(split["name"], archives))
-            if split["num_examples"] != rows:
-                yield Finding(
-                    f"{README}: dataset_info of {info['config_name']}",
-                    f"expected {rows} rows, as the manifests say, found {split['num_examples']}",
-                )
+    told: list[tuple[str, str, object]] = []
+    try:
+        for info in front.get("dataset_info", ()):
+            told += [(str(info["config_name"]), str(one["name"]), one["num_examples"]) for one in info["splits"]]
+    except (TypeError, KeyError):
+        yield Finding(f"{README}: dataset_info", "expected splits and their rows for each config, found something else")
+    for config, split, found in told:
+        rows = sets.get(config, sets.get(split, archives))
+        if found != rows:
+            problem = f"expected {rows} rows, as the manifests say, found {found}"
+            yield Finding(f"{README}: dataset_info of {config}", problem)
     placeholder = published.read(PLACEHOLDER)
-    if placeholder is not None and "configs" in (yaml.safe_load(placeholder) or {}):
+    if placeholder is None:
+        return
+    try:
+        overrules = "configs" in (load_yaml(placeholder.decode("utf-8", "replace")) or {})
+    except (yaml.YAMLError, TypeError):
+        overrules = True  # a reader stumbles over it
+    if overrules:
         yield Finding(PLACEHOLDER, "expected only README.md to say what is visible, found this file overruling it")
+
+
+def _repeated(names: Mapping[str, Counter[str]]) -> Iterator[Finding]:
+    """Images that are in a build more than once."""
+    for path, counted in names.items():
+        twice = [name for name, count in counted.items() if count > 1]
+        if twice:
+            problem = f"expected each image once, found {len(twice)} again, such as {twice[0]}"
+            yield Finding(path, problem)
 
 
 def _check_files(published: Published, builds: Sequence[Build], files: Mapping[str, FileInfo]) -> Iterator[Finding]:

@@ -31,11 +31,12 @@ class PartCheck(NamedTuple):
 
 
 class PartResult(NamedTuple):
-    """What was looked at in a part, and what was found."""
+    """What was looked at in a part, and what was found; `names` are the file names of its rows."""
 
     records: int
     masks: int
     findings: list[Finding]
+    names: list[str]
 
 
 def check_part(task: PartCheck) -> PartResult:
@@ -46,14 +47,15 @@ def check_part(task: PartCheck) -> PartResult:
     """
     findings: list[Finding] = []
     counts = {"rows": 0, "annotations": 0, "captions": 0}
+    names: list[str] = []
     try:
-        _check_part(task, findings, counts)
+        _check_part(task, findings, counts, names)
     except SourceError as error:
         findings.append(Finding(task.part.path, error.problem))
-    return PartResult(counts["rows"], counts["annotations"], findings)
+    return PartResult(counts["rows"], counts["annotations"], findings, names)
 
 
-def _check_part(task: PartCheck, findings: list[Finding], counts: dict[str, int]) -> None:
+def _check_part(task: PartCheck, findings: list[Finding], counts: dict[str, int], names: list[str]) -> None:
     path, reader, encoder = task.part.path, GroupReader(task.part.location), PngEncoder()
     expected, found = arrow_schema(TABLES[task.build.kind].columns), reader.schema(task.part)
     if not found.equals(expected):
@@ -71,6 +73,7 @@ def _check_part(task: PartCheck, findings: list[Finding], counts: dict[str, int]
             is_whole = False
             findings.append(Finding(row.where, row.problem))
         else:
+            names.append(row.file_name)
             counts["annotations"] += len(row.annotations)
             counts["captions"] += row.caption is not None
             findings += (Finding(f"{row.where}{place}", text) for place, text in _check_row(row, task.build, encoder))

@@ -50,14 +50,7 @@ def open_image(value: Any, where: str) -> EncodedImage:
     if isinstance(value, Image.Image):
         return EncodedImage((value.height, value.width), None, value)
     if isinstance(value, Mapping):
-        if value.get("bytes") is None and value.get("path"):
-            try:
-                with open(value["path"], "rb") as file:
-                    value = file.read()
-            except OSError as error:
-                raise _unreadable(error, where) from None
-        else:
-            value = value.get("bytes")
+        value = value.get("bytes")  # never what `path` names: a dataset could have any file of this machine read
     if not isinstance(value, (bytes, bytearray, memoryview)):
         found = "none" if value is None else f"a {type(value).__name__}"
         raise RecordError(

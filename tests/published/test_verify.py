@@ -91,6 +91,11 @@ def test_the_card_and_the_manifest(copy: Path) -> None:
     assert "expected 4 rows, as the manifests say, found 5" in verify(copy).out
     readme.write_text(text)
     manifest = build_folder(copy) / BUILD_FILE
+    for wrong in ("null", "5", "{a: b}", "[[1]]"):
+        front, _, body = text.partition("dataset_info:")
+        readme.write_text(f"{front}dataset_info: {wrong}\n---{body.split('---', 1)[1]}")
+        assert "dataset_info: expected splits and their rows for each config" in verify(copy).out
+    readme.write_text(text)
     digest = decode_build(manifest.read_bytes(), "").digest
     other = f"{int(digest, 16) ^ 1:016x}"
     manifest.write_text(manifest.read_text().replace(f'"digest": "{digest}"', f'"digest": "{other}"'))
@@ -128,6 +133,10 @@ WRONG: dict[str, tuple[Change, str]] = {
     "archive": (lambda d: d["rows"][0].update(archive="sa_9"), ".archive: expected sa_000000, found sa_9"),
     "caption": (lambda d: d["rows"][0].update(caption=None), "expected 4 captions, as build.json says, found 3"),
     "row": (lambda d: d["rows"].pop(), "expected 4 rows, as build.json says, found 3"),
+    "again": (
+        lambda d: d["rows"][1].update(d["rows"][0]),
+        "expected each image once, found 1 again, such as sa_1.jpg",
+    ),
     "large": (lambda d: d["rows"][0].update(height=2**20, width=2**20), "expected 1 to 67108864 pixels, found 1048576"),
     "short box": (
         lambda d: d["rows"][0]["annotations"][0]["bbox"].pop(),
