@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +73,7 @@ def export(
         listener.on_stage(f"Looking at {dataset} and {out}")
         opened = open_dataset(dataset, revision=revision, log=listener.on_stage)
         archives, sets, notes = _choose(opened)
+        notes += _warnings(archives, sets, out)
         plans = [plan_set(opened, build, listener.on_stage) for build in sets]
         check_target(out, [(build.name, None) for build in archives], {plan.build.name: plan.files() for plan in plans})
         listener.on_total(sum(build.rows for build in (*archives, *sets)))
@@ -94,6 +96,8 @@ def _choose(dataset: Dataset) -> tuple[list[Build], list[Build], list[str]]:
     sets = [build for build in dataset.builds if build.kind == "evaluation" and build.images]
     left = [build.name for build in dataset.builds if build.kind == "evaluation" and not build.images]
     notes = [f"{name} was published without its images and is left out" for name in left]
+    samples = [build for build in dataset.builds if build.kind == "adversarial"]
+    notes += [f"{one.name}: {one.rows:,} adversarial samples are left out; `load_dataset` has them" for one in samples]
     url = dataset.published.url
     if dataset.builds and not archives and not sets:
         raise SourceError(
@@ -108,6 +112,20 @@ def _choose(dataset: Dataset) -> tuple[list[Build], list[Build], list[str]]:
             hint="Publish the archive under another name, or in another dataset.",
         )
     return archives, sets, notes
+
+
+def _warnings(archives: Sequence[Build], sets: Sequence[Build], out: Path) -> list[str]:
+    """What ASAM's programs will stumble over in this folder."""
+    notes = [
+        f"{build.name}: {build.rows - build.captions:,} of {build.rows:,} images have no caption, and are in no list"
+        for build in archives
+        if build.captions < build.rows
+    ]
+    place = str(out.resolve() / SETS_FOLDER)
+    if sets and "sam" in place:
+        # `main.py` tells by `'sam' not in gt_path` whether masks are binary images.
+        notes.append(f"ASAM's loader of binary sets takes a path with `sam` in it for SA-1B, such as {place}")
+    return notes
 
 
 def export_task(task: ExportTask) -> Outcome:

@@ -318,6 +318,8 @@ def test_annotations_only_is_left_out_and_told(folders: Folders, publish: Run, t
     assert done.code == 0, done.err
     assert "note       coco2017_val was published without its images and is left out" in done.out
     assert {path.name for path in (tmp_path / "sam-1b/testdata").iterdir()} == {"hrsod_te"}
+    # `'sam' not in gt_path` is how ASAM's program tells binary masks from SA-1B.
+    assert f"takes a path with `sam` in it for SA-1B, such as {tmp_path / 'sam-1b/testdata'}" in done.out
     none = publish(*sets, "--annotations-only", "coco2017_val", "hrsod_te", "--out", tmp_path / "none")
     assert none.code == 0, none.err
     with pytest.raises(SourceError, match="expected images, found only annotations of coco2017_val, hrsod_te"):

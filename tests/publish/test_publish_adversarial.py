@@ -123,3 +123,15 @@ def test_bad_samples(samples: Path, demo: DemoArchive, publish: Run, tmp_path: P
     skipped = publish(*base, "--on-bad-record", "skip")
     assert skipped.code == 0, skipped.err
     assert "sa_777" in (tmp_path / "out/rejects.jsonl").read_text()
+
+
+def test_export_says_what_it_leaves_out(published: Path, demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
+    done = run_python("-m", "asam_datasets", "export", published, "--out", tmp_path / "folder", "--workers", "1")
+    assert done.code == 0, done.err
+    assert "adversarial: 3 adversarial samples are left out" in done.out
+    assert "have no caption" not in done.out
+    some = tmp_path / "some.json"
+    some.write_text(json.dumps({"img": "sa_2.jpg", "prompt": "one"}) + "\n")
+    assert publish("--train", demo.archive, "--captions", some, "--out", tmp_path / "out").code == 0
+    bare = run_python("-m", "asam_datasets", "export", tmp_path / "out", "--out", tmp_path / "bare", "--workers", "1")
+    assert "sa_000000: 11 of 12 images have no caption, and are in no list" in bare.out
