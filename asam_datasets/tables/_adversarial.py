@@ -14,6 +14,7 @@ from asam_datasets.tables._types import (
     FLOAT64,
     INT32,
     INT64,
+    SEGMENTATION,
     STRING,
     Column,
     Image,
@@ -27,7 +28,7 @@ ADVERSARIAL_ANNOTATION: Mapping[str, Scalar | Many | Struct] = {
     "id": INT64,
     "bbox": Many(FLOAT64),
     "area": INT64,
-    "segmentation": Struct({"size": Many(INT32, 2), "counts": STRING}),
+    "segmentation": SEGMENTATION,
 }
 """One mask of an original in the size of an adversarial sample; `id` is the original annotation's."""
 

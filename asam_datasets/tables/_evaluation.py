@@ -10,8 +10,10 @@ from asam_datasets.masks import PngEncoder
 from asam_datasets.sources.evaluation import EvaluationAnnotation, EvaluationRecord
 from asam_datasets.tables._types import (
     FLOAT64,
+    FULL_SIZE_MASKS,
     INT32,
     INT64,
+    SEGMENTATION,
     STRING,
     Column,
     Image,
@@ -25,7 +27,7 @@ EVALUATION_ANNOTATION: Mapping[str, Scalar | Many | Struct] = {
     "id": INT64,
     "bbox": Many(FLOAT64),
     "area": INT64,
-    "segmentation": Struct({"size": Many(INT32, 2), "counts": STRING}),
+    "segmentation": SEGMENTATION,
     "category_id": INT64,
     "category": STRING,
     "iscrowd": INT32,
@@ -34,11 +36,7 @@ EVALUATION_ANNOTATION: Mapping[str, Scalar | Many | Struct] = {
 
 EVALUATION: Mapping[str, Column] = {
     "image": Column(Image(named=True), "Image", "the original file, byte for byte (Hypersim: its preview)"),
-    "masks": Column(
-        Many(Image()),
-        "list of Image",
-        "1-bit PNG per annotation, in their order, at the image's full size",
-    ),
+    "masks": FULL_SIZE_MASKS,
     "annotations": Column(
         Structs(EVALUATION_ANNOTATION),
         "list of struct",

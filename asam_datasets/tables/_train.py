@@ -11,8 +11,10 @@ from asam_datasets.masks import PngEncoder
 from asam_datasets.sources.sa1b import Annotation, Record
 from asam_datasets.tables._types import (
     FLOAT64,
+    FULL_SIZE_MASKS,
     INT32,
     INT64,
+    SEGMENTATION,
     STRING,
     Column,
     Image,
@@ -24,7 +26,7 @@ from asam_datasets.tables._types import (
 
 ANNOTATION: Mapping[str, Scalar | Many | Struct] = {
     "id": INT64,
-    "segmentation": Struct({"size": Many(INT32, 2), "counts": STRING}),
+    "segmentation": SEGMENTATION,
     "bbox": Many(FLOAT64),
     "area": INT64,
     "predicted_iou": FLOAT64,
@@ -46,11 +48,7 @@ TRAIN: Mapping[str, Column] = {
         "Image",
         "PNG, RGB: every mask in a color of its own, larger masks under smaller ones, black background",
     ),
-    "masks": Column(
-        Many(Image()),
-        "list of Image",
-        "1-bit PNG per annotation, in their order, at the image's full size",
-    ),
+    "masks": FULL_SIZE_MASKS,
     "annotations": Column(
         Structs(ANNOTATION),
         "list of struct",

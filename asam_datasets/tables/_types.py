@@ -103,6 +103,13 @@ class Column:
 
 STRING, INT32, INT64, FLOAT64 = Scalar("string"), Scalar("int32"), Scalar("int64"), Scalar("float64")
 
+SEGMENTATION = Struct({"size": Many(INT32, 2), "counts": STRING})
+"""A mask as compressed COCO RLE, column-major: `size` is [height, width]."""
+
+FULL_SIZE_MASKS = Column(
+    Many(Image()), "list of Image", "1-bit PNG per annotation, in their order, at the image's full size"
+)
+
 
 def arrow_schema(table: Mapping[str, Column]) -> pa.Schema:
     """The Arrow schema of a table, with the features JSON as the metadata that `datasets` looks for."""

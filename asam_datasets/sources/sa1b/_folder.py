@@ -37,15 +37,7 @@ class FolderSource:
         Raises:
             SourceError: a file is gone or cannot be read.
         """
-        return RawRecord(
-            archive=self.name,
-            label=self.label,
-            image_id=ref.image_id,
-            image=ref.image.name,
-            annotations=ref.annotations.name,
-            jpeg=self._read(ref.image),
-            json=self._read(ref.annotations),
-        )
+        return RawRecord.of(self.name, self.label, ref, self._read)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -47,6 +47,13 @@ class RawRecord(NamedTuple):
     annotations: str
     jpeg: bytes
     json: bytes
+
+    @classmethod
+    def of(cls, archive: str, label: str, ref: RecordRef, read: Callable[[Member], bytes]) -> RawRecord:
+        """The record that `ref` names, its members as `read` gives them. Raises what `read` raises."""
+        return cls(
+            archive, label, ref.image_id, ref.image.name, ref.annotations.name, read(ref.image), read(ref.annotations)
+        )
 
 
 @dataclass(frozen=True)

@@ -64,15 +64,7 @@ class TarSource:
         Raises:
             SourceError: the tar is gone, or shorter than when it was indexed.
         """
-        return RawRecord(
-            archive=self.name,
-            label=self.label,
-            image_id=ref.image_id,
-            image=ref.image.name,
-            annotations=ref.annotations.name,
-            jpeg=self._read(ref.image),
-            json=self._read(ref.annotations),
-        )
+        return RawRecord.of(self.name, self.label, ref, self._read)
 
     def close(self) -> None:
         """Close the tar; the next read opens it again."""
