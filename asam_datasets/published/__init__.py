@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asam_datasets.published._client import KIND as KIND
+from asam_datasets.published._client import SILENCE_S as SILENCE_S
 from asam_datasets.published._client import ConflictError as ConflictError
 from asam_datasets.published._client import FileInfo as FileInfo
 from asam_datasets.published._client import HubClient as HubClient
@@ -40,6 +41,7 @@ __all__ = [
     "KIND",
     "PLACEHOLDER",
     "README",
+    "SILENCE_S",
     "ConflictError",
     "Dataset",
     "FileInfo",

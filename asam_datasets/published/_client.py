@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 KIND = "dataset"
+SILENCE_S = 60.0
+"""How long the first questions wait for an answer, in seconds: `huggingface_hub` by itself waits for ever."""
+
 _FIRST_WAITS = 2  # while nothing has answered yet: most likely there is no network
 _Result = TypeVar("_Result")
 
@@ -134,7 +137,14 @@ class HubClient:
             RepositoryNotFoundError, RevisionNotFoundError: of the client library.
             HubError: refused or not reached.
         """
-        info = self.ask("reading the repository", self.api.repo_info, self.repo_id, repo_type=KIND, revision=revision)
+        info = self.ask(
+            "reading the repository",
+            self.api.repo_info,
+            self.repo_id,
+            repo_type=KIND,
+            revision=revision,
+            timeout=SILENCE_S,
+        )
         return str(info.sha)
 
     def list_files(self, revision: str) -> dict[str, FileInfo]:
