@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import IO, NamedTuple, TypeVar
+from functools import cached_property
+from typing import IO, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from asam_datasets.builds import BUILD_FILE, Build, Part
 from asam_datasets.errors import AsamDatasetsError, SourceError
 from asam_datasets.published._location import Location, open_location
+from asam_datasets.published._pages import find_indexes, is_paged, pages_of, read_index, read_values
 
 GET_AGAIN = "Get the dataset again; `asam-datasets verify DATASET --deep` looks at every record."
 """What to do about a dataset that does not hold what it should."""
@@ -65,9 +68,17 @@ class PartFile:
             )
 
 
-class _Footer(NamedTuple):
+@dataclass(frozen=True)
+class _Footer:
     metadata: pq.FileMetaData
     row_groups: tuple[int, ...]
+    tail: bytes
+    """The last bytes of the part: the footer, and mostly the index of pages before it."""
+
+    @cached_property
+    def index_places(self) -> list[list[tuple[int, int]]]:
+        """Where the index of pages of each column of each row group is."""
+        return find_indexes(self.tail)
 
 
 class GroupReader:
@@ -114,6 +125,31 @@ class GroupReader:
         """
         return self._reading(part, lambda: self._read(part, group, columns))
 
+    def paged(self, part: PartFile, group: int, columns: Sequence[str]) -> list[str]:
+        """Those of some columns whose images can be read without the others of the row group.
+
+        Raises:
+            SourceError: the part is damaged or gone.
+            HubError: the Hub refused, or was not reached.
+        """
+        metadata = self._reading(part, lambda: self._footer(part).metadata)
+        leaves = _leaves(metadata)
+        found = [name for name in columns if f"{name}.bytes" in leaves and f"{name}.path" in leaves]
+        return [name for name in found if is_paged(metadata, group, leaves[f"{name}.bytes"])]
+
+    def read_images(self, part: PartFile, group: int, column: str, rows: NDArray[np.int64]) -> list[bytes | None]:
+        """Some encoded images of a row group, and no others but those that share a page with them.
+
+        Args:
+            column: one that `paged` names.
+            rows: which, in any order.
+
+        Raises:
+            SourceError: the part is damaged, gone, or not what its manifest says.
+            HubError: the Hub refused, or was not reached.
+        """
+        return self._reading(part, lambda: self._read_images(part, group, column, rows))
+
     def _reading(self, part: PartFile, read: Callable[[], _Result]) -> _Result:
         """What `read` gives, which does nothing but read the part: all that goes wrong in it is about the part."""
         try:
@@ -147,14 +183,35 @@ class GroupReader:
                 raise SourceError(f"expected a column {name}, found none", where=part.label, hint=GET_AGAIN)
         return table
 
+    def _read_images(self, part: PartFile, group: int, column: str, rows: NDArray[np.int64]) -> list[bytes | None]:
+        footer = self._footer(part)
+        part.check_row_groups(footer.row_groups)
+        number = _leaves(footer.metadata)[f"{column}.bytes"]
+        start, stop = footer.index_places[group][number]
+        before = part.size_bytes - len(footer.tail)
+        with self._published.open(part.path, part.size_bytes) as file:
+            index = footer.tail[start - before : stop - before] if start >= before else _read_range(file, start, stop)
+            pages = pages_of(read_index(index, footer.row_groups[group]), rows)
+            ranges = _joined([(page.start, page.stop) for page in pages])
+            contents = [_read_range(file, *place) for place in ranges]
+        nullable = footer.metadata.schema.column(number).max_definition_level
+        values: dict[int, bytes | None] = {}
+        for page in pages:
+            at, content = next(
+                (first, one) for (first, end), one in zip(ranges, contents, strict=True) if first <= page.start < end
+            )
+            found = read_values(content[page.start - at : page.stop - at], page, nullable)
+            values.update(zip(range(page.first_row, page.last_row), found, strict=True))
+        return [values[row] for row in rows.tolist()]
+
     def _footer(self, part: PartFile) -> _Footer:
         if part.path not in self._footers:
             with self._published.open(part.path, part.size_bytes) as file:
-                metadata = _read_footer(file, part.footer_bytes)
+                metadata, tail = _read_footer(file, part.footer_bytes)
             if len(self._footers) >= _FOOTERS:
                 self._footers.pop(next(iter(self._footers)))
             groups = tuple(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
-            self._footers[part.path] = _Footer(metadata, groups)
+            self._footers[part.path] = _Footer(metadata, groups, tail)
         return self._footers[part.path]
 
 
@@ -174,12 +231,23 @@ def _fetch(file: IO[bytes], ranges: Sequence[tuple[int, int]]) -> pa.BufferReade
     for start, stop in ranges:
         if not 0 <= start <= stop <= size_bytes:  # a footer may say anything
             raise pa.ArrowInvalid(f"a column at bytes {start} to {stop} of a file of {size_bytes}")
-        file.seek(start)
-        content = file.read(stop - start)
-        if len(content) != stop - start:
-            raise pa.ArrowInvalid(f"{len(content)} bytes at byte {start}, where {stop - start} should be")
-        memory[start:stop] = np.frombuffer(content, np.uint8)
+        memory[start:stop] = np.frombuffer(_read_range(file, start, stop), np.uint8)
     return pa.BufferReader(pa.py_buffer(memory))
+
+
+def _read_range(file: IO[bytes], start: int, stop: int) -> bytes:
+    if not 0 <= start <= stop:
+        raise pa.ArrowInvalid(f"bytes {start} to {stop}")
+    file.seek(start)
+    content = file.read(stop - start)
+    if len(content) != stop - start:
+        raise pa.ArrowInvalid(f"{len(content)} bytes at byte {start}, where {stop - start} should be")
+    return content
+
+
+def _leaves(metadata: pq.FileMetaData) -> dict[str, int]:
+    """The number of each column by its path."""
+    return {metadata.schema.column(number).path: number for number in range(metadata.num_columns)}
 
 
 def _column_ranges(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[tuple[int, int]]:
@@ -190,16 +258,24 @@ def _column_ranges(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[t
         if not any(f"{column.path_in_schema}.".startswith(f"{name}.") for name in columns):
             continue
         start = column.dictionary_page_offset or column.data_page_offset
-        stop = start + column.total_compressed_size
-        if ranges and 0 <= start - ranges[-1][1] <= _HOLE:
-            start = ranges.pop()[0]
-        ranges.append((start, stop))
-    return ranges
+        ranges.append((start, start + column.total_compressed_size))
+    return _joined(ranges)
 
 
-def _read_footer(file: IO[bytes], expected_bytes: int) -> pq.FileMetaData:
-    """The footer, in one read where it is as long as expected. Arrow would guess that it is in the last 64 KiB, which
-    may be masks.
+def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges with those in one that lie next to each other."""
+    joined: list[tuple[int, int]] = []
+    for start, stop in ranges:
+        if joined and 0 <= start - joined[-1][1] <= _HOLE:
+            joined[-1] = (joined[-1][0], stop)
+        else:
+            joined.append((start, stop))
+    return joined
+
+
+def _read_footer(file: IO[bytes], expected_bytes: int) -> tuple[pq.FileMetaData, bytes]:
+    """The footer, and the end of the file that was read for it, in one read where it is as long as expected. Arrow
+    would guess that it is in the last 64 KiB, which may be masks.
 
     Raises:
         pa.ArrowInvalid: there is none.
@@ -214,4 +290,4 @@ def _read_footer(file: IO[bytes], expected_bytes: int) -> pq.FileMetaData:
     if length > len(tail):
         file.seek(size_bytes - length)
         tail = file.read(length - len(tail)) + tail
-    return pq.read_metadata(pa.BufferReader(tail[-length:]))
+    return pq.read_metadata(pa.BufferReader(tail[-length:])), tail

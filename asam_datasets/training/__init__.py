@@ -27,7 +27,10 @@ except ModuleNotFoundError as error:
 from asam_datasets.training._controlnet import controlnet_batch as controlnet_batch
 from asam_datasets.training._controlnet import controlnet_sample as controlnet_sample
 from asam_datasets.training._controlnet import controlnet_samples as controlnet_samples
+from asam_datasets.training._elastic import gather_state as gather_state
+from asam_datasets.training._filter import Filter as Filter
 from asam_datasets.training._geometry import Augment as Augment
+from asam_datasets.training._open import open_stream as open_stream
 from asam_datasets.training._options import Choose as Choose
 from asam_datasets.training._options import ControlNetOptions as ControlNetOptions
 from asam_datasets.training._options import SamOptions as SamOptions
@@ -38,18 +41,19 @@ from asam_datasets.training._sam import sam_sample as sam_sample
 from asam_datasets.training._sam import sam_samples as sam_samples
 from asam_datasets.training._sam import unpack_masks as unpack_masks
 from asam_datasets.training._stream import Stream as Stream
-from asam_datasets.training._stream import open_stream as open_stream
 
 __all__ = [
     "NO_POINT",
     "Augment",
     "Choose",
     "ControlNetOptions",
+    "Filter",
     "SamOptions",
     "Stream",
     "controlnet_batch",
     "controlnet_sample",
     "controlnet_samples",
+    "gather_state",
     "normalize",
     "open_stream",
     "sam_batch",
