@@ -30,6 +30,8 @@ from asam_datasets.training._controlnet import controlnet_samples as controlnet_
 from asam_datasets.training._elastic import gather_state as gather_state
 from asam_datasets.training._filter import Filter as Filter
 from asam_datasets.training._geometry import Augment as Augment
+from asam_datasets.training._mixture import Mixture as Mixture
+from asam_datasets.training._mixture import open_mixture as open_mixture
 from asam_datasets.training._open import open_stream as open_stream
 from asam_datasets.training._options import Choose as Choose
 from asam_datasets.training._options import ControlNetOptions as ControlNetOptions
@@ -48,6 +50,7 @@ __all__ = [
     "Choose",
     "ControlNetOptions",
     "Filter",
+    "Mixture",
     "SamOptions",
     "Stream",
     "controlnet_batch",
@@ -55,6 +58,7 @@ __all__ = [
     "controlnet_samples",
     "gather_state",
     "normalize",
+    "open_mixture",
     "open_stream",
     "sam_batch",
     "sam_sample",

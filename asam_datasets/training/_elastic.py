@@ -86,7 +86,9 @@ class Place(NamedTuple):
     past: History = ()
 
 
-def find_place(history: History, epoch: int, consumer: Consumer, batch_size: int | None) -> Place:
+def find_place(
+    history: History, epoch: int, consumer: Consumer, batch_size: int | None, role: int | None = None
+) -> Place:
     """Where a worker of a new job begins with an epoch.
 
     Args:
@@ -94,17 +96,24 @@ def find_place(history: History, epoch: int, consumer: Consumer, batch_size: int
         epoch: the epoch.
         consumer: the worker.
         batch_size: of its loader, where the order depends on it.
+        role: as which of the rank's workers it goes on, if that is known.
     """
     rank, world_size, worker, workers = consumer
     if not history or not history[-1].is_of(world_size, workers, batch_size):
-        return Place(epoch, 0, worker, history)
-    last, past = history[-1], history[:-1]
-    if all(at < epoch for at, _ in last.places[rank]):
-        return Place(epoch, 0, worker, past)
-    # Loaders begin with their first worker, so that is the one whose turn it was.
-    role = (last.turns[rank] + worker) % workers
+        return Place(epoch, 0, worker if role is None else role, history)
+    last = history[-1]
+    if role is None:
+        role = role_of(last, epoch, consumer)
     at, position = last.places[rank][role]
-    return Place(epoch, position if at == epoch else 0 if at < epoch else ALL, role, past)
+    return Place(epoch, position if at == epoch else 0 if at < epoch else ALL, role, history[:-1])
+
+
+def role_of(last: Segment, epoch: int, consumer: Consumer) -> int:
+    """As which of the workers of a segment one of the same numbers of ranks and workers goes on in an epoch."""
+    if all(at < epoch for at, _ in last.places[consumer.rank]):
+        return consumer.worker
+    # Loaders begin with their first worker, so that is the one whose turn it was.
+    return (last.turns[consumer.rank] + consumer.worker) % consumer.workers
 
 
 def what_is_left(
@@ -288,7 +297,7 @@ def _gathered_mixture(ranks: Sequence[_Rank]) -> dict[str, Any]:
     by_rank = sorted(ranks, key=lambda rank: int(rank.workers[0]["streams"][0]["rank"]))
     turns = [
         [
-            [one["epoch"], one["turn"], one["ended"]]
+            [one["epoch"], one["turn"], one["ended"], one["out"]]
             for one in sorted(rank.workers, key=lambda one: int(one["streams"][0]["worker"]))
         ]
         for rank in by_rank

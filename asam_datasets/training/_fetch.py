@@ -236,11 +236,13 @@ def _plan_reads(
     if whole:
         return [_Read(int(number), None, True) for number in unique[np.argsort(first)]]
     count = len(numbers)
+    if not count:
+        return []
     last = count - 1 - np.unique(numbers[::-1], return_index=True)[1]
     opened = np.bincount(first, minlength=count + 1) - np.bincount(last + 1, minlength=count + 2)[: count + 1]
-    most_open = int(np.cumsum(opened).max(initial=1))
+    most_open = int(np.cumsum(opened).max())
     sizes = np.array([groups[number].part.row_groups[groups[number].number] for number in unique], np.int64)
-    together = max(1, HELD * int(sizes.mean() if len(sizes) else 1) // most_open)
+    together = max(1, HELD * int(sizes.mean()) // most_open)
     reads: list[tuple[int, _Read]] = []
     by_group = np.argsort(inverse, kind="stable")
     for place, positions in enumerate(np.split(by_group, np.cumsum(np.bincount(inverse))[:-1])):

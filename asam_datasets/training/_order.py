@@ -182,6 +182,16 @@ def rank_records(total: int, rank: int, world_size: int, ends: Ends, kind: Kind 
     return last - first + padding
 
 
+def worker_records(total: int, consumer: Consumer, ordering: Ordering) -> int:
+    """How many records a worker gives in an epoch."""
+    if ordering.kind == "window":
+        first, last, padding = _stretch(total, consumer, ordering.ends)
+        return last - first + padding
+    count = rank_records(total, consumer.rank, consumer.world_size, ordering.ends, ordering.kind)
+    batches = np.arange(count) // (ordering.batch_size or 1)
+    return int(np.count_nonzero(batches % consumer.workers == consumer.worker))
+
+
 def _rank_stretch(total: int, rank: int, world_size: int, ends: Ends) -> tuple[int, int, int]:
     """First, last (exclusive) and whether one is repeated."""
     first, last = rank * total // world_size, (rank + 1) * total // world_size

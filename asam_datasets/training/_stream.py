@@ -33,7 +33,7 @@ from asam_datasets.training._elastic import (
 )
 from asam_datasets.training._fetch import Group, Partners, fetch_rows
 from asam_datasets.training._options import is_whole
-from asam_datasets.training._order import LANES, Consumer, Epoch, Ordering, rank_records
+from asam_datasets.training._order import LANES, Consumer, Epoch, Ordering, rank_records, worker_records
 
 LOG = logging.getLogger("asam_datasets.training")
 _MOST_WORKERS = 4096
@@ -174,17 +174,28 @@ class Stream(torch.utils.data.IterableDataset[Any]):
         self._place = place
         return self._records(place, more)
 
-    def place_in(self, epoch: int) -> Place:
-        """Where this process begins with an epoch: at its start, or after what the history says of it."""
+    def place_in(self, epoch: int, role: int | None = None) -> Place:
+        """Where this process begins with an epoch: at its start, or after what the history says of it; as which of the
+        rank's workers, if that is known."""
         consumer = self._consumer()
         if not self._history or epoch <= int(self._begun[consumer.worker]):
-            return Place(epoch, 0, consumer.worker)
-        return find_place(self._history, epoch, consumer, self._plan.ordering.batch_size)
+            return Place(epoch, 0, consumer.worker if role is None else role)
+        return find_place(self._history, epoch, consumer, self._plan.ordering.batch_size, role)
 
     @property
     def place(self) -> Place | None:
         """Where this process is, once an iteration has begun."""
         return self._place
+
+    @property
+    def history(self) -> History:
+        """What jobs before this one gave, where a state said so."""
+        return self._history
+
+    @property
+    def share(self) -> int:
+        """How many records this process, as a worker, gives in an epoch."""
+        return worker_records(int(self._plan.sizes.sum()), self._consumer(), self._plan.ordering)
 
     def state_dict(self) -> dict[str, Any]:
         """Where this process is: a stream that was opened in the same way goes on from it with the next record.
@@ -223,10 +234,8 @@ class Stream(torch.utils.data.IterableDataset[Any]):
         if is_gathered(state):
             self.load_segments(load_history(state, {"name": self._plan.name, "dataset": self._plan.dataset()}))
             return
-        place, consumer = self.place_of(state), self._consumer()
-        self._history = place.past
-        self._begun[consumer.worker] = -1
-        self._resume, self._resume_in = place, consumer
+        place = self.take_up(state)
+        self._resume, self._resume_in = place, self._consumer()
         # A loader loads when its iteration starts, after `set_epoch`, and from the end of an epoch it goes on with the
         # next one at once: that has to be the one that was chosen.
         if not self._epoch_chosen:
@@ -238,12 +247,18 @@ class Stream(torch.utils.data.IterableDataset[Any]):
         self._begun.fill_(-1)
         self._epoch.fill_(first_epoch(history))
 
-    def place_of(self, state: Mapping[str, Any]) -> Place:
-        """The place in a state of this process.
+    def take_up(self, state: Mapping[str, Any]) -> Place:
+        """As `load_state_dict` for a state of this process, which has to go on from the place by itself.
 
         Raises:
             StreamError: it is the state of another stream, or of another number of workers.
         """
+        place = self._place_of(state)
+        self._history = place.past
+        self._begun[self._consumer().worker] = -1
+        return place
+
+    def _place_of(self, state: Mapping[str, Any]) -> Place:
         plan, consumer = self._plan, self._consumer()
         version = state.get("version")
         mine = {
