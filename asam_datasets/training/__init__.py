@@ -29,6 +29,8 @@ from asam_datasets.training._controlnet import controlnet_sample as controlnet_s
 from asam_datasets.training._controlnet import controlnet_samples as controlnet_samples
 from asam_datasets.training._elastic import gather_state as gather_state
 from asam_datasets.training._filter import Filter as Filter
+from asam_datasets.training._frames import to_albumentations as to_albumentations
+from asam_datasets.training._frames import to_tv_tensors as to_tv_tensors
 from asam_datasets.training._geometry import Augment as Augment
 from asam_datasets.training._mixture import Mixture as Mixture
 from asam_datasets.training._mixture import open_mixture as open_mixture
@@ -42,6 +44,7 @@ from asam_datasets.training._sam import sam_batch as sam_batch
 from asam_datasets.training._sam import sam_sample as sam_sample
 from asam_datasets.training._sam import sam_samples as sam_samples
 from asam_datasets.training._sam import unpack_masks as unpack_masks
+from asam_datasets.training._sampler import StreamSampler as StreamSampler
 from asam_datasets.training._stream import Stream as Stream
 
 __all__ = [
@@ -53,6 +56,7 @@ __all__ = [
     "Mixture",
     "SamOptions",
     "Stream",
+    "StreamSampler",
     "controlnet_batch",
     "controlnet_sample",
     "controlnet_samples",
@@ -63,5 +67,7 @@ __all__ = [
     "sam_batch",
     "sam_sample",
     "sam_samples",
+    "to_albumentations",
+    "to_tv_tensors",
     "unpack_masks",
 ]

@@ -95,7 +95,7 @@ def fetch_rows(
     """
     numbers, rows = order.groups[start:], order.rows[start:]
     if wanted is not None:
-        rows = _wanted_rows(numbers, rows, wanted)
+        rows = wanted_rows(numbers, rows, wanted)
     reads = _plan_reads(numbers, rows, groups, whole=by_worker and wanted is None)
     left = Counter(numbers.tolist())
     reading = _Reading(groups, columns, location, log, partners)
@@ -148,6 +148,16 @@ def read_columns(
     reading = _Reading(groups, columns, location, log, None)
     with ThreadPoolExecutor(_THREADS * 2, thread_name_prefix="asam_datasets") as pool:
         yield from pool.map(lambda number: reading.reader().read(*groups[number], columns), range(len(groups)))
+
+
+def wanted_rows(
+    numbers: NDArray[np.int64], rows: NDArray[np.int64], wanted: Sequence[NDArray[np.int64]]
+) -> NDArray[np.int64]:
+    """The rows of a row group that the rows of an order among the wanted ones are."""
+    ends = np.cumsum([len(one) for one in wanted])
+    every = np.concatenate([*wanted, np.empty(0, np.int64)])
+    chosen: NDArray[np.int64] = every[(ends - [len(one) for one in wanted])[numbers] + rows]
+    return chosen
 
 
 class _Reading:
@@ -216,16 +226,6 @@ def _record(arrived: _Arrived, row: int, group: Group) -> dict[str, Any]:
         if record[name] is not None:
             record[name] = {"bytes": images[row], "path": record[name]["path"]}
     return record
-
-
-def _wanted_rows(
-    numbers: NDArray[np.int64], rows: NDArray[np.int64], wanted: Sequence[NDArray[np.int64]]
-) -> NDArray[np.int64]:
-    """The rows of a row group that the rows of an order among the wanted ones are."""
-    ends = np.cumsum([len(one) for one in wanted])
-    every = np.concatenate([*wanted, np.empty(0, np.int64)])
-    chosen: NDArray[np.int64] = every[(ends - [len(one) for one in wanted])[numbers] + rows]
-    return chosen
 
 
 def _plan_reads(

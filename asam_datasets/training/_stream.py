@@ -31,9 +31,9 @@ from asam_datasets.training._elastic import (
     load_history,
     what_is_left,
 )
-from asam_datasets.training._fetch import Group, Partners, fetch_rows
+from asam_datasets.training._fetch import Group, Partners, fetch_rows, wanted_rows
 from asam_datasets.training._options import is_whole
-from asam_datasets.training._order import LANES, Consumer, Epoch, Ordering, rank_records, worker_records
+from asam_datasets.training._order import LANES, Consumer, Epoch, Order, Ordering, rank_records, worker_records
 
 LOG = logging.getLogger("asam_datasets.training")
 _MOST_WORKERS = 4096
@@ -157,9 +157,7 @@ class Stream(torch.utils.data.IterableDataset[Any]):
                 hint="Load the state of the loader, a StatefulDataLoader; or iterate without workers; or load what "
                 "`gather_state` makes.",
             )
-        place = self._next_place()
-        self._resume = None
-        return self.records_from(place)
+        return self.records_from(self.next_place())
 
     def records_from(self, place: Place, **more: Any) -> Generator[Any, None, None]:
         """The records of this process from a place on.
@@ -290,6 +288,30 @@ class Stream(torch.utils.data.IterableDataset[Any]):
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
         return Consumer(self._plan.rank, self._plan.world_size, worker, workers)
 
+    def indices_from(self, place: Place) -> Generator[int, None, None]:
+        """As `records_from`, the numbers of the records in the dataset instead of what they are."""
+        order = self._order(place, self._consumer())
+        if self._history:
+            self._begun[self._consumer().worker] = place.epoch
+        counts = [group.part.row_groups[group.number] for group in self._plan.groups]
+        rows = order.rows if self._plan.rows is None else wanted_rows(order.groups, order.rows, self._plan.rows)
+        indices = (np.cumsum(counts) - counts)[order.groups] + rows
+        for position, index in enumerate(indices[place.position :].tolist(), place.position + 1):
+            self._place = place._replace(position=position)
+            yield index
+
+    def next_place(self) -> Place:
+        """Where the next iteration begins; the state that was loaded for it is used up."""
+        place, self._resume = self._next_place(), None
+        self._place = place
+        return place
+
+    def _order(self, place: Place, consumer: Consumer) -> Order:
+        plan = self._plan
+        left = what_is_left(plan.sizes, plan.ordering, place.epoch, place.past)
+        epoch = Epoch(plan.sizes, plan.ordering, place.epoch)
+        return epoch.order(consumer._replace(worker=place.worker), left)
+
     def _records(self, place: Place, more: Mapping[str, Any]) -> Generator[Any, None, None]:
         plan, epoch = self._plan, place.epoch
         consumer = self._consumer()
@@ -299,9 +321,7 @@ class Stream(torch.utils.data.IterableDataset[Any]):
                 where="batch_size",
                 hint="Give `open_stream` the batch size of the loader; or iterate without workers.",
             )
-        order = Epoch(plan.sizes, plan.ordering, epoch).order(
-            consumer._replace(worker=place.worker), what_is_left(plan.sizes, plan.ordering, epoch, place.past)
-        )
+        order = self._order(place, consumer)
         rows = fetch_rows(
             order,
             plan.groups,
