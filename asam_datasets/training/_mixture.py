@@ -184,7 +184,7 @@ class Mixture(torch.utils.data.IterableDataset[Any]):
     def _records(self, start: _Start) -> Generator[Any, None, None]:
         if start.ended:
             return
-        turns, alive = self._turns_of(start.out)
+        turns, alive = self._turns_of(start)
         running = [self._begin(number, start) for number in range(len(self._streams))]
         try:
             while True:
@@ -198,9 +198,9 @@ class Mixture(torch.utils.data.IterableDataset[Any]):
                 if self._stop == "first" or len(start.out) == len(self._streams):
                     self._now = replace(start, ended=True)
                     return
-                if number in self._silent(start.out):
+                if number in self._silent(start):
                     start = self._now = replace(start, turn=0)
-                    turns, alive = self._turns_of(start.out)
+                    turns, alive = self._turns_of(start)
                     continue
                 running[number].close()
                 start, running[number] = self._again(number, start)
@@ -209,17 +209,18 @@ class Mixture(torch.utils.data.IterableDataset[Any]):
             for one in running:
                 one.close()
 
-    def _turns_of(self, out: frozenset[int]) -> tuple[Turns, list[int]]:
+    def _turns_of(self, start: _Start) -> tuple[Turns, list[int]]:
         """The turns of the streams that take any, and the numbers of those."""
-        silent = self._silent(out)
+        silent = self._silent(start)
         alive = [number for number in range(len(self._streams)) if number not in silent]
         return Turns([self._weights[number] for number in alive]), alive
 
-    def _silent(self, out: frozenset[int]) -> frozenset[int]:
+    def _silent(self, start: _Start) -> frozenset[int]:
         """The streams that take no turns any more: with `longest` those that have nothing for this worker at all."""
         if self._stop == "all":
-            return out
-        return frozenset(number for number in out if not self._streams[number].share)
+            return start.out
+        shares = {number: self._streams[number].share_as(start.places[number].worker) for number in start.out}
+        return frozenset(number for number, share in shares.items() if not share)
 
     def _places(self, number: int, start: _Start) -> tuple[Place, ...]:
         """All places, after one of the streams went on."""

@@ -190,10 +190,10 @@ class Stream(torch.utils.data.IterableDataset[Any]):
         """What jobs before this one gave, where a state said so."""
         return self._history
 
-    @property
-    def share(self) -> int:
-        """How many records this process, as a worker, gives in an epoch."""
-        return worker_records(int(self._plan.sizes.sum()), self._consumer(), self._plan.ordering)
+    def share_as(self, worker: int) -> int:
+        """How many records one of the rank's workers gives in an epoch."""
+        consumer = self._consumer()._replace(worker=worker)
+        return worker_records(int(self._plan.sizes.sum()), consumer, self._plan.ordering)
 
     def state_dict(self) -> dict[str, Any]:
         """Where this process is: a stream that was opened in the same way goes on from it with the next record.

@@ -274,3 +274,16 @@ def test_mixtures_that_cannot_be(bench: Bench, many: Path) -> None:
     state = bench.mixture([10, 10], [1, 2], "all").state_dict()
     with pytest.raises(StreamError, match=r"expected the state of a mixture of .*, found one of a mixture of"):
         bench.mixture([10, 10], [1, 3], "all").load_state_dict(state)
+
+
+def test_a_stream_that_has_nothing_for_the_worker_it_was_is_left_out(bench: Bench) -> None:
+    """One record and two workers, which change places: the one without it must not wait for it for ever."""
+    mixtures = [bench.mixture([1, 6], [1, 1], "longest") for _ in range(2)]
+    seen = [one for slot, mixture in enumerate(mixtures) for one in take(mixture, slot, 2, 1)]
+    state = gather_state([loader_state(mixtures)])
+    for slot in range(2):
+        mixture = bench.mixture([1, 6], [1, 1], "longest")
+        mixture.load_state_dict(state)
+        seen += take(mixture, slot, 2, 50)
+    assert len(set(seen)) == 7
+    assert len(seen) < 50
