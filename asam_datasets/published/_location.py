@@ -66,6 +66,8 @@ def open_published(
             hint="Check the path.",
             found=f"no such folder: {dataset}",
         ) from None
+    if Path(dataset).parent.is_dir():
+        log(f"There is no folder {dataset}: asking the Hub for a dataset of that name")
     client = HubClient(dataset, log)
     try:
         return PublishedRepository(client, client.head(revision or "main"))
