@@ -19,6 +19,8 @@ from asam_datasets.published._report import Finding, Report
 from asam_datasets.published._verify_records import PartCheck, check_part
 from asam_datasets.workers import open_workers
 
+_LARGEST_PART = 200 * 10**9  # bytes: what the Hub takes
+
 
 def verify(
     dataset: str,
@@ -133,6 +135,8 @@ def _check_files(published: Published, builds: Sequence[Build], files: Mapping[s
             entry = files.get(path)
             if entry is None:
                 yield Finding(path, "expected the part, found no such file")
+            elif part.size_bytes > _LARGEST_PART:  # to read a sparse file of 4 TiB takes an hour
+                yield Finding(path, f"expected at most {_LARGEST_PART} bytes, found {part.size_bytes}")
             elif entry.size != part.size_bytes:
                 yield Finding(path, f"expected {part.size_bytes} bytes, found {entry.size}")
             elif (sha256 := published.sha256(path)) != part.sha256:
