@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import yaml
 
 from asam_datasets.builds import DATA, Build, parts_digest, split_folder
-from asam_datasets.errors import TargetError
+from asam_datasets.errors import AsamDatasetsError, TargetError
 from asam_datasets.progress import Listener
 from asam_datasets.published._client import FileInfo
 from asam_datasets.published._layout import PLACEHOLDER, README, front_matter, load_yaml
@@ -139,8 +139,16 @@ def _check_files(published: Published, builds: Sequence[Build], files: Mapping[s
                 yield Finding(path, f"expected at most {_LARGEST_PART} bytes, found {part.size_bytes}")
             elif entry.size != part.size_bytes:
                 yield Finding(path, f"expected {part.size_bytes} bytes, found {entry.size}")
-            elif (sha256 := published.sha256(path)) != part.sha256:
-                yield Finding(path, f"expected sha256 {part.sha256}, found {sha256}")
+            else:
+                try:
+                    sha256 = published.sha256(path)
+                except OSError as error:
+                    if isinstance(error, AsamDatasetsError):  # the Hub's say nothing about the file
+                        raise
+                    yield Finding(path, f"expected a file that can be read, found: {error.strerror}")
+                    continue
+                if sha256 != part.sha256:
+                    yield Finding(path, f"expected sha256 {part.sha256}, found {sha256}")
 
 
 def _leftovers(builds: Sequence[Build], files: Mapping[str, FileInfo]) -> list[str]:

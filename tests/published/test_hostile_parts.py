@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import json
 import os
 import random
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +19,14 @@ from conftest import Ran, Run, run_python
 
 from asam_datasets.builds import BUILD_FILE, decode_build
 from asam_datasets.demo import write_demo
-from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError
-from asam_datasets.machine import file_sha256
+from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError, TargetError
+from asam_datasets.machine import file_sha256, only_writer
 from asam_datasets.organized import export
 from asam_datasets.preview import preview
-from asam_datasets.published import GroupReader, Location, PartFile
+from asam_datasets.published import GroupReader, HubClient, Location, PartFile
 from asam_datasets.published import verify as deep_verify
 from asam_datasets.published._thrift import Field, Items, Kind, Struct, ThriftError, read_struct, write_struct
+from asam_datasets.training import open_stream, sam_sample
 
 END = 8  # the length of the footer, and PAR1
 MOST_MEMORY = 2 * 10**9
@@ -309,6 +313,92 @@ def test_a_sparse_part_of_4_tib(copy: Path, tmp_path: Path) -> None:
     agree(part)
     assert f"expected at most 200000000000 bytes, found {2**42}" in str(deep_verify(str(copy), deep=True).findings)
     assert preview(copy, out=tmp_path / "sheet.png").masks > 0, "what the footer names is there"
+
+
+# ------------------------------------------------------------------------------------------------ what cannot be read
+
+
+@pytest.mark.parametrize("name", ["part-000.parquet", BUILD_FILE, "README.md"])
+def test_a_file_that_cannot_be_read(name: str, copy: Path, tmp_path: Path) -> None:
+    """`/proc/self/mem` is a file of no bytes, and reading it fails."""
+    part = part_of(copy)
+    path = copy / name if name == "README.md" else part.with_name(name)
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+    if name == part.name:
+        manifest = part.with_name(BUILD_FILE)
+        size_bytes = decode_build(manifest.read_bytes(), "").parts[0].size_bytes
+        manifest.write_text(manifest.read_text().replace(f'"size_bytes": {size_bytes}', '"size_bytes": 0'))
+        report = deep_verify(str(copy), deep=True)
+        assert "expected a file that can be read, found: Input/output error" in str(report.findings)
+    else:
+        with pytest.raises(AsamDatasetsError, match="expected a file that can be read, found: Input/output error"):
+            deep_verify(str(copy), deep=True)
+    for verb in (
+        lambda: export(copy, tmp_path / "out", workers=1),
+        lambda: preview(copy, out=tmp_path / "sheet.png"),
+        lambda: list(open_stream(copy, "train")),
+    ):
+        with pytest.raises(AsamDatasetsError, match=r"expected .*, found"):
+            verb()
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_column_of_nulls(column: str, copy: Path, tmp_path: Path) -> None:
+    """A finding for `verify`, one sentence for the others, where they look at the column at all."""
+    part = part_of(copy)
+    table = pq.read_table(part)
+    field = table.schema.field(column)
+    pq.write_table(
+        table.set_column(table.schema.get_field_index(column), field, pa.nulls(len(table), field.type)), part
+    )
+    agree(part)
+    problems = [finding.problem for finding in deep_verify(str(copy), deep=True).findings]
+    assert len(problems) > 1, "another one than the digest of the build"
+    with contextlib.suppress(AsamDatasetsError):
+        export(copy, tmp_path / "out", masks="none", workers=1)
+    with contextlib.suppress(AsamDatasetsError):
+        preview(copy, out=tmp_path / "sheet.png")
+    with contextlib.suppress(AsamDatasetsError):
+        list(open_stream(copy, "sam", transform=sam_sample))
+
+
+def test_no_room_for_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASAM_DATASETS_CACHE", str(tmp_path / "cache"))
+
+    def work() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        with pytest.raises(TargetError, match="expected to be able to write, found: File too large"):  # noqa: SIM117
+            with only_writer(tmp_path / "out"):
+                pass
+
+    assert in_child(work)[0] == 0
+
+
+def test_no_room_for_what_comes_from_the_hub(tmp_path: Path) -> None:
+    for number, told in ((errno.ENOSPC, "No space left on device"), (errno.EROFS, "Read-only file system")):
+        explained = HubClient("a/b").explain(OSError(number, os.strerror(number), str(tmp_path / "blob")))
+        assert isinstance(explained, TargetError)
+        assert f"{tmp_path}/blob: expected room for what comes from the Hub, found: {told}" in str(explained)
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)], ids=str)
+def test_names_that_are_no_utf_8(more: tuple[str, ...], published: Path, tmp_path: Path) -> None:
+    place = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    shutil.copytree(published, place + "in")
+    for command in (
+        ("export", f"{place}in", "--out", f"{place}out", "--masks", "none", "--workers", "1"),
+        ("preview", f"{place}in", "--out", f"{place}sheet.png"),
+        ("verify", f"{place}in", "--workers", "1"),
+        ("demo", f"{place}demo", "--images", "2"),
+        ("organize", f"{place}demo/sa_000000.tar", "--out", f"{place}org", "--workers", "1"),
+        ("publish", "--train", f"{place}demo/sa_000000.tar", "--out", f"{place}again", "--workers", "1"),
+    ):
+        ran = run_python("-m", "asam_datasets", *command, *more)
+        assert ran.code == 0, ran.err
+        assert "\\udcff" in ran.out
+        if more:
+            json.loads(ran.out)
 
 
 # ------------------------------------------------------------------------------------------------ the end of a program
