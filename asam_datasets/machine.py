@@ -48,12 +48,13 @@ def only_writer(where: str | Path) -> Iterator[None]:
         where: a file or folder, or what else a place is known by (a URL).
 
     Raises:
-        TargetError: another process holds it; the message says which.
+        TargetError: another process holds it, the message says which; or there is no place for the lock.
     """
     from filelock import FileLock, Timeout
 
     key = where.resolve() if isinstance(where, Path) else where
-    holder = _lock_folder() / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:16]}.holder"
+    with write_errors(default_cache()):
+        holder = _lock_folder() / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:16]}.holder"
     lock = FileLock(holder.with_suffix(".lock"))
     try:
         lock.acquire(timeout=0)
@@ -64,8 +65,12 @@ def only_writer(where: str | Path) -> Iterator[None]:
             where=str(where),
             hint="Wait until it is done, or stop it; then run the same command again.",
         ) from None
+    except OSError as error:
+        with write_errors(holder):
+            raise error from None
     try:
-        holder.write_text(f"{os.getpid()} on {socket.gethostname()}")
+        with write_errors(holder):
+            holder.write_text(f"{os.getpid()} on {socket.gethostname()}")
         yield
     finally:
         holder.unlink(missing_ok=True)

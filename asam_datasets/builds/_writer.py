@@ -76,7 +76,8 @@ def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind:
             file.flush()
             os.fsync(file.fileno())
         size_bytes = temporary.stat().st_size
-        footer = pq.read_metadata(temporary)
+        with open(temporary, "rb") as written:  # Arrow takes no path that is not UTF-8
+            footer = pq.read_metadata(written)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ line that says so, and never without end.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ SILENCE_S = 60.0
 """How long the first questions wait for an answer, in seconds: `huggingface_hub` by itself waits for ever."""
 
 _PATHS = 500
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 _FIRST_WAITS = 2  # while nothing has answered yet: most likely there is no network
 _Result = TypeVar("_Result")
 
@@ -284,6 +286,12 @@ class HubClient:
                 "expected a token that the Hub's storage accepts, found that it was refused",
                 where=self.url,
                 hint="The token may have expired: `hf auth login`, then run the same command again: it goes on.",
+            )
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            return TargetError(
+                f"expected room for what comes from the Hub, found: {error.strerror}",
+                where=str(error.filename or "the cache of huggingface_hub"),
+                hint="Make room or give permission, or set HF_HOME to another folder; then run the same command again.",
             )
         if is_network(error) or isinstance(error, LocalEntryNotFoundError):
             return HubError(

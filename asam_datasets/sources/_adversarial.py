@@ -100,17 +100,7 @@ class AdversarialSource:
 
     def check(self, ref: AdversarialRef, files: tuple[bytes, bytes]) -> AdversarialRecord:
         """Check what `read_files` gave. Raises RecordError as `read`."""
-        content, record = files
-        height, width = _check_image(content, ref.image, f"{self.label}: {ref.image}")
-        number = _parse_number(record, f"{self.label}: {ref.record}")
-        return AdversarialRecord(
-            image_id=ref.image_id,
-            file_name=ref.image.rsplit("/", 1)[-1],
-            content=content,
-            height=height,
-            width=width,
-            worst_iou=number,
-        )
+        return check_sample(ref, files, self.label)
 
     def records(self, bad: BadRecords) -> Iterator[AdversarialRecord]:
         """All samples in order; one that is bad follows the policy.
@@ -156,6 +146,30 @@ class AdversarialSource:
             return path.read_bytes()
         except OSError as error:
             raise SourceError(f"expected a readable file, found: {error.strerror}", where=str(path)) from error
+
+
+def check_sample(ref: AdversarialRef, files: tuple[bytes, bytes], label: str) -> AdversarialRecord:
+    """Check the bytes of a sample's two files: the image, and the number.
+
+    Args:
+        ref: its names.
+        files: their contents.
+        label: where they are, for messages.
+
+    Raises:
+        RecordError: the image is damaged, not what its ending says, or too large; the number is none.
+    """
+    content, record = files
+    height, width = _check_image(content, ref.image, f"{label}: {ref.image}")
+    number = _parse_number(record, f"{label}: {ref.record}")
+    return AdversarialRecord(
+        image_id=ref.image_id,
+        file_name=ref.image.rsplit("/", 1)[-1],
+        content=content,
+        height=height,
+        width=width,
+        worst_iou=number,
+    )
 
 
 def _check_image(content: bytes, name: str, where: str) -> tuple[int, int]:
