@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuzz import caption_files, manifests, masks, readmes, sa1b_json, tars
+from fuzz import caption_files, hdf5, manifests, mask_images, masks, parts, polygons, readmes, sa1b_json, tars
 from fuzz.target import Target
 
 # An index of the whole dataset, once there is one, is a Parquet file like the parts: see `parts.py`.
@@ -13,4 +13,8 @@ TARGETS: tuple[Target, ...] = (
     manifests.TARGET,
     readmes.TARGET,
     tars.TARGET,
+    polygons.TARGET,
+    hdf5.TARGET,
+    parts.TARGET,
+    mask_images.TARGET,
 )
