@@ -6,7 +6,7 @@ DEMO := demo-data
 OUT := demo-dataset
 FUZZ := --workers 2
 
-.PHONY: demo test check bench fuzz readers clean
+.PHONY: demo test check bench fuzz kills readers clean
 
 $(BIN)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -42,6 +42,10 @@ test: check readers
 # Hostile and damaged input, a million times over all targets: FUZZ="tar --executions 5000 --seed 3 --workers 2".
 fuzz: $(BIN)/.installed
 	PYTHONPATH=.:tests:tests/support $(BIN)/python -m fuzz $(FUZZ)
+
+# Sixty times `kill -9` at a random moment of a publish, and the same command again.
+kills: $(BIN)/.installed
+	PYTHONPATH=.:tests:tests/support $(BIN)/python -m fuzz.kills $(KILLS)
 
 bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/masks.py

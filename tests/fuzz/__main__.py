@@ -34,12 +34,18 @@ def main() -> int:
     warnings.filterwarnings("ignore", "This process", DeprecationWarning)  # forks beside threads of numpy
     started = time.monotonic()
     counts = {target.name: target.share if args.executions is None else args.executions for target in chosen}
-    tallies = run(chosen, counts, args.seed, args.workers, args.first)
+    tallies = run(
+        chosen, counts, args.seed, args.workers, args.first, lambda text: print(text, file=sys.stderr, flush=True)
+    )
     for tally in tallies:
         for key, texts in tally.findings.items():
             print(f"\n=== {tally.target}: {key}: {len(texts)} times, seed {args.seed}, {texts[0]}")
     print(table(tallies, time.monotonic() - started))
     return int(any(tally.found for tally in tallies))
+
+
+def _log(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import struct
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,8 +80,18 @@ class _Work:
     report: Path
 
 
-def run(targets: Sequence[Target], counts: dict[str, int], seed: int, workers: int, first: int = 0) -> list[Tally]:
-    """Try `counts` inputs of each target, from number `first` on; the tallies, in the order of the targets."""
+def run(
+    targets: Sequence[Target],
+    counts: dict[str, int],
+    seed: int,
+    workers: int,
+    first: int = 0,
+    log: Callable[[str], None] = lambda text: None,
+) -> list[Tally]:
+    """Try `counts` inputs of each target, from number `first` on; the tallies, in the order of the targets.
+
+    `log` gets a line now and then.
+    """
     tallies = {target.name: Tally(target.name) for target in targets}
     todo = [
         (target, start, min(start + _CHUNK, first + counts[target.name]))
@@ -101,7 +111,9 @@ def run(targets: Sequence[Target], counts: dict[str, int], seed: int, workers: i
                 time.sleep(0.05)
                 continue
             work = running.pop(pid)
-            rest = _collect(work, status, usage.ru_maxrss * 1024, tallies[work.target.name])
+            tally = tallies[work.target.name]
+            rest = _collect(work, status, usage.ru_maxrss * 1024, tally)
+            log(f"{tally.target}: {tally.executions:,} of {counts[tally.target]:,} tried, {tally.found} findings")
             if rest is not None:
                 todo.append((work.target, rest, work.stop))
     return list(tallies.values())
