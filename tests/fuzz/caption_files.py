@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from typing import Any
 
 from asam_datasets.errors import CaptionsError
@@ -11,6 +12,7 @@ from asam_datasets.sources import BadRecords, parse_captions
 from fuzz import mutate
 from fuzz.target import Target, refused
 
+_HALF = re.compile("[\ud800-\udc7f]")
 TEXTS = ("a photo of a dog", "zwei Fische 🐟", "", "a\nb", 'say "x"', "\u2028", "\x85", "x" * 300)
 
 
@@ -74,13 +76,16 @@ def _entries(content: bytes) -> list[tuple[str, str] | None]:
 def _is_table(whole: Pairs) -> bool:
     """Whether an object has names of images and captions, and is not a line of the other forms."""
     names = {name for name, _ in whole}
-    texts = json.dumps([text for _, text in whole], ensure_ascii=False)
+    try:
+        texts = json.dumps([text for _, text in whole], ensure_ascii=False, allow_nan=False)
+    except ValueError:  # a number that no float holds
+        return False
     return not names & {"img", "target", "source", "prompt", "caption"} and all(map(_is_text, (*names, texts)))
 
 
 def _entry(line: Any) -> tuple[str, str] | None:
-    if not isinstance(line, dict) or any("\ud800" <= letter <= "\udbff" for name in line for letter in name):
-        return None  # a name that is spelled with half a surrogate
+    if not isinstance(line, dict) or _HALF.search(json.dumps(line, ensure_ascii=False)):
+        return None  # half a surrogate is refused wherever it is spelled; bytes that are no UTF-8, where they matter
     fields = [line[name] for name in ("img", "target", "prompt", "caption") if line.get(name) is not None]
     if not all(isinstance(text, str) and _is_text(text) for text in fields):
         return None
