@@ -19,7 +19,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -78,6 +77,8 @@ class _Work:
     stop: int
     state: mmap.mmap
     report: Path
+    code: int = 0
+    worst_bytes: int = 0
 
 
 def run(
@@ -105,18 +106,28 @@ def run(
             while todo and len(running) < workers:
                 work = _start(*todo.pop(), seed, Path(folder))
                 running[work.pid] = work
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
-            if not pid:
-                _kill_silent(running.values())
-                time.sleep(0.05)
-                continue
-            work = running.pop(pid)
-            tally = tallies[work.target.name]
-            rest = _collect(work, status, usage.ru_maxrss * 1024, tally)
-            log(f"{tally.target}: {tally.executions:,} of {counts[tally.target]:,} tried, {tally.found} findings")
-            if rest is not None:
-                todo.append((work.target, rest, work.stop))
+            for work in _ended(running):
+                tally = tallies[work.target.name]
+                rest = _collect(work, tally)
+                kinds = f" ({'; '.join(tally.findings)})" if tally.findings else ""
+                log(f"{tally.target}: {tally.executions:,} of {counts[tally.target]:,}, {tally.found} findings{kinds}")
+                if rest is not None:
+                    todo.append((work.target, rest, work.stop))
     return list(tallies.values())
+
+
+def _ended(running: dict[int, _Work]) -> list[_Work]:
+    """Those that are at their end; waits a moment."""
+    time.sleep(0.02)
+    ended = []
+    for work in list(running.values()):
+        pid, status, usage = os.wait4(work.pid, os.WNOHANG)
+        if pid:
+            work.code, work.worst_bytes = os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
+            ended.append(running.pop(pid))
+        elif time.monotonic() - _STATE.unpack(work.state[:])[5] > SILENT_S:
+            os.kill(work.pid, signal.SIGKILL)
+    return ended
 
 
 def _memory_folder() -> str | None:
@@ -213,14 +224,7 @@ def _cpu_s() -> float:
     return sum(use.ru_utime + use.ru_stime for use in uses)
 
 
-def _kill_silent(works: object) -> None:
-    for work in works:  # type: ignore[attr-defined]
-        if time.monotonic() - _STATE.unpack(work.state[:])[5] > SILENT_S:
-            with suppress(ProcessLookupError):
-                os.kill(work.pid, signal.SIGKILL)
-
-
-def _collect(work: _Work, status: int, worst_bytes: int, tally: Tally) -> int | None:
+def _collect(work: _Work, tally: Tally) -> int | None:
     """Add what a child did; the number to go on with, where it died on the way."""
     number, results, refusals, cpu_s, worst_s, _, worst_number, _ = _STATE.unpack(work.state[:])
     for line in work.report.read_text().splitlines():
@@ -229,16 +233,15 @@ def _collect(work: _Work, status: int, worst_bytes: int, tally: Tally) -> int | 
             raise RuntimeError(text)
         tally.add(key, f"number {at}\n{text}")
     work.report.unlink()
-    code = os.waitstatus_to_exitcode(status)
     died = number < work.stop
     if died:
-        what = f"signal {-code}" if code < 0 else f"exit code {code}"
+        what = f"signal {-work.code}" if work.code < 0 else f"exit code {work.code}"
         tally.add(what, f"number {number}\nthe process ended with {what}")
     tally.executions += number - work.start + died
     tally.results += results
     tally.refusals += refusals
     tally.cpu_s += cpu_s
-    tally.worst_bytes = max(tally.worst_bytes, worst_bytes)
+    tally.worst_bytes = max(tally.worst_bytes, work.worst_bytes)
     if worst_s > tally.worst_s:
         tally.worst_s, tally.worst_number = worst_s, worst_number
     return number + 1 if died and number + 1 < work.stop else None

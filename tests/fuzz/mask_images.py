@@ -6,6 +6,7 @@ import io
 import random
 import zlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -92,9 +93,15 @@ def _by_hand(rng: random.Random) -> Made:
     return data, samples[:, :, 0] if color == 0 and depth == 8 and b"tRNS" not in extra else None
 
 
+@lru_cache(maxsize=3)
+def _zeros(count: int) -> bytes:
+    """So many zeros, packed."""
+    return zlib.compress(bytes(count), 9)
+
+
 def _chunks(rng: random.Random) -> list[bytes]:
     """Chunks that a mask does not need; some unpack to megabytes."""
-    bomb = zlib.compress(bytes(rng.choice((10, 2**20, 2**24))), 9)
+    bomb = _zeros(rng.choice((10, 2**20, 2**24)))
     return [
         pngs.chunk(b"tRNS", rng.randbytes(rng.choice((0, 1, 2, 6, 256)))),
         pngs.chunk(b"zTXt", b"a\0\0" + bomb),
@@ -114,7 +121,7 @@ def _bomb(rng: random.Random) -> Made:
         ((H, 2**26 // H), (8192, 8192), (60_000, 60_000), (2**31 - 1, 1), (1, 2**31 - 1), (H, W))
     )
     color, depth = rng.choice(((0, 8), (0, 16), (2, 16), (6, 16), (3, 8)))
-    pixels = zlib.compress(bytes(2**20), 9)
+    pixels = _zeros(2**20)
     end = pngs.chunk(b"IDAT", pixels) + pngs.chunk(b"IEND", b"")
     png = pngs.header(width, height, depth, color) + pngs.chunk(b"PLTE", bytes(6)) * (color == 3) + end
     kind = rng.randrange(4)
