@@ -197,7 +197,7 @@ def nearest(pixels: Bitmap, shape: tuple[int, int]) -> Bitmap:
     rows, columns = (
         (2 * np.arange(out) + 1) * inside // (2 * out) for out, inside in zip(shape, pixels.shape, strict=True)
     )
-    return pixels[rows][:, columns]
+    return pixels[np.ix_(rows, columns)]
 
 
 def _same(found: Any, expected: Any) -> None:
