@@ -224,10 +224,13 @@ def test_categories_ids_and_crowds(tmp_path: Path) -> None:
     ]
     assert annotations("egohos", tmp_path / "e")[:2] == [(1, 1, "left hand", 0), (2, 2, "right hand", 0)]
     assert annotations("streets", tmp_path / "f") == [(1, None, "car", 0), (2, None, None, 0)]
+    assert annotations("ndd20", tmp_path / "l") == [(1, None, "BND", 0), (2, None, "BND", 0)]
     assert annotations("visor", tmp_path / "g")[0] == (1, 300, "left hand", 0)
     assert annotations("woodscape", tmp_path / "h") == [(1, None, "road", 0), (5, None, "car", 0)]
     assert annotations("ovis", tmp_path / "i") == [(1, 1, "Person", 0)]
     assert annotations("zerowaste_f", tmp_path / "j", protocol="asam")[1] == (2, 2, "cardboard", 0)
+    ndd20 = rows_of(open_evaluation(CATALOG["ndd20"], tmp_path / "l"))
+    assert [[a.category for a in row.annotations] for row in ndd20] == [["BND"] * 2, ["dolphin"] * 2]
     assert annotations("hypersim", tmp_path / "k") == [(5, None, None, 0), (8, None, None, 0), (70000, None, None, 0)]
 
 

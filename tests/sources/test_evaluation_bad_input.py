@@ -269,7 +269,7 @@ BAD_RECORDS: dict[str, tuple[str, Edit, str]] = {
     "via: not a polygon": (
         "ndd20",
         edit_json("ABOVE_LABELS.json", put("1.jpg8123", "regions", 0, "shape_attributes", "name", "circle")),
-        r"ABOVE_LABELS.json: 1.jpg: regions\[0\]: expected a polygon, found 'circle'",
+        r"ABOVE_LABELS.json: 1.jpg: regions\[0\]: expected a polygon or a polyline, found 'circle'",
     ),
     "via: more x than y": (
         "ndd20",

@@ -409,8 +409,8 @@ def lvis(root: Path) -> Tree:
     return Tree({one: masks}, {other: masks}, empty=2, variants={"v1": {other: masks, trained: masks}})
 
 
-def via_region(flat: Sequence[float], **attributes: str) -> dict[str, Any]:
-    shape = {"name": "polygon", "all_points_x": list(flat[::2]), "all_points_y": list(flat[1::2])}
+def via_region(flat: Sequence[float], outline: str = "polygon", **attributes: str) -> dict[str, Any]:
+    shape = {"name": outline, "all_points_x": list(flat[::2]), "all_points_y": list(flat[1::2])}
     return {"shape_attributes": shape, "region_attributes": attributes}
 
 
@@ -419,7 +419,10 @@ def ndd20(root: Path) -> Tree:
     masks: Masks = {}
     for side in ("ABOVE", "BELOW"):
         names = [write_image(root, f"{side}/{n}.jpg") for n in (1, 2)]
-        regions = [via_region(TRIANGLE[0]), via_region(ring(-9, 30, 12, 70)), via_region([1, 1, 5, 5])]
+        known = {"species": "BND", "object": "dolphin", "id": ""} if side == "ABOVE" else {"object": "dolphin"}
+        # VIA wrote `polyline`: people clicked all the way round, often without a last click on the first point.
+        outlines = [TRIANGLE[0], [*ring(-9, 30, 12, 70), -9, 30], [1, 1, 5, 5]]
+        regions = [via_region(outline, "polyline", **known) for outline in outlines]
         table = {
             "1.jpg8123": {"filename": "1.jpg", "size": 8123, "regions": regions, "file_attributes": {}},
             "2.jpg77": {"filename": "2.jpg", "size": 77, "regions": [], "file_attributes": {}},
