@@ -226,7 +226,11 @@ def test_categories_ids_and_crowds(tmp_path: Path) -> None:
     assert annotations("streets", tmp_path / "f") == [(1, None, "car", 0), (2, None, None, 0)]
     assert annotations("ndd20", tmp_path / "l") == [(1, None, "BND", 0), (2, None, "BND", 0)]
     assert annotations("visor", tmp_path / "g")[0] == (1, 300, "left hand", 0)
-    assert annotations("woodscape", tmp_path / "h") == [(1, None, "road", 0), (5, None, "car", 0)]
+    assert annotations("woodscape", tmp_path / "h") == [
+        (1, None, "road", 0),
+        (7, None, "car", 0),
+        (8, None, "pole", 0),
+    ]
     assert annotations("ovis", tmp_path / "i") == [(1, 1, "Person", 0)]
     assert annotations("zerowaste_f", tmp_path / "j", protocol="asam")[1] == (2, 2, "cardboard", 0)
     ndd20 = rows_of(open_evaluation(CATALOG["ndd20"], tmp_path / "l"))
@@ -236,7 +240,7 @@ def test_categories_ids_and_crowds(tmp_path: Path) -> None:
 
 def test_crowds_that_are_kept_are_marked_in_every_layout(tmp_path: Path) -> None:
     """No reading of ASAM's keeps them in these two; a user may."""
-    for identity, expected in (("ovis", [0, 1]), ("woodscape", [0, 1, 0])):
+    for identity, expected in (("ovis", [0, 1]), ("woodscape", [0, 1, 0, 0])):
         TREES[identity](tmp_path / identity)
         entry = CATALOG[identity]
         kept = msgspec.structs.replace(entry, layout=msgspec.structs.replace(entry.layout, crowds="keep"))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from evaluation_trees import SHAPE, TREES, grid, save, write_image
@@ -406,7 +407,7 @@ def test_a_wrong_folder_says_what_was_expected_and_what_is_there(tmp_path: Path)
         source.index(BadRecords())
     assert str(caught.value) == (
         f"hrsod_te={tmp_path}/data: expected HRSOD_test/<name>.jpg with HRSOD_test_mask/<name>.png, or "
-        "imgs/<name>.jpg with gts/<name>.png; found HRSOD_release/, readme.txt"
+        "imgs/<name>.jpg with gts/<name>.png; found HRSOD_release/ (3 .jpg, 3 .png), readme.txt"
     )
     assert caught.value.hint.startswith(f"Did you mean {tmp_path}/data/HRSOD_release? ")
     (tmp_path / "empty").mkdir()
@@ -520,6 +521,25 @@ def test_without_h5py_hypersim_says_what_to_install(tmp_path: Path, monkeypatch:
     with pytest.raises(SourceError, match="expected h5py") as caught:
         open_evaluation(CATALOG["hypersim"], tmp_path).index(BadRecords())
     assert "asam_datasets[evaluation]" in caught.value.hint
+
+
+@pytest.mark.parametrize("identity", ["visor", "woodscape"])
+def test_without_opencv_a_set_that_it_fills_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, identity: str
+) -> None:
+    TREES[identity](tmp_path)
+    entry = CATALOG[identity]
+    source = open_evaluation(entry, tmp_path)
+    refs = source.index(BadRecords())
+    monkeypatch.setitem(__import__("sys").modules, "cv2", None)
+    for use in (lambda: source.index(BadRecords()), lambda: tuple(map(source.read, refs))):
+        with pytest.raises(SourceError, match="expected OpenCV") as caught:
+            use()
+        assert "pip install 'asam_datasets[evaluation]'" in caught.value.hint
+    # Who asks for the other rule needs none.
+    other = msgspec.structs.replace(entry, layout=msgspec.structs.replace(entry.layout, raster="pycocotools"))
+    source = open_evaluation(other, tmp_path)
+    assert any(source.read(ref).record for ref in source.index(BadRecords()))
 
 
 def test_errors_are_of_the_project(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_trees import TREES, Masks, Tree
+from evaluation_trees import PACKED, TREES, Masks, Tree, repack
 from PIL import Image
 from pycocotools import mask as coco
 
@@ -100,6 +100,13 @@ def test_default_reading(trees: Made, identity: str) -> None:
 def test_variants(trees: Made, identity: str, variant: str) -> None:
     root, tree = trees[identity]
     check(open_evaluation(CATALOG[identity], root, variant=variant), tree.variants[variant])
+
+
+@pytest.mark.parametrize(("identity", "moves"), PACKED)
+def test_other_packagings(tmp_path: Path, identity: str, moves: dict[str, str]) -> None:
+    tree = TREES[identity](tmp_path)
+    masks = repack(tmp_path, moves, tree.default or {})
+    assert check(open_evaluation(CATALOG[identity], tmp_path), masks) == tree.empty
 
 
 @pytest.mark.parametrize("identity", DIFFERENT)

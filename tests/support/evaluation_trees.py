@@ -1,7 +1,8 @@
 """A small faithful folder for each set of the catalog, with the masks that must come out of it.
 
 Names, folders, bit depths and JSON shapes are those of the released files. The expected masks are arrays, made without
-the package: by comparing maps with each value, by slices for rectangles, by pycocotools for COCO.
+the package: by comparing maps with each value, by slices for rectangles, by pycocotools for COCO, and by OpenCV for the
+sets whose official code fills outlines with it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -86,6 +88,13 @@ def ring(x0: int, y0: int, x1: int, y1: int) -> list[float]:
 
 def pairs(flat: Sequence[float]) -> list[list[float]]:
     return [[flat[i], flat[i + 1]] for i in range(0, len(flat), 2)]
+
+
+def filled(rings: Sequence[Sequence[Sequence[float]]], shape: tuple[int, int] = SHAPE) -> Array:
+    """What official code makes of an annotation: `np.array(points, dtype=np.int32)` of each ring, one `fillPoly`."""
+    image = np.zeros(shape, np.uint8)
+    cv2.fillPoly(image, [np.array(ring, dtype=np.int32) for ring in rings if ring], (255, 255, 255))
+    return image > 0
 
 
 def save(path: Path, content: Array | Image.Image, **options: Any) -> str:
@@ -559,38 +568,51 @@ def visor(root: Path) -> Tree:
         write_image(root, f"{base}/rgb_frames/val/P01/P01_01_frame_0000000140.jpg", full, mode="L"),
         write_image(root, f"{base}/rgb_frames/val/P01/P01_01/P01_01_frame_0000000298.jpg", full, mode="L"),
     ]
-    outer, inner, far = ring(100, 100, 500, 400), ring(200, 200, 300, 300), ring(1900, 1000, 1950, 1090)
+    blob = [[900 + 300.7 * np.cos(t), 500 + 200.3 * np.sin(3 * t)] for t in np.linspace(0, 6, 37)]
+    outer, inner, far = ring(100.9, 100.2, 500.5, 400.99), ring(200, 200, 300, 300), ring(1900, 1000, 1950.5, 1090)
+    segments: list[list[list[list[float]]]] = [
+        [pairs(outer), pairs(inner)],
+        [pairs(far), [[1.0, 2.0]], [[3.5, 9.5], [40.25, 9.75]]],  # a dot and a line, as the official code draws them
+        [],
+        [pairs(ring(50, 50, 250, 250)), []],
+        [[[float(x), float(y)] for x, y in blob], pairs([-30.7, -20.2, 60.6, 33.3, -9.5, 70.9])],
+        [[]],
+    ]
+    known = [("left hand", 300), ("knife", 4), ("cup", 13), ("board", 7), ("dough", 21), ("bowl", 9)]
     annotations = [
-        {"id": "a1", "name": "left hand", "class_id": 300, "exhaustive": "y", "segments": [pairs(outer), pairs(inner)]},
-        {"id": "a2", "name": "knife", "class_id": 4, "exhaustive": "y", "segments": [pairs(far), [[1.0, 2.0]]]},
-        {"id": "a3", "name": "cup", "class_id": 13, "exhaustive": "n", "segments": []},
-        {"id": "a4", "name": "board", "class_id": 7, "exhaustive": "y", "segments": [pairs(ring(50, 50, 250, 250))]},
+        {"id": f"a{number}", "name": name, "class_id": kind, "exhaustive": "y", "segments": each}
+        for number, ((name, kind), each) in enumerate(zip(known, segments, strict=True), 1)
     ]
     frames = [
         {"image": {"name": Path(name).name, "image_path": "P01_01/x.jpg", "video": "P01_01"}, "annotations": each}
         for name, each in zip(names, (annotations, []), strict=True)
     ]
     write(root / f"{base}/annotations/val/P01_01.json", {"info": {}, "video_annotations": frames})
-    hand = box(100, 100, 500, 400, full) & ~box(200, 200, 300, 300, full)
-    return Tree({names[0]: [hand, box(1900, 1000, 1950, 1090, full), box(50, 50, 250, 250, full)]}, empty=1)
+    return Tree({names[0]: [filled(each, full) for each in segments if any(each)]}, empty=1)
 
 
 @tree
 def woodscape(root: Path) -> Tree:
-    kinds: list[tuple[str, list[float]]] = [
-        ("road", ring(0, 30, 64, 48)),
-        ("void", ring(0, 0, 64, 3)),
-        ("ego_vehicle", ring(10, 40, 50, 48)),
-        ("grouped_pedestrian_and_animals", ring(5, 5, 15, 15)),
-        ("car", ring(-7, 10, 20, 25)),
+    kinds: list[tuple[list[str], list[float]]] = [
+        (["road"], ring(0.4, 30.9, 64, 48)),
+        (["void"], ring(0, 0, 64, 3)),
+        (["ego_vehicle"], ring(10, 40, 50, 48)),
+        (["grouped_pedestrian_and_animals"], ring(5, 5, 15, 15)),
+        (["car", "person"], ring(30, 5, 40, 15)),  # the official parser takes annotations of one tag
+        ([], ring(41, 5, 48, 15)),
+        (["car"], [-7.6, 10.5, 20.99, 12.2, 33.3, 25.7, 3.1, 44.4]),
+        (["pole"], [50.2, 3.3, 50.9, 22.8]),  # two points: a line
     ]
     names = []
     for stem, each in (("00001_FV", kinds), ("00002_MVL", kinds[1:3])):
         names.append(write_image(root, f"rgb_images/{stem}.png"))
-        annotation = [{"tags": [tag], "segmentation": pairs(flat), "states": {}} for tag, flat in each]
+        annotation = [
+            {"id": n, "tags": tags, "segmentation": pairs(flat), "z_order": -n, "states": {}}
+            for n, (tags, flat) in enumerate(each)
+        ]
         content = {"image_width": SHAPE[1], "image_height": SHAPE[0], "annotation": annotation}
         write(root / f"instance_annotations/{stem}.json", {f"{stem}.json": content})
-    return Tree({names[0]: [box(0, 30, 64, 48), box(-7, 10, 20, 25)]}, empty=1)
+    return Tree({names[0]: [filled([pairs(kinds[n][1])]) for n in (0, 6, 7)]}, empty=1)
 
 
 @tree
@@ -706,6 +728,36 @@ def isic2018(root: Path) -> Tree:
         save(root / f"ISIC2018_Task1_{split}_GroundTruth/ISIC_0012169_segmentation.png", soft)
         trees[split] = {name: [soft >= 128]}
     return Tree(trees["Test"], variants={"validation": trees["Validation"]})
+
+
+# ------------------------------------------------------------------------------------------------ other packagings
+
+PACKED: list[tuple[str, dict[str, str]]] = [
+    # The two zips nest a folder of their own name: unpacked both, one, or the other with their names.
+    (
+        "woodscape",
+        {
+            "rgb_images": "rgb_images/rgb_images",
+            "instance_annotations": "instance_annotations/instance_annotations",
+        },
+    ),
+    ("woodscape", {"rgb_images": "rgb_images/rgb_images"}),
+    ("woodscape", {"instance_annotations": "instance_annotations/instance_annotations"}),
+]
+"""Other ways in which the files of a set come: the set, and the new name of each of its folders or files."""
+
+
+def repack(root: Path, moves: Mapping[str, str], masks: Masks) -> Masks:
+    """Move what a tree has to other places, in order; returns its masks under the new names."""
+    for old, new in moves.items():
+        (root / old).rename(root / "moving")
+        (root / new).parent.mkdir(parents=True, exist_ok=True)
+        (root / "moving").rename(root / new)
+        masks = {
+            f"{new}{name.removeprefix(old)}" if name == old or name.startswith(f"{old}/") else name: each
+            for name, each in masks.items()
+        }
+    return masks
 
 
 # A user's own catalog, with one set.

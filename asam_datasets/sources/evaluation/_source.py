@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from asam_datasets.images import image_shape
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._entry import Entry, Kind, Protocol, Reading, Split
 from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES
+from asam_datasets.sources.evaluation._nearby import is_archive
 from asam_datasets.sources.evaluation._records import (
     EvaluationRead,
     EvaluationRecord,
@@ -24,7 +25,7 @@ from asam_datasets.sources.evaluation._records import (
     Folder,
     annotate,
 )
-from asam_datasets.sources.evaluation._tree import wrong_folder
+from asam_datasets.sources.evaluation._tree import packed, wrong_folder
 from asam_datasets.sources.evaluation.layouts import Layout
 
 _SPEC = re.compile(r"([a-z][a-z0-9_]*)(?::([a-z][a-z0-9_-]*))?=(.+)", re.DOTALL)
@@ -41,12 +42,14 @@ class EvaluationSource:
         root: its folder.
         protocol: `asam` reads it as ASAM's own loaders do, where that differs.
         variant: the name of one of the entry's other readings.
+        packing: the layout in the way in which the files in `root` are packed.
     """
 
     entry: Entry
     root: Path
     protocol: Protocol = "default"
     variant: str | None = None
+    packing: Layout | None = None
 
     @property
     def name(self) -> str:
@@ -61,6 +64,8 @@ class EvaluationSource:
     @property
     def layout(self) -> Layout:
         """The layout that this protocol and variant read."""
+        if self.packing is not None:
+            return self.packing
         reading = self._reading
         layout = self.entry.layout if reading is None else reading.layout
         if layout is None:
@@ -162,7 +167,7 @@ class EvaluationSource:
         digest = hashlib.sha256()
         image = self._folder.read(ref.file_name, limit_bytes=MAX_IMAGE_BYTES)
         named = msgspec.json.encode([self.name, ref.file_name, ref.image_id])
-        for content in (_FORM, named, msgspec.json.encode(self.layout), image):
+        for content in (_FORM, named, self.layout.form(), image):
             _add(digest, content)
 
         def taken() -> Iterator[Evidence]:
@@ -209,11 +214,15 @@ def open_evaluation(
     if variant is None and entry.layout is None and not (protocol == "asam" and entry.asam):
         raise _variant_needed(entry)
     source = EvaluationSource(entry, Path(root), protocol, variant)
+    if source.root.is_file():
+        what = "an archive" if is_archive(source.root.name) else "a file"
+        hint = "Unpack it, and name the folder." if is_archive(source.root.name) else "Name the folder that it is in."
+        raise SourceError(f"expected the folder of an evaluation set, found {what}", where=source.label, hint=hint)
     if not source.root.is_dir():
         raise SourceError(
             "expected the folder of an evaluation set, found nothing there", where=source.label, hint="Check the path."
         )
-    return source
+    return replace(source, packing=packed(source.layout, source.root))
 
 
 def parse_evaluation(text: str, catalog: Mapping[str, Entry], *, protocol: Protocol = "default") -> EvaluationSource:
