@@ -6,12 +6,14 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -448,6 +450,37 @@ def test_the_asam_reading_drops_what_is_alone(tmp_path: Path) -> None:
         open_evaluation(CATALOG["cityscapes"], tmp_path).index(BadRecords())
     refs = open_evaluation(CATALOG["cityscapes"], tmp_path, protocol="asam").index(BadRecords())
     assert alone not in [ref.file_name for ref in refs]
+
+
+DEEP = np.array([0, 128, 129, 300, 33_000, 65_535, 65_280, 40], np.uint16)
+
+
+@pytest.mark.parametrize("identity", ["hrsod_te", "bbbc038v1"])
+def test_masks_of_16_bits_as_asam_reads_them(tmp_path: Path, identity: str) -> None:
+    """Its loader of binary masks takes the numbers as they are, the one of masks per object has OpenCV cut them."""
+    TREES[identity](tmp_path)
+    values = np.repeat(DEEP, SHAPE[1] // len(DEEP))[None].repeat(SHAPE[0], axis=0)
+    name = HRSOD_MASK if identity == "hrsod_te" else next(tmp_path.glob("*/00ae/masks/*.png")).relative_to(tmp_path)
+    source = open_evaluation(CATALOG[identity], tmp_path, protocol="asam")
+    ref = next(ref for ref in source.index(BadRecords()) if str(name) in ref.masks)
+    before = source.digest(ref)
+    assert before == open_evaluation(CATALOG[identity], tmp_path).digest(ref)
+    save(tmp_path / name, values)
+    record = source.read(ref).record
+    assert record is not None
+    read = values if identity == "hrsod_te" else cv2.imread(str(tmp_path / name), 0)
+    np.testing.assert_array_equal(record.masks[0].to_array(), read > 128)
+    plain = open_evaluation(CATALOG[identity], tmp_path)
+    with pytest.raises(RecordError, match="expected grey values of 8 bits"):
+        plain.read(ref)
+    assert plain.digest(ref) != source.digest(ref) != before
+
+
+def test_one_mask_under_two_spellings_of_its_ending_is_a_bad_record(tmp_path: Path) -> None:
+    TREES["hrsod_te"](tmp_path)
+    shutil.copy(tmp_path / HRSOD_MASK, tmp_path / HRSOD_MASK.replace(".png", ".PNG"))
+    with pytest.raises(RecordError, match=r"1001_abc_o\.jpg: expected one mask, found .*o\.PNG and .*o\.png"):
+        open_evaluation(CATALOG["hrsod_te"], tmp_path).index(BadRecords())
 
 
 def test_pycocotools_reading_takes_what_it_takes_and_leaves_the_rest(tmp_path: Path) -> None:

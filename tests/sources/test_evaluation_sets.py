@@ -16,6 +16,7 @@ from pycocotools import mask as coco
 from asam_datasets.masks import PngEncoder
 from asam_datasets.sources import BadRecords
 from asam_datasets.sources.evaluation import EvaluationSource, load_catalog, open_evaluation
+from asam_datasets.sources.evaluation.layouts._binary import Binary
 from asam_datasets.tables import EVALUATION, render_evaluation, to_table
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
@@ -85,7 +86,7 @@ def check(source: EvaluationSource, expected: Masks) -> int:
 
 
 def test_every_entry_has_a_tree() -> None:
-    assert len(IDS) == 31
+    assert len(IDS) == 32
     assert sorted(IDS) == sorted(TREES)
 
 
@@ -126,3 +127,19 @@ def test_protocol_asam_is_the_default_elsewhere(trees: Made, identity: str) -> N
     root, tree = trees[identity]
     assert tree.asam is None
     check(open_evaluation(CATALOG[identity], root, protocol="asam"), tree.default or {})
+
+
+@pytest.mark.parametrize("identity", IDS)
+def test_every_reading_says_what_its_own_masks_are(identity: str) -> None:
+    """`kind` decides what an export writes: for `binary` one mask per image. A reading inherits it from its entry, so
+    one with another layout has to say its own."""
+    entry = CATALOG[identity]
+    readings = [(entry.layout, entry.kind)] if entry.layout else []
+    others = [*entry.variants.values(), *([entry.asam] if entry.asam else [])]
+    readings += [(reading.layout, reading.kind or entry.kind) for reading in others]
+    for layout, kind in readings:
+        assert (kind == "binary") == isinstance(layout, Binary), (kind, layout)
+        if getattr(layout, "values_are_categories", False):
+            assert kind == "semantic"
+        if kind == "panoptic":
+            assert getattr(layout, "category_divisor", 0)

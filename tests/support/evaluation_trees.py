@@ -219,7 +219,7 @@ def coco_set(
 
 # ------------------------------------------------------------------------------------------------ the sets
 
-Maker = Callable[[Path], Tree]
+Maker = Callable[..., Tree]
 TREES: dict[str, Maker] = {}
 
 
@@ -349,6 +349,7 @@ def gtea(root: Path) -> Tree:
         write_image(root, f"{name}.jpg")
         save(root / f"{name.replace('Images', 'Masks')}.png", soft.astype(np.uint8))
         masks[f"{name}.jpg"] = [soft / 255 > 0.1]
+    write_image(root, "GTEA/Images/frame_without_hands.jpg")  # some have no mask file at all
     third = write_image(root, "GTEA_GAZE_PLUS/train/Images/Ahmad_Pizza/frame_2.jpg")
     save(root / "GTEA_GAZE_PLUS/train/Masks/Ahmad_Pizza/frame_2.png", np.full(SHAPE, 25, np.uint8))
     asam = {name: by_value(soft, 0) for name in list(masks)[1:]} | {third: [np.ones(SHAPE, bool)]}
@@ -696,13 +697,19 @@ def camo(root: Path) -> Tree:
 
 
 @tree
-def kvasir_seg(root: Path) -> Tree:
-    name = write_image(root, "images/cju0qkwl35piu.jpg")
-    save(root / "masks/cju0qkwl35piu.jpg", np.stack([ellipse(20, 30, 9, 13) * np.uint8(255)] * 3, axis=-1))
-    values = np.asarray(Image.open(root / "masks/cju0qkwl35piu.jpg"))[:, :, 0]
+def kvasir_seg(root: Path, stem: str = "cju0qkwl35piu") -> Tree:
+    name = write_image(root, f"images/{stem}.jpg")
+    save(root / f"masks/{stem}.jpg", np.stack([ellipse(20, 30, 9, 13) * np.uint8(255)] * 3, axis=-1))
+    values = np.asarray(Image.open(root / f"masks/{stem}.jpg"))[:, :, 0]
     assert len(np.unique(values)) > 2  # as in the real ones, JPEG leaves values beside 0 and 255
     write(root / "kavsir_bboxes.json", {})
     return Tree({name: [values >= 128]})
+
+
+@tree
+def kvasir_sessile(root: Path) -> Tree:
+    write(root / "train.txt", "cju0qoxqj9q6s0835b43399p4\n")
+    return kvasir_seg(root, "cju0qoxqj9q6s0835b43399p4")
 
 
 @tree
@@ -743,6 +750,8 @@ PACKED: list[tuple[str, dict[str, str]]] = [
     ),
     ("woodscape", {"rgb_images": "rgb_images/rgb_images"}),
     ("woodscape", {"instance_annotations": "instance_annotations/instance_annotations"}),
+    # The zip has one folder in it.
+    ("kvasir_sessile", {"images": "sessile-main-Kvasir-SEG/images", "masks": "sessile-main-Kvasir-SEG/masks"}),
 ]
 """Other ways in which the files of a set come: the set, and the new name of each of its folders or files."""
 

@@ -222,7 +222,8 @@ def open_evaluation(
         raise SourceError(
             "expected the folder of an evaluation set, found nothing there", where=source.label, hint="Check the path."
         )
-    return replace(source, packing=packed(source.layout, source.root))
+    layout = packed(source.layout, source.root)
+    return replace(source, packing=layout.as_asam() if protocol == "asam" else layout)
 
 
 def parse_evaluation(text: str, catalog: Mapping[str, Entry], *, protocol: Protocol = "default") -> EvaluationSource:

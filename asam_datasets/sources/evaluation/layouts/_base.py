@@ -57,6 +57,11 @@ class BaseLayout(Described, frozen=True, kw_only=True, tag_field="type"):
                 del said[field.encode_name]
         return msgspec.json.encode(said)
 
+    def as_asam(self) -> Self:
+        """The layout as ASAM's loaders read the same files: what `protocol="asam"` reads where an entry has no other
+        reading, or in that one."""
+        return self
+
     def ways(self) -> list[Self]:
         """The layout for each way in which the files may be packed, its own first."""
         raise NotImplementedError
