@@ -16,7 +16,19 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
-from evaluation_trees import SHAPE, TREES, box, grid, palette_image, ring, save, via_region, write, write_image
+from evaluation_trees import (
+    SHAPE,
+    TREES,
+    box,
+    coco_json,
+    grid,
+    palette_image,
+    ring,
+    save,
+    via_region,
+    write,
+    write_image,
+)
 from PIL import Image
 
 from asam_datasets.errors import CatalogError
@@ -288,6 +300,28 @@ def test_via_projects_are_read_too(tmp_path: Path) -> None:
     (record,) = [source.read(ref).record for ref in source.index(BadRecords())]
     assert record
     np.testing.assert_array_equal(record.masks[0].to_array(), box(60, 40, 70, 60))
+
+
+def test_an_image_under_several_ids_is_a_row_each(tmp_path: Path) -> None:
+    """As in SA-Co, where each pair of an image and a phrase has an id of its own."""
+    write_image(tmp_path, "val2017/a.jpg")
+    write_image(tmp_path, "val2017/b.jpg")
+    images = {10: {"file_name": "a.jpg"}, 7: {"file_name": "b.jpg"}, 9: {"file_name": "a.jpg"}}
+    rings = {10: [([ring(1, 1, 9, 9)], 0)], 9: [([ring(2, 2, 5, 5)], 0), ([ring(20, 2, 30, 5)], 0)], 7: []}
+    write(tmp_path / "instances_val2017.json", coco_json(images, rings))
+    source = open_evaluation(CATALOG["coco2017_val"], tmp_path)
+    refs = source.index(BadRecords())
+    assert [(ref.file_name, ref.image_id) for ref in refs] == [
+        ("val2017/a.jpg", "10"),
+        ("val2017/a.jpg", "9"),
+        ("val2017/b.jpg", "7"),
+    ]
+    assert len({source.digest(ref) for ref in refs}) == 3
+    rows = rows_of(source)
+    assert [(row.image_id, [a.bbox for a in row.annotations]) for row in rows] == [
+        ("10", [(1, 1, 8, 8)]),
+        ("9", [(2, 2, 3, 3), (20, 2, 10, 3)]),
+    ]
 
 
 def test_an_annotation_file_that_changes_is_read_again(tmp_path: Path) -> None:

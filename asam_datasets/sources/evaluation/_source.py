@@ -104,19 +104,20 @@ class EvaluationSource:
         return f"{self.label}: expected {'; expected '.join(differences)}" if differences else ""
 
     def index(self, bad: BadRecords) -> tuple[EvaluationRef, ...]:
-        """Find the images, by file name. Those without any object are among them: `read` gives None for each.
+        """Find the images, by file name and then by id: an annotation file may list one image under several ids, each of
+        which is a row. Those without any object are among them: `read` gives None for each.
 
         Raises:
             RecordError: under the policy `raise`: an image without its mask file, or a mask without its image.
             SourceError: no image is where the layout has them, or an annotation file cannot be used.
         """
         folder = self._folder
-        refs: dict[str, EvaluationRef] = {}
+        refs: dict[tuple[str, str], EvaluationRef] = {}
         rejected = len(bad.rejects)
         for ref in self.layout.index(folder, bad):
             if not _is_text(ref.file_name):
                 folder.reject(bad, "expected a name in UTF-8, found other bytes", ref.file_name)
-            elif refs.setdefault(ref.file_name, ref) is not ref:
+            elif refs.setdefault((ref.file_name, ref.image_id), ref) is not ref:
                 folder.reject(bad, "expected each image once, found it in the annotations again", ref.file_name)
         if not refs and len(bad.rejects) == rejected:
             raise wrong_folder(self.entry, self.layout, self.root, self.label)
@@ -126,7 +127,7 @@ class EvaluationSource:
                 f"the first: {bad.rejects[rejected].reason})",
                 where=self.label,
             )
-        return tuple(refs[name] for name in sorted(refs))
+        return tuple(refs[key] for key in sorted(refs))
 
     def read(self, ref: EvaluationRef) -> EvaluationRead:
         """Read one image and its masks, each file once. Without a record it has no object, so it is not part of the
