@@ -6,12 +6,13 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import msgspec
@@ -25,6 +26,7 @@ from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError
 from asam_datasets.masks import MAX_PIXELS
 from asam_datasets.sources import BadRecords
 from asam_datasets.sources.evaluation import EvaluationSource, load_catalog, open_evaluation
+from asam_datasets.sources.evaluation.layouts import Layout
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 
@@ -418,6 +420,139 @@ def test_a_wrong_folder_says_what_was_expected_and_what_is_there(tmp_path: Path)
         empty.index(BadRecords())
     with pytest.raises(SourceError, match="expected the folder of an evaluation set, found nothing there"):
         open_evaluation(CATALOG["coco2017_val"], tmp_path / "none")
+
+
+WRONG = {
+    "binary": "hrsod_te",
+    "objects": "bbbc038v1",
+    "index_map": "cityscapes",
+    "rgb_map": "ade20k",
+    "coco": "coco2017_val",
+    "via": "ndd20",
+    "visor": "visor",
+    "woodscape": "woodscape",
+    "youtube_vis": "ovis",
+    "hypersim": "hypersim",
+}
+"""A set of each layout."""
+
+
+def wrong(identity: str, root: Path) -> SourceError:
+    """The error for a folder in which nothing of a set is found."""
+    with pytest.raises(SourceError) as caught:
+        open_evaluation(CATALOG[identity], root).index(BadRecords())
+    return caught.value
+
+
+def test_there_is_a_wrong_folder_for_every_layout() -> None:
+    assert {msgspec.to_builtins(CATALOG[i].layout)["type"] for i in WRONG.values()} == WRONG.keys()
+    assert len(WRONG) == len(get_args(Layout))
+
+
+@pytest.mark.parametrize("identity", WRONG.values())
+def test_a_folder_too_high_or_too_deep_gets_a_suggestion(tmp_path: Path, identity: str) -> None:
+    root = tmp_path / "sets/unpacked/v1"
+    TREES[identity](root)
+    deep = next(path for path in sorted(root.iterdir()) if path.is_dir())
+    if identity == "bbbc038v1":  # one level too deep is another form of it, and read
+        deep = deep / "00ae"
+    deeper = next((path for path in sorted(deep.iterdir()) if path.is_dir()), deep)
+    meant = root / "stage1_train" if identity == "bbbc038v1" else root
+    for folder, expected in ((root.parent, root), (root.parent.parent, root), (deep, meant), (deeper, meant)):
+        assert wrong(identity, folder).hint.startswith(f"Did you mean {expected}? "), folder
+
+
+@pytest.mark.parametrize("identity", WRONG.values())
+def test_archives_are_to_be_unpacked(tmp_path: Path, identity: str) -> None:
+    names = ["a.zip", "b.tar.gz", "c.RAR", "d.zip"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"PK")
+    assert wrong(identity, tmp_path).hint.startswith(
+        f"Unpack a.zip, b.tar.gz, c.RAR and 1 more in {tmp_path} first: archives are not read. "
+    )
+    with pytest.raises(SourceError, match=r"expected the folder of an evaluation set, found an archive") as caught:
+        open_evaluation(CATALOG[identity], tmp_path / "a.zip")
+    assert caught.value.hint == "Unpack it, and name the folder."
+    (tmp_path / "list.txt").touch()
+    with pytest.raises(SourceError, match="found a file"):
+        open_evaluation(CATALOG[identity], tmp_path / "list.txt")
+
+
+@pytest.mark.parametrize("identity", WRONG.values())
+def test_where_images_and_masks_do_not_meet_both_are_counted(tmp_path: Path, identity: str) -> None:
+    TREES[identity](tmp_path)
+    refs = open_evaluation(CATALOG[identity], tmp_path).index(BadRecords())
+    for ref in refs:
+        for name in [ref.file_name] if ref.key else ref.masks:
+            (tmp_path / name).rename((tmp_path / name).with_suffix(".tga"))
+    (tmp_path / "metadata_images_split_scene_v1.csv").unlink(missing_ok=True)
+    for frame in tmp_path.glob("*/images/*/frame.0002.*"):
+        frame.unlink()
+    error = wrong(identity, tmp_path)
+    if refs[0].key:
+        assert f"{refs[0].masks[0]}, which names no image that is there, such as " in error.problem
+    else:
+        assert re.search(rf": {len(refs)} like \S+ and 0 like \S+, of which none belong together: ", error.problem)
+        assert f"{refs[0].file_name} has no " in error.problem
+        assert re.search(r"/ has .*\d \.tga", error.problem)
+
+
+def test_a_mask_that_is_missing_is_counted_with_the_others(tmp_path: Path) -> None:
+    TREES["hrsod_te"](tmp_path)
+    for stem in ("1001_abc_o", "1002_def_o"):
+        (tmp_path / f"HRSOD_test_mask/{stem}.png").rename(tmp_path / f"HRSOD_test_mask/{stem}.tif")
+    with pytest.raises(RecordError) as caught:
+        open_evaluation(CATALOG["hrsod_te"], tmp_path).index(BadRecords())
+    assert caught.value.hint.startswith(
+        "1 of 3 images like HRSOD_test/<name>.jpg have a mask (HRSOD_test_mask/ has 2 .tif, 1 .png). Is the set "
+    )
+
+
+def test_frames_that_are_still_in_their_zip(tmp_path: Path) -> None:
+    """VISOR's come as a zip per video, inside of the archive."""
+    TREES["visor"](tmp_path)
+    frames = tmp_path / "GroundTruth-SparseAnnotations/rgb_frames/val/P01"
+    shutil.rmtree(frames / "P01_01")
+    (frames / "P01_01.zip").write_bytes(b"PK")
+    with pytest.raises(RecordError, match=r"expected the image .*, found none") as caught:
+        open_evaluation(CATALOG["visor"], tmp_path).index(BadRecords())
+    assert caught.value.hint == f"Unpack P01_01.zip in {frames} first: archives are not read."
+
+
+@pytest.mark.parametrize("identity", ["hrsod_te", "cvc_clinicdb", "coco2017_val", "bbbc038v1", "voc2012", "ade20k"])
+def test_endings_match_in_large_and_small_letters(tmp_path: Path, identity: str) -> None:
+    tree = TREES[identity](tmp_path)
+    assert tree.default
+    for path in sorted(tmp_path.rglob("*.*")):
+        if path.suffix in (".jpg", ".png", ".tif"):
+            path.rename(path.with_suffix(path.suffix.upper()))
+    found = read_all(open_evaluation(CATALOG[identity], tmp_path), BadRecords())
+    assert found == sorted(f"{name[:-4]}{name[-4:].upper()}" for name in tree.default)
+
+
+def test_the_search_for_a_better_folder_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Around the folder there may be a whole disk."""
+    monkeypatch.setattr("asam_datasets.sources.evaluation._tree._ENTRIES_SEARCHED", 30)
+    for number in range(40):
+        (tmp_path / f"other/{number:02}/images").mkdir(parents=True)
+    TREES["hypersim"](tmp_path / "zzz")
+    (tmp_path / "empty").mkdir()
+    assert "Did you mean" not in wrong("hypersim", tmp_path).hint
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not passed over: what lies in it belongs to the set."""
+    TREES["egohos"](tmp_path)
+    real = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if Path(path).name == "label":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(SourceError, match=r"val/label: expected a readable folder, found: Permission denied"):
+        open_evaluation(CATALOG["egohos"], tmp_path).index(BadRecords())
 
 
 def test_no_folder_is_suggested_where_that_might_search_the_disk(tmp_path: Path) -> None:

@@ -104,8 +104,8 @@ class EvaluationSource:
         return f"{self.label}: expected {'; expected '.join(differences)}" if differences else ""
 
     def index(self, bad: BadRecords) -> tuple[EvaluationRef, ...]:
-        """Find the images, by file name and then by id: an annotation file may list one image under several ids, each of
-        which is a row. Those without any object are among them: `read` gives None for each.
+        """Find the images, by file name and then by id: an annotation file may list one image under several ids, and
+        each is a row. Those without any object are among them: `read` gives None for each.
 
         Raises:
             RecordError: under the policy `raise`: an image without its mask file, or a mask without its image.

@@ -39,7 +39,7 @@ def wrong_folder(entry: Entry, layout: Layout, root: Path, label: str) -> Source
     )
     hint = f"`asam-datasets catalog show {entry.id}` prints the whole tree."
     try:
-        why = "; ".join(filter(None, (way.why_nothing(root) for way in layout.ways())))
+        why = next(filter(None, (way.why_nothing(root) for way in layout.ways())), "")
         found = f"{what_is_in(root)}{f': {why}' if why else ''}"
         better = _folder_that_fits(layout, root)
         unpack = unpack_first(root)

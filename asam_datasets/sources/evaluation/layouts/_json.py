@@ -101,7 +101,14 @@ class JSONLayout(BaseLayout, frozen=True, kw_only=True):
         raise NotImplementedError
 
     def index(self, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
-        """The images of each annotation file that is there."""
+        """The images of each annotation file that is there. Where none of them is on disk, there are none: the folder
+        is another one.
+
+        Raises:
+            RecordError: under the policy `raise`: an image that is not there, or whose name leaves the folder.
+            SourceError: a file cannot be used.
+        """
+        refs, lone = [], []
         for file in self.files:
             for json, fields in sorted(find(folder.root, file.json)):
                 for image in self.images(folder, json, bad):
@@ -110,14 +117,22 @@ class JSONLayout(BaseLayout, frozen=True, kw_only=True):
                     except RecordError as error:
                         folder.reject_error(bad, error, image.member)
                         continue
-                    if found is not None:
-                        identity = without_ending(found[0]) if image.image_id is None else image.image_id
-                        yield EvaluationRef(*found, identity, (json,), image.key)
-                    elif self.lone_images == "reject":
-                        places = " or ".join(fill(pattern, {**fields, **image.fields}) for pattern in file.images)
-                        first = fill(file.images[0], {**fields, **image.fields})
-                        hint = archives_near(folder.root, first)
-                        folder.reject(bad, f"expected the image {places}, found none", image.member, hint)
+                    if found is None:
+                        lone.append((image.member, [fill(one, {**fields, **image.fields}) for one in file.images]))
+                        continue
+                    identity = without_ending(found[0]) if image.image_id is None else image.image_id
+                    refs.append(EvaluationRef(*found, identity, (json,), image.key))
+        if self.lone_images == "reject" and refs:
+            unpack: dict[PurePosixPath, str] = {}
+            counted = f"{len(refs):,} of {len(refs) + len(lone):,} images that the annotations name are there."
+            for member, places in lone:
+                problem = f"expected the image {' or '.join(places)}, found none"
+                inside = PurePosixPath(places[0]).parent
+                if inside not in unpack:
+                    unpack[inside] = archives_near(folder.root, places[0])
+                hint = f"{counted} Is the set unpacked whole? {SKIP} leaves such images out."
+                folder.reject(bad, problem, member, unpack[inside] or hint)
+        yield from refs
 
     def places(self) -> list[tuple[str, tuple[str, ...]]]:
         """Annotation files, and where the images of each may be."""

@@ -106,6 +106,7 @@ class PairedLayout(BaseLayout, frozen=True, kw_only=True):
             masks = _masks(pair, folder)
             own_masks = {name for names in masks.values() for name in names}
             used: set[str] = set()
+            advice = ""  # found once, as it takes a walk over the folder
             for name, fields in sorted(find(folder.root, pair.image)):
                 if name in seen or name in own_masks or not _is_listed(fields.get("name", ""), name, listed):
                     continue
@@ -120,7 +121,9 @@ class PairedLayout(BaseLayout, frozen=True, kw_only=True):
                     yield from _ref(folder, bad, name, tuple(own))
                 elif self.lone_images == "reject":
                     problem = f"expected its mask {shown(expected)}, found none"
-                    folder.reject(bad, problem, name, archives_near(folder.root, expected) or _counts(pair, folder))
+                    folder.reject(
+                        bad, problem, name, archives_near(folder.root, expected) or _counts(pair, folder, expected)
+                    )
             if listed is not None and self.lone_images == "reject":
                 _report_missing(pair, folder, bad, listed)
             if listed is None and self.lone_masks == "reject":
@@ -161,7 +164,7 @@ class PairedLayout(BaseLayout, frozen=True, kw_only=True):
             name, fields = images[0]
             said.append(
                 f"{len(images):,} like {shown(pair.image)} and {masks:,} like {shown(pair.mask)}, of which none belong "
-                f"together: {name} has no {shown(fill(pair.mask, fields))}{_instead(root, pair)}"
+                f"together: {name} has no {shown(fill(pair.mask, fields))}{_instead(root, fill(pair.mask, fields))}"
             )
         return "; ".join(said)
 
@@ -186,24 +189,24 @@ def _has_mask(root: Path, pair: Pair, fields: Mapping[str, str]) -> bool:
     return on_disk(root, expected) is not None
 
 
-def _counts(pair: Pair, folder: Folder) -> str:
+def _counts(pair: Pair, folder: Folder, expected: str) -> str:
     """A hint for an image without a mask: how many others have one."""
     images = list(find(folder.root, pair.image))
     fit = sum(_has_mask(folder.root, pair, fields) for _, fields in images)
     return (
-        f"{fit:,} of {len(images):,} images like {shown(pair.image)} have a mask{_instead(folder.root, pair)}. "
+        f"{fit:,} of {len(images):,} images like {shown(pair.image)} have a mask{_instead(folder.root, expected)}. "
         f"Is the set unpacked whole? {SKIP} leaves such images out."
     )
 
 
-def _instead(root: Path, pair: Pair) -> str:
-    """What lies in the folder of the masks, by the endings."""
-    inside = fixed_folder(pair.mask)
+def _instead(root: Path, mask: str) -> str:
+    """What lies in the folder of a mask that is not there, by the endings."""
+    inside = fixed_folder(mask)
+    if not inside:
+        return ""
     endings: Counter[str] = Counter()
     for _, _, files in os.walk(root / inside):
         endings.update(PurePosixPath(file).suffix or "without an ending" for file in files if not file.startswith("."))
-    if not inside:
-        return ""
     counted = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(4))
     return f" ({inside}/ has {counted or 'no files'})"
 
