@@ -120,10 +120,8 @@ class PairedLayout(BaseLayout, frozen=True, kw_only=True):
                 elif own:
                     yield from _ref(folder, bad, name, tuple(own))
                 elif self.lone_images == "reject":
-                    problem = f"expected its mask {shown(expected)}, found none"
-                    folder.reject(
-                        bad, problem, name, archives_near(folder.root, expected) or _counts(pair, folder, expected)
-                    )
+                    advice = advice or archives_near(folder.root, expected) or _counts(pair, folder, expected)
+                    folder.reject(bad, f"expected its mask {shown(expected)}, found none", name, advice)
             if listed is not None and self.lone_images == "reject":
                 _report_missing(pair, folder, bad, listed)
             if listed is None and self.lone_masks == "reject":
