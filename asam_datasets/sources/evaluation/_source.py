@@ -17,6 +17,8 @@ from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._entry import Entry, Kind, Protocol, Reading, Split
 from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES
 from asam_datasets.sources.evaluation._nearby import is_archive
+from asam_datasets.sources.evaluation._own import look_at, own_entry
+from asam_datasets.sources.evaluation._patterns import shown
 from asam_datasets.sources.evaluation._records import (
     EvaluationRead,
     EvaluationRecord,
@@ -43,6 +45,7 @@ class EvaluationSource:
         protocol: `asam` reads it as ASAM's own loaders do, where that differs.
         variant: the name of one of the entry's other readings.
         packing: the layout in the way in which the files in `root` are packed.
+        taken: how a folder is read that no catalog knows, and why, for people; empty for all others.
     """
 
     entry: Entry
@@ -50,6 +53,7 @@ class EvaluationSource:
     protocol: Protocol = "default"
     variant: str | None = None
     packing: Layout | None = None
+    taken: str = ""
 
     @property
     def name(self) -> str:
@@ -230,9 +234,13 @@ def open_evaluation(
 def parse_evaluation(text: str, catalog: Mapping[str, Entry], *, protocol: Protocol = "default") -> EvaluationSource:
     """A set as the command line names it: `hrsod_te=FOLDER`, or `ibd:coco=FOLDER` for a variant.
 
+    A set that the catalog does not have is read as what it looks like, where its folder has `images/` and `masks/` or a
+    COCO JSON; `taken` says so.
+
     Raises:
-        CatalogError: not of this form, or a set that the catalog does not have. Otherwise as `open_evaluation`.
-        SourceError: the folder is not there.
+        CatalogError: not of this form, or a set that is not in the catalog and looks like nothing known. Otherwise as
+            `open_evaluation`.
+        SourceError: the folder is not there, or cannot be read.
     """
     found = _SPEC.fullmatch(text)
     if found is None:
@@ -241,7 +249,30 @@ def parse_evaluation(text: str, catalog: Mapping[str, Entry], *, protocol: Proto
             hint="`asam-datasets catalog` lists the ids.",
         )
     identity, variant, root = found.groups()
+    if identity not in catalog and variant is None and Path(root).is_dir():
+        return _own(text, identity, Path(root), catalog, protocol)
     return open_evaluation(find_entry(catalog, identity), root, protocol=protocol, variant=variant)
+
+
+def _own(text: str, identity: str, root: Path, catalog: Mapping[str, Entry], protocol: Protocol) -> EvaluationSource:
+    """A set that the catalog does not have, by what its folder looks like; a slip of the pen is still one.
+
+    Raises:
+        CatalogError: the folder is that of a set with nearly this id, or looks like nothing known; or no set may be
+            called so.
+    """
+    near = [catalog[name].layout for name in _near(catalog, identity)]
+    look = None if any(way.fits(root) for layout in near if layout for way in layout.ways()) else look_at(root, text)
+    if look is None:
+        raise _unknown(catalog, identity)
+    try:
+        entry = own_entry(identity, look)
+    except ValueError as error:
+        raise CatalogError(str(error), where=text) from None
+    ((first, seconds), *_) = look.layout.places()
+    read_as = f"{shown(first)} with {shown(seconds[0])}, masks are {look.kind}"
+    taken = f"{text}: no catalog knows this set; it is read as {read_as}: {look.why}"
+    return replace(open_evaluation(entry, root, protocol=protocol), taken=taken)
 
 
 def find_entry(catalog: Mapping[str, Entry], identity: str) -> Entry:
@@ -252,13 +283,22 @@ def find_entry(catalog: Mapping[str, Entry], identity: str) -> Entry:
     """
     if identity in catalog:
         return catalog[identity]
+    raise _unknown(catalog, identity)
+
+
+def _near(catalog: Mapping[str, Entry], identity: str) -> list[str]:
+    """The ids that may have been meant."""
     near = [name for name in sorted(catalog) if name.startswith(identity)]
-    near = near or get_close_matches(identity, sorted(catalog), n=3)
+    return near or get_close_matches(identity, sorted(catalog), n=3)
+
+
+def _unknown(catalog: Mapping[str, Entry], identity: str) -> CatalogError:
+    near = _near(catalog, identity)
     meant = f"Did you mean {' or '.join(near)}? " if near else ""
-    raise CatalogError(
+    return CatalogError(
         f"expected a set of the catalog, found {identity!r}",
-        hint=f"{meant}`asam-datasets catalog` lists the ids; "
-        f"a set of your own goes into a TOML file: {option('catalog', 'mine.toml')}",
+        hint=f"{meant}`asam-datasets catalog` lists the ids; a set of your own has images/ beside masks/, or a COCO "
+        f"JSON, or a TOML file, {option('catalog', 'mine.toml')}: `asam-datasets catalog new FOLDER` begins one.",
     )
 
 
