@@ -411,7 +411,8 @@ def test_a_wrong_folder_says_what_was_expected_and_what_is_there(tmp_path: Path)
         source.index(BadRecords())
     assert str(caught.value) == (
         f"hrsod_te={tmp_path}/data: expected HRSOD_test/<name>.jpg with HRSOD_test_mask/<name>.png, or "
-        "imgs/<name>.jpg with gts/<name>.png; found HRSOD_release/ (3 .jpg, 3 .png), readme.txt"
+        "imgs/<name>.jpg with gts/<name>.png, or images/<name>.jpg with masks_max255/<name>.png, or "
+        "images/<name>.jpg with masks/<name>.png; found HRSOD_release/ (3 .jpg, 3 .png), readme.txt"
     )
     assert caught.value.hint.startswith(f"Did you mean {tmp_path}/data/HRSOD_release? ")
     (tmp_path / "empty").mkdir()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_trees import PACKED, TREES, Masks, Tree, repack
+from evaluation_trees import PACKED, SHAPE, TREES, Masks, Tree, repack, repacked, save, soft_mask, write_image
 from PIL import Image
 from pycocotools import mask as coco
 
@@ -106,8 +106,28 @@ def test_variants(trees: Made, identity: str, variant: str) -> None:
 @pytest.mark.parametrize(("identity", "moves"), PACKED)
 def test_other_packagings(tmp_path: Path, identity: str, moves: dict[str, str]) -> None:
     tree = TREES[identity](tmp_path)
-    masks = repack(tmp_path, moves, tree.default or {})
-    assert check(open_evaluation(CATALOG[identity], tmp_path), masks) == tree.empty
+    repack(tmp_path, moves)
+    assert check(open_evaluation(CATALOG[identity], tmp_path), repacked(tree.default or {}, moves)) == tree.empty
+    if tree.asam is not None:
+        check(open_evaluation(CATALOG[identity], tmp_path, protocol="asam"), repacked(tree.asam, moves))
+
+
+def test_cvc_clinicdb_as_png(tmp_path: Path) -> None:
+    """Copies have PNG instead of TIFF, in folders of other names."""
+    for number, (images, masks) in enumerate((("images", "masks"), ("PNG/Original", "PNG/Ground Truth"))):
+        name = write_image(tmp_path / images, f"{images}/1.png")
+        save(tmp_path / images / masks / "1.png", soft_mask(number))
+        source = open_evaluation(CATALOG["cvc_clinicdb"], tmp_path / images)
+        assert check(source, {name: [soft_mask(number) >= 128]}) == 0
+
+
+def test_one_packaging_is_read_and_not_two(tmp_path: Path) -> None:
+    """HQ-SAM's HRSOD has masks of 0 and 1 in `masks` beside those in `masks_max255`."""
+    name = write_image(tmp_path, "images/a.jpg")
+    save(tmp_path / "masks/a.png", np.ones(SHAPE, np.uint8))
+    save(tmp_path / "masks_max255/a.png", soft_mask(3))
+    source = open_evaluation(CATALOG["hrsod_te"], tmp_path)
+    assert check(source, {name: [soft_mask(3) > 128]}) == 0
 
 
 @pytest.mark.parametrize("identity", DIFFERENT)

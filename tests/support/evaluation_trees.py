@@ -750,20 +750,38 @@ PACKED: list[tuple[str, dict[str, str]]] = [
     ),
     ("woodscape", {"rgb_images": "rgb_images/rgb_images"}),
     ("woodscape", {"instance_annotations": "instance_annotations/instance_annotations"}),
+    # As CMaskTrack-RCNN reads them.
+    ("ovis", {"train": "train_images", "annotations_train.json": "annotations/annotations_train.json"}),
+    ("ovis", {"train": "train_images"}),
+    ("ovis", {"annotations_train.json": "annotations/annotations_train.json"}),
+    # HQ-SAM's folders, InSPyReNet's, and those of ASAM's copy.
+    ("hrsod_te", {"HRSOD_test": "images", "HRSOD_test_mask": "masks_max255"}),
+    ("hrsod_te", {"HRSOD_test": "images", "HRSOD_test_mask": "masks"}),
+    ("hrsod_te", {"HRSOD_test": "imgs", "HRSOD_test_mask": "gts"}),
+    ("camo", {"Images/Test": "Image"}),
+    ("camo", {"Images/Test": "Imgs"}),
+    ("coco2017_val", {"val2017": "images/val2017"}),
+    ("coco2017_val", {"val2017": "images/val2017", "annotations/instances_val2017.json": "instances_val2017.json"}),
+    ("lvis", {"val2017": "images/val2017", "train2017": "images/train2017"}),
     # The zip has one folder in it.
     ("kvasir_sessile", {"images": "sessile-main-Kvasir-SEG/images", "masks": "sessile-main-Kvasir-SEG/masks"}),
 ]
 """Other ways in which the files of a set come: the set, and the new name of each of its folders or files."""
 
 
-def repack(root: Path, moves: Mapping[str, str], masks: Masks) -> Masks:
-    """Move what a tree has to other places, in order; returns its masks under the new names."""
+def repack(root: Path, moves: Mapping[str, str]) -> None:
+    """Move what a tree has to other places, in order."""
     for old, new in moves.items():
         (root / old).rename(root / "moving")
         (root / new).parent.mkdir(parents=True, exist_ok=True)
         (root / "moving").rename(root / new)
+
+
+def repacked(masks: Masks, moves: Mapping[str, str]) -> Masks:
+    """The masks of a tree under the names that its images have after `repack`."""
+    for old, new in moves.items():
         masks = {
-            f"{new}{name.removeprefix(old)}" if name == old or name.startswith(f"{old}/") else name: each
+            f"{new}{name.removeprefix(old)}" if name.startswith(f"{old}/") else name: each
             for name, each in masks.items()
         }
     return masks
