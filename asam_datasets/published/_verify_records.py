@@ -74,7 +74,8 @@ def _check_part(task: PartCheck, findings: list[Finding], counts: dict[str, int]
             is_whole = False
             findings.append(Finding(row.where, row.problem))
         else:
-            names.append(row.file_name)
+            # An evaluation set may have one image under several ids, with other masks each.
+            names.append(row.file_name if task.build.kind == "train" else f"{row.file_name} of id {row.image_id}")
             counts["annotations"] += len(row.annotations)
             counts["captions"] += row.caption is not None
             findings += (Finding(f"{row.where}{place}", text) for place, text in _check_row(row, task.build, encoder))

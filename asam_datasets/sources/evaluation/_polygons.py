@@ -75,7 +75,7 @@ def from_rings(rings: Sequence[Ring], shape: tuple[int, int], where: str) -> RLE
     usable = [ring for ring in rings if len(ring) >= 6]
     if not usable:
         return None
-    _check(usable, where)
+    check_rings(usable, where)
     return _checked(coco.merge(coco.frPyObjects([list(ring) for ring in usable], *shape)), shape)
 
 
@@ -84,7 +84,7 @@ def from_rings_even_odd(rings: Sequence[Ring], shape: tuple[int, int], where: st
     usable = [ring for ring in rings if len(ring) >= 6]
     if not usable:
         return None
-    _check(usable, where)
+    check_rings(usable, where)
     mask = RLEMask.zeros(shape)
     for coded in coco.frPyObjects([list(ring) for ring in usable], *shape):
         mask = mask ^ _checked(coded, shape)
@@ -101,7 +101,7 @@ def _as_pycocotools(rings: list[list[float]], shape: tuple[int, int], where: str
     if not rings or len(rings[0]) <= 4:
         return None
     usable = [ring[: len(ring) // 2 * 2] for ring in rings if len(ring) >= 2]  # it passes over half a point
-    _check(usable, where)
+    check_rings(usable, where)
     return _checked(coco.merge(coco.frPyObjects(usable, *shape)), shape)
 
 
@@ -126,7 +126,12 @@ def _checked(coded: Segmentation, shape: tuple[int, int]) -> RLEMask:
     return from_segmentation(coded, shape=shape)
 
 
-def _check(rings: Sequence[Ring], where: str) -> None:
+def check_rings(rings: Sequence[Ring], where: str) -> None:
+    """Refuse outlines that no rasterizer should be given.
+
+    Raises:
+        RecordError: an odd number of coordinates, one that is not finite, or an outline longer than `MAX_OUTLINE`.
+    """
     length = 0.0
     for ring in rings:
         if len(ring) % 2:
