@@ -25,6 +25,10 @@ from asam_datasets.published._location import visible_builds as visible_builds
 from asam_datasets.published._part import GET_AGAIN as GET_AGAIN
 from asam_datasets.published._part import GroupReader as GroupReader
 from asam_datasets.published._part import PartFile as PartFile
+from asam_datasets.published._ranges import Span as Span
+from asam_datasets.published._ranges import find_range as find_range
+from asam_datasets.published._ranges import find_spans as find_spans
+from asam_datasets.published._ranges import parse_range as parse_range
 from asam_datasets.published._report import Report as Report
 from asam_datasets.published._retry import RetryPolicy as RetryPolicy
 from asam_datasets.published._rows import Row as Row
@@ -56,14 +60,18 @@ __all__ = [
     "Report",
     "RetryPolicy",
     "Row",
+    "Span",
     "build_folders",
     "check_permission",
     "check_token",
     "checked_masks",
     "empty_places",
+    "find_range",
+    "find_spans",
     "front_matter",
     "missing_parts",
     "open_dataset",
+    "parse_range",
     "read_file_names",
     "read_rows",
     "row_values",
