@@ -58,6 +58,8 @@ class Predictor:
     ) -> None:
         self.name, self.revision, self.checkpoint = name, revision, checkpoint
         self.device, self._dtype = device, getattr(torch, dtype)
+        self.counts_there = device.type != "cpu"
+        """Whether pixels are counted on the device; on the CPU runs are faster."""
         self.size: int = model.config.vision_config.image_size
         try:
             self._model = model.to(device).eval()

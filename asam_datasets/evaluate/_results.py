@@ -15,6 +15,7 @@ from asam_datasets.evaluate._paper import PUBLISHED
 from asam_datasets.evaluate._plan import EvaluatedSet
 from asam_datasets.evaluate._state import ImageScore, Key, state_file
 from asam_datasets.machine import write_atomically, write_errors
+from asam_datasets.sources.evaluation import load_catalog
 from asam_datasets.tables import Config
 
 _MARK = "<!-- asam-datasets evaluate -->"
@@ -154,8 +155,9 @@ def notes_of(evaluation: Evaluation) -> list[str]:
             notes.append(f"{one.config}: rows {one.rows[0]} to {one.rows[1] - 1} of {one.total:,} only.")
         if settings.max_masks:
             notes.append(f"{one.config}: at most {settings.max_masks} masks of an image.")
-        if one.published and one.reading != "asam":
-            notes.append(f"{one.config}: published in the reading {one.reading}; ASAM's loaders may differ.")
+        entry = load_catalog().get(one.config)
+        if one.published and entry and entry.protocol_asam and one.reading != "asam":
+            notes.append(f"{one.config}: published in the reading {one.reading}, not in that of ASAM's loaders.")
         if one.left_out:
             notes.append(f"{one.config}: {one.left_out:,} images left out, without a mask or with too small a one.")
         if one.lost:

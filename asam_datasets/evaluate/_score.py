@@ -72,7 +72,7 @@ def _compare(
     """For each prompt its number, the pixels of its masks against the true one, and the chosen mask if its boundary is
     wanted."""
     prompts, masks = predicted.logits.shape[:2]
-    on_device = predicted.logits.device.type != "cpu"
+    on_device = predictor.counts_there
     pixels = max(sample.shape[0] * sample.shape[1], predictor.size**2)
     together = max(1, (_DEVICE_BYTES if on_device else _CPU_BYTES) // (4 * masks * pixels))
     for start in range(0, prompts, together):
