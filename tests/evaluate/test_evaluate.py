@@ -458,7 +458,7 @@ def test_a_dataset_and_a_model_may_move(sets: Path, sam: Path, unbroken: Path, t
     [
         ("results.jsonl", b'{"img": "a.jpg"}\n', SourceError, "line 1: expected a line that `asam-datasets evaluate`"),
         ("results.jsonl", b"half a line of somebody's", SourceError, "line 1: expected a line that"),
-        ("results.json", b'{"a": 1}', TargetError, "expected nothing there, or what `asam-datasets evaluate` wrote"),
+        ("results.json", b'{"a": 1}', TargetError, "expected nothing there, or what `asam-datasets evaluate`"),
         (
             "results.md",
             b"# My results\n",
@@ -539,25 +539,24 @@ def test_sets_without_images_are_left_out(publish: Run, sam: Path, tmp_path: Pat
         evaluate(out, out=tmp_path / "r.json", options=EvaluateOptions(model=str(sam), configs=("hrsod_te",)))
 
 
-def test_from_the_hub(sets: Path, sam: Path, unbroken: Path, tmp_path: Path) -> None:
+def test_from_the_hub(sets: Path, sam: Path, unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repo = "xhk/ASAM-Datasets"
     with LocalHub(tmp_path / "hub") as hub:
-        env = {**hub.environment(tmp_path / "home"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         from huggingface_hub import HfApi
 
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_TOKEN", "hf_test")
         api = HfApi(endpoint=hub.url, token="hf_test")
         api.create_repo(repo, repo_type="dataset")
         api.upload_folder(folder_path=sets, repo_id=repo, repo_type="dataset")
         commit = api.dataset_info(repo).sha
         hub.clear_log()
-        out = tmp_path / "out/results.json"
-        ran = run_python(
-            "-m", "asam_datasets", "evaluate", repo, "--model", str(sam), "--config", "hrsod_te", "--out", str(out),
-            "--workers", "1", "--json", env=env, imports=TORCH,
-        )  # fmt: skip
-        assert ran.code == 0, ran.err
+        out = tmp_path / "results.json"
+        given = ["--model", str(sam), "--config", "hrsod_te", "--out", str(out), "--json"]
+        ran = CliRunner().invoke(app, ["evaluate", repo, *given])
+        assert ran.exit_code == 0, ran.output
         gone = sum(request.bytes_out for request in hub.log if request.path.endswith(".parquet"))
-    done = json.loads(ran.out)
+    done = json.loads(ran.stdout)
     assert done["settings"]["revision"] == commit
     assert json.loads(out.read_bytes()) == done
     assert done["sets"] == json.loads(unbroken.read_bytes())["sets"][1:]

@@ -1,4 +1,4 @@
-"""Two small evaluation sets with drawn images, `coco2017_val` and `hrsod_te`, and their rows read without the package."""
+"""Two small evaluation sets with drawn images, `coco2017_val` and `hrsod_te`; their rows read without the package."""
 
 from __future__ import annotations
 
