@@ -30,6 +30,10 @@ from asam_datasets.published._location import missing_parts as missing_parts
 from asam_datasets.published._part import GET_AGAIN as GET_AGAIN
 from asam_datasets.published._part import GroupReader as GroupReader
 from asam_datasets.published._part import PartFile as PartFile
+from asam_datasets.published._ranges import Span as Span
+from asam_datasets.published._ranges import find_range as find_range
+from asam_datasets.published._ranges import find_spans as find_spans
+from asam_datasets.published._ranges import parse_range as parse_range
 from asam_datasets.published._report import Report as Report
 from asam_datasets.published._retry import RetryPolicy as RetryPolicy
 from asam_datasets.published._rows import Row as Row
@@ -67,6 +71,7 @@ __all__ = [
     "Report",
     "RetryPolicy",
     "Row",
+    "Span",
     "Visible",
     "build_folders",
     "check_permission",
@@ -74,10 +79,13 @@ __all__ = [
     "checked_masks",
     "empty_places",
     "encode_index",
+    "find_range",
+    "find_spans",
     "front_matter",
     "is_index",
     "missing_parts",
     "open_dataset",
+    "parse_range",
     "read_file_names",
     "read_rows",
     "row_values",
