@@ -5,8 +5,8 @@
 3. Whatever Pillow raises on bytes that are not what they promise, when it opens or decodes them, is one `RecordError`.
 4. Odd metadata is passed over in silence, whatever Pillow thinks of it.
 
-Nothing is rotated: masks refer to the pixels as they are stored, whatever EXIF says. Shapes are (height, width).
-Safe in threads.
+Nothing is rotated: masks refer to the pixels as they are stored, whatever EXIF says; `orientation` tells what it says.
+Shapes are (height, width). Safe in threads.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from PIL import Image, UnidentifiedImageError
 from asam_datasets.errors import AsamDatasetsError, RecordError
 from asam_datasets.masks import MAX_PIXELS
 
-__all__ = ["FORMATS", "check_whole", "decoding", "image_shape", "open_image"]
+__all__ = ["FORMATS", "check_whole", "decoding", "image_shape", "open_image", "orientation"]
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 """Pillow's names of the formats that are opened."""
@@ -36,6 +36,9 @@ _DAMAGE = (
 )  # fmt: skip
 _SCAN, _START, _END = b"\xff\xda", b"\xff\xd8\xff", b"\xff\xd9"  # markers in a JPEG
 _LAST_CHUNK = b"IEND\xaeB`\x82"  # of a PNG
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_NOTES = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks of a PNG that may tell an orientation
+_ORIENTATION = 0x0112  # tag of EXIF
 _SPARE_BYTES = 56  # some writers leave a few bytes behind the last chunk
 
 
@@ -136,6 +139,33 @@ def check_whole(data: bytes, kind: str, where: str, *, spare_bytes: int = _SPARE
     if not whole:
         cut = f"one that is cut after {len(data)} bytes (no {missing})"
         raise RecordError(f"expected a whole {_SPELLED.get(kind, kind)}, found {cut}", where=where, hint=hint)
+
+
+def orientation(data: bytes) -> int:
+    """How metadata want an encoded image to be turned when it is shown: 1 to 8, as EXIF counts; 1 is not at all.
+
+    It is what `datasets` does to the image, and to no mask: a record of another orientation than 1 does not fit there.
+    (Pillow turns TIFF by itself, images and masks alike, and tells 1.) No pixel is decoded; 1 for what cannot be read.
+    """
+    try:
+        with _QUIET, Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.format == "PNG":
+                image = Image.open(io.BytesIO(_notes_first(data)), formats=("PNG",))
+            # Of the base class: that of a PNG decodes all pixels to see what comes after them.
+            found = 1 if image.format == "TIFF" else Image.Image.getexif(image).get(_ORIENTATION)
+    except _DAMAGE:
+        return 1
+    return found if isinstance(found, int) and 2 <= found <= 8 else 1
+
+
+def _notes_first(png: bytes) -> bytes:
+    """A PNG up to its first pixel, with all that is said of it in front, also what comes at the end of the file."""
+    chunks, notes, place = list[bytes](), list[bytes](), len(_SIGNATURE)
+    while place + 12 <= len(png):
+        kind, end = png[place + 4 : place + 8], place + 12 + int.from_bytes(png[place : place + 4], "big")
+        (notes if kind in _NOTES else chunks).append(png[place:end] if kind != b"IDAT" else b"")
+        place = end
+    return b"".join([_SIGNATURE, *chunks[:1], *notes, b"\0\0\0\0IDAT"])
 
 
 def _names(formats: tuple[str, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -89,10 +89,13 @@ class Evidence(NamedTuple):
         content: all bytes that decide them, outside of the image and of the layout.
         objects: makes them, for an image of (height, width) pixels, out of this content and nothing else. Empty masks
             may be among them. Raises `RecordError` where the content cannot be used.
+        seen: what the content says of the (height, width) of the image, where these are masks of the image as it is
+            shown: EXIF may want it turned. None where they are masks of the pixels as they are stored.
     """
 
     content: bytes
     objects: Callable[[tuple[int, int]], Iterable[Object]]
+    seen: tuple[int | None, int | None] | None = None
 
 
 class Folder(NamedTuple):
@@ -149,6 +152,24 @@ class Folder(NamedTuple):
 
 
 _HINT = f"The table holds numbers of 64 bits: number the objects otherwise, or go on without this image: {SKIP}."
+
+
+def as_stored(objects: Iterable[Object], turns: int) -> Iterator[Object]:
+    """Masks of an image as it is shown, for the image as it is stored.
+
+    Args:
+        turns: the image's orientation, 1 to 8: how it is turned when it is shown.
+    """
+    for one in objects:
+        mask = one.mask
+        if turns in (5, 6, 7, 8):
+            mask = mask.transpose()
+        # Of the stored image: what is shown right is at the right no more.
+        if turns in (2, 3, 7, 8):
+            mask = mask.fliplr()
+        if turns in (3, 4, 6, 7):
+            mask = mask.flipud()
+        yield one._replace(mask=mask)
 
 
 def annotate(objects: Iterable[Object], where: str) -> tuple[list[EvaluationAnnotation], list[RLEMask]]:
