@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from asam_datasets.errors import CatalogError
+from asam_datasets.machine import read_file
 from asam_datasets.sources.evaluation._entry import Entry
 
 if sys.version_info >= (3, 11):
@@ -21,6 +22,7 @@ else:
     import tomli as tomllib
 
 _OWN = "catalog.toml"
+_MAX_BYTES = 2**24
 # What counts on the files that a layout reads: a user's other layout makes these statements untrue.
 _ABOUT_THE_LAYOUT = ("expected_images", "expected_masks")
 
@@ -65,7 +67,7 @@ def _read_built_in() -> Mapping[str, dict[str, Any]]:
 
 def _read(path: Path) -> Mapping[str, dict[str, Any]]:
     try:
-        return _parse(path.read_text(encoding="utf-8"), str(path))
+        return _parse(read_file(path, limit_bytes=_MAX_BYTES).decode("utf-8"), str(path))
     except OSError as error:
         raise CatalogError(f"expected a readable TOML file, found: {error.strerror}", where=str(path)) from error
     except UnicodeDecodeError:

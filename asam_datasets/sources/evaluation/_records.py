@@ -11,8 +11,11 @@ from msgspec import Meta
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import SKIP, AsamDatasetsError, RecordError
+from asam_datasets.machine import leads_out, read_file
 from asam_datasets.masks import Runs, to_runs
 from asam_datasets.sources._bad import BadRecords
+
+LINK_HINT = "Give the folder that has the files themselves, or put copies in place of the links."
 
 Side = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
@@ -129,16 +132,19 @@ class Folder(NamedTuple):
         """The bytes of a file.
 
         Raises:
-            RecordError: it is gone, cannot be read, or is larger than `limit_bytes`.
+            RecordError: it is gone, cannot be read, is no file of the folder, or is larger than `limit_bytes`.
         """
         if self.held is not None and self.held[0] == name:
             return self.held[1]
         path = self.root / name
         try:
+            if leads_out(self.root, path):
+                problem = "expected a file of the set, found a link out of its folder"
+                raise RecordError(problem, where=self.place(name), hint=f"{LINK_HINT} {SKIP} goes on without it.")
             size = path.stat().st_size
             if size > limit_bytes:
                 raise RecordError(f"expected at most {limit_bytes} bytes, found {size}", where=self.place(name))
-            return path.read_bytes()
+            return read_file(path, limit_bytes=limit_bytes)
         except OSError as error:
             raise RecordError(f"expected a readable file, found: {error.strerror}", where=self.place(name)) from error
 

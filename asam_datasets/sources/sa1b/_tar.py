@@ -7,6 +7,7 @@ errors: a tar is complete when its end-of-archive block was seen.
 from __future__ import annotations
 
 import io
+import os
 import re
 import tarfile
 from collections.abc import Iterator
@@ -52,17 +53,19 @@ class TarSource:
         self.name = name
         self.label = str(path)
         self._file: BinaryIO | None = None
+        self._indexed: tuple[int, ...] = ()
 
     def index(self, bad: BadRecords) -> Index:
         """Find the records by walking the headers; no member is read. Raises what `pair_members` raises."""
         with open(self.path, "rb") as file:
+            self._indexed = _state(file)
             return pair_members(self.label, tar_members(file, self.label, bad), bad)
 
     def read(self, ref: RecordRef) -> RawRecord:
         """Read one record's two members.
 
         Raises:
-            SourceError: the tar is gone, or shorter than when it was indexed.
+            SourceError: the tar is gone, or is another one than when it was indexed.
         """
         return RawRecord.of(self.name, self.label, ref, self._read)
 
@@ -78,15 +81,23 @@ class TarSource:
                 self._file = open(self.path, "rb")  # noqa: SIM115 (closed by `close`)
             self._file.seek(member.offset)
             content = self._file.read(member.size_bytes)
+            changed = bool(self._indexed) and _state(self._file) != self._indexed
         except OSError as error:
             raise SourceError(f"expected a readable tar, found: {error.strerror}", where=self.label) from error
-        if len(content) != member.size_bytes:
+        if len(content) != member.size_bytes or changed:
+            found = "another tar" if changed else str(len(content))
             raise SourceError(
-                f"expected {member.size_bytes} bytes of {member.name}, found {len(content)}",
+                f"expected {member.size_bytes} bytes of {member.name}, found {found}",
                 where=self.label,
-                hint="The tar changed while it was read.",
+                hint="The tar changed while it was read: run it again when nothing writes there any more.",
             )
         return content
+
+
+def _state(file: BinaryIO) -> tuple[int, ...]:
+    """What changes when a file does: its number, size, and time of the last write."""
+    state = os.fstat(file.fileno())
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def tar_members(file: BinaryIO, label: str, bad: BadRecords) -> Iterator[Member]:
