@@ -266,6 +266,7 @@ def _line(build: Build, state: State, label: str, path: str | None) -> PlannedBu
         files=len(build.parts),
         size_bytes=build.size_bytes,
         published=path,
+        turned=build.turned,
     )
 
 

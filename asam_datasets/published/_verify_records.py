@@ -11,7 +11,7 @@ from rlemasklib import RLEMask
 
 from asam_datasets.builds import Build, Part
 from asam_datasets.errors import RecordError, SegmentationError, SourceError
-from asam_datasets.images import decoding, open_image
+from asam_datasets.images import check_whole, decoding, open_image
 from asam_datasets.masks import PngEncoder, from_png, to_segmentation
 from asam_datasets.published._part import GroupReader, PartFile
 from asam_datasets.published._report import Finding
@@ -135,6 +135,7 @@ def _check_image(image: EncodedImage | None, shape: tuple[int, int], expected: b
         opened = open_image(image.content or b"", "", expected=expected_image)
         with decoding("", expected=expected_image):
             opened.load()
+        check_whole(image.content or b"", opened.format or "", "")
     except RecordError as error:
         yield ".image", error.problem
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from asam_datasets.errors import CatalogError, RecordError, SegmentationError, SourceError, option
-from asam_datasets.images import image_shape
+from asam_datasets.images import image_shape, orientation
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._entry import Entry, Kind, Protocol, Reading, Split
 from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES
@@ -25,7 +25,9 @@ from asam_datasets.sources.evaluation._records import (
     EvaluationRef,
     Evidence,
     Folder,
+    Object,
     annotate,
+    as_stored,
 )
 from asam_datasets.sources.evaluation._tree import packed, wrong_folder
 from asam_datasets.sources.evaluation.layouts import Layout
@@ -33,6 +35,8 @@ from asam_datasets.sources.evaluation.layouts import Layout
 _SPEC = re.compile(r"([a-z][a-z0-9_]*)(?::([a-z][a-z0-9_-]*))?=(.+)", re.DOTALL)
 # Part of every digest: goes up when the same files would give other rows.
 _FORM = b"evaluation-2"
+# Part of the digest of an image that EXIF turns, where the masks are of the turned one.
+_TURNED = b"masks of the image as it is shown"
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,8 @@ class EvaluationSource:
         shape = image_shape(image, where)
         try:
             place = self._folder.place(f"{next(iter(ref.masks), ref.file_name)}: image {ref.image_id}")
-            annotations, masks = annotate((one for evidence in all_evidence for one in evidence.objects(shape)), place)
+            objects = (one for evidence in all_evidence for one in _objects(evidence, image, shape))
+            annotations, masks = annotate(objects, place)
         except SegmentationError as error:
             raise RecordError(error.problem, where=where, hint=error.hint) from None
         if not masks:
@@ -178,6 +183,8 @@ class EvaluationSource:
         def taken() -> Iterator[Evidence]:
             for evidence in self.layout.evidence(self._folder, ref):
                 _add(digest, evidence.content)
+                if evidence.seen is not None and orientation(image) != 1:
+                    _add(digest, _TURNED)
                 yield evidence
 
         return digest, image, taken()
@@ -305,6 +312,15 @@ def _unknown(catalog: Mapping[str, Entry], identity: str) -> CatalogError:
 def _variant_needed(entry: Entry) -> CatalogError:
     ways = " or ".join(f"{entry.id}:{variant}=FOLDER" for variant in entry.variants)
     return CatalogError(f"expected the variant that the folder holds, found none: say {ways}", where=entry.id)
+
+
+def _objects(evidence: Evidence, image: bytes, shape: tuple[int, int]) -> Iterable[Object]:
+    """The masks of a piece of evidence, for the pixels as they are stored: (height, width) of `shape`."""
+    turns = 1 if evidence.seen is None else orientation(image)
+    shown = shape[::-1] if turns > 4 else shape
+    if turns == 1 or (None not in (evidence.seen or ()) and evidence.seen != shown):
+        return evidence.objects(shape)
+    return as_stored(evidence.objects(shown), turns)
 
 
 def _add(digest: hashlib._Hash, content: bytes) -> None:
