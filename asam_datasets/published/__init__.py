@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from asam_datasets.published._answers import FileInfo as FileInfo
+from asam_datasets.published._answers import check_commit as check_commit
+from asam_datasets.published._answers import check_number as check_number
+from asam_datasets.published._answers import odd_answer as odd_answer
 from asam_datasets.published._client import KIND as KIND
-from asam_datasets.published._client import SILENCE_S as SILENCE_S
 from asam_datasets.published._client import ConflictError as ConflictError
-from asam_datasets.published._client import FileInfo as FileInfo
 from asam_datasets.published._client import HubClient as HubClient
 from asam_datasets.published._client import check_permission as check_permission
 from asam_datasets.published._client import check_token as check_token
@@ -26,7 +28,6 @@ from asam_datasets.published._part import GET_AGAIN as GET_AGAIN
 from asam_datasets.published._part import GroupReader as GroupReader
 from asam_datasets.published._part import PartFile as PartFile
 from asam_datasets.published._report import Report as Report
-from asam_datasets.published._retry import RetryPolicy as RetryPolicy
 from asam_datasets.published._rows import Row as Row
 from asam_datasets.published._rows import checked_masks as checked_masks
 from asam_datasets.published._rows import empty_places as empty_places
@@ -41,7 +42,6 @@ __all__ = [
     "KIND",
     "PLACEHOLDER",
     "README",
-    "SILENCE_S",
     "ConflictError",
     "Dataset",
     "FileInfo",
@@ -54,15 +54,17 @@ __all__ = [
     "PublishedFolder",
     "PublishedRepository",
     "Report",
-    "RetryPolicy",
     "Row",
     "build_folders",
+    "check_commit",
+    "check_number",
     "check_permission",
     "check_token",
     "checked_masks",
     "empty_places",
     "front_matter",
     "missing_parts",
+    "odd_answer",
     "open_dataset",
     "read_file_names",
     "read_rows",

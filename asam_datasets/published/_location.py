@@ -10,7 +10,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 from asam_datasets.builds import BUILD_FILE, Build, decode_build
 from asam_datasets.errors import TargetError
 from asam_datasets.machine import file_sha256
-from asam_datasets.published._client import FileInfo, HubClient, check_repo_id
+from asam_datasets.published._answers import FileInfo
+from asam_datasets.published._client import HubClient, check_repo_id
 from asam_datasets.published._layout import README, NoDatasetError, visible_folders
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import yaml
 from asam_datasets.builds import DATA, Build, parts_digest, split_folder
 from asam_datasets.errors import TargetError
 from asam_datasets.progress import Listener
-from asam_datasets.published._client import FileInfo
+from asam_datasets.published._answers import FileInfo
 from asam_datasets.published._layout import PLACEHOLDER, README, front_matter, load_yaml
 from asam_datasets.published._location import Published, open_published, visible_builds
 from asam_datasets.published._part import PartFile

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asam_datasets.builds import DATA, Built
-from asam_datasets.published import KIND, HubClient, missing_parts
+from asam_datasets.published import HubClient, missing_parts
 from asam_datasets.release._release import Changes
 from asam_datasets.release._remote_state import RemoteState, read_again
 
@@ -24,17 +24,8 @@ def upload_builds(
     paths = [f"{one.kind}/{one.folder}/{file}" for one in builds for file in missing_parts(one, state.files)]
     if paths:
         names = ", ".join(sorted(build.folder for build in builds))
-        client.call(
-            "uploading",
-            client.api.upload_folder,
-            repo_id=client.repo_id,
-            repo_type=KIND,
-            revision=state.revision,
-            folder_path=data_folder,
-            path_in_repo=DATA,
-            allow_patterns=paths,
-            commit_message=f"Add the parts of {names[:200]}",
-        )
+        message = f"Add the parts of {names[:200]}"
+        client.upload(data_folder, paths, path_in_repo=DATA, message=message, revision=state.revision)
         changes.commits += 1
         changes.uploaded_files += len(paths)
         changes.uploaded_bytes += sum(sizes[path] for path in paths)
