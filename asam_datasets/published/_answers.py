@@ -22,6 +22,7 @@ MOST_FILES = 1_000_000
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_TOKEN = re.compile(r"hf_\w+")
 _SHAPE = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, AssertionError)
 _HINT = "This is not how the Hub answers: is a proxy or a login page in between, or another server in HF_ENDPOINT?"
 
@@ -52,7 +53,13 @@ def odd_answer(what: str, found: object, where: str) -> HubError:
         found: was there instead.
         where: the address that was asked.
     """
-    return HubError(f"expected {what} from the Hub, found {_short(found)}", where=where, hint=_HINT)
+    return HubError(f"expected {what} from the Hub, found {without_tokens(_short(found))}", where=where, hint=_HINT)
+
+
+def without_tokens(text: str) -> str:
+    """A server's words, at most a line of them, without what looks like a token: it was sent one, and may repeat it."""
+    line = text.partition("\n")[0]
+    return _TOKEN.sub("hf_...", line if len(line) <= 300 else f"{line[:300]} ...")
 
 
 def check_commit(value: object, where: str) -> str:
@@ -114,7 +121,8 @@ def check_files(entries: Iterable[Any], where: str) -> dict[str, FileInfo]:
 def is_odd(error: BaseException) -> bool:
     """Whether the client library stumbled over an answer, rather than somebody else over something else: it raises what
     Python does then, out of its own code."""
-    if not isinstance(error, _SHAPE) or isinstance(error, OSError):
+    is_short = type(error) is OSError and error.errno is None  # a download of another size than was announced
+    if not is_short and (not isinstance(error, _SHAPE) or isinstance(error, OSError)):
         return False
     trace: TracebackType | None = error.__traceback__
     while trace is not None:
@@ -130,7 +138,7 @@ def _is_inside(path: str) -> bool:
 
 def _short(found: object) -> str:
     if isinstance(found, Exception):
-        text = f"one that is another ({type(found).__name__}: {found})"
+        text = f"another ({type(found).__name__}: {str(found).partition(chr(10))[0]}"[:80] + ")"
     else:
         text = repr(found) if isinstance(found, (str, int, float, type(None))) else f"a {type(found).__name__}"
-    return text if len(text) <= 80 else f"{text[:80]} ..."
+    return text if len(text) <= 90 else f"{text[:80]} ..."

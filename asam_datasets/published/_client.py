@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asam_datasets.errors import AsamDatasetsError, HubError, TargetError, option
-from asam_datasets.published._answers import FileInfo, check_commit, check_files, check_text, is_odd, odd_answer
+from asam_datasets.published._answers import (
+    FileInfo,
+    check_commit,
+    check_files,
+    check_text,
+    is_odd,
+    odd_answer,
+    without_tokens,
+)
 from asam_datasets.published._bounds import SMALL_BYTES, bounded, pausing
 from asam_datasets.published._retry import cause_of, is_network, may_pass, reason, retry_after_s, status_of
 from asam_datasets.retry import RetryPolicy
@@ -278,7 +286,7 @@ class HubClient:
         return error
 
     def _refused(self, status: int, message: str) -> HubError:
-        said = f": {message}" if message else ""
+        said = f": {without_tokens(message)}" if message else ""
         hints = {
             401: "The token is wrong or has expired: `hf auth login`, then run the same command again: it goes on.",
             403: f"The token may not write here; use one of the owner with write permission, or {option('create_pr')}.",

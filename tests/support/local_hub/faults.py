@@ -19,6 +19,7 @@ class Fault:
     - `cut`: the connection closes in the middle of an answer that has a body;
     - `status`: the answer is `status`, with `Retry-After` when `retry_after` is given and `RateLimit` when
       `rate_limit` is (seconds that the window still lasts), and the request is not performed;
+      `body` and `headers` take the place of what it says;
     - `slow`: everything is as usual, `delay_s` later. The other kinds also wait for `delay_s`.
 
     `path` is a regular expression, searched for in the decoded path without its query; `method` is one
@@ -32,6 +33,8 @@ class Fault:
     status: int = 503
     retry_after: int | None = None
     rate_limit: int | None = field(default=None, kw_only=True)
+    body: bytes | None = field(default=None, kw_only=True)
+    headers: dict[str, str] = field(default_factory=dict, kw_only=True)
     delay_s: float = 0.0
     skip: int = 0
     fired: list[Request] = field(default_factory=list, compare=False, repr=False)
