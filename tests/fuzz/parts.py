@@ -42,8 +42,8 @@ def dataset() -> Path:
     captions = folder / "captions.json"
     captions.write_text("".join(f'{{"img": "sa_{n}.jpg", "prompt": "a photo of {n}"}}\n' for n in range(1, ROWS + 1)))
     publish(PublishOptions([path], captions=[captions], out=folder / "out", workers=1, parts=1))
-    (build,) = (folder / "out/data/train").iterdir()
-    shown = f"[{{split: train, path: [data/train/{build.name}/*.parquet]}}]"
+    (build,) = (folder / "out").glob("data/train/*/*")
+    shown = f"[{{split: train, path: [data/train/{build.parent.name}/{build.name}/part-*.parquet]}}]"
     readme = f"---\nconfigs:\n- {{config_name: train, data_files: {shown}}}\n---\n"  # a long one takes long to read
     (folder / "out/README.md").write_text(readme)
     return folder / "out"
@@ -126,6 +126,8 @@ def _part(rng: random.Random) -> tuple[bytes, pa.Table | None]:
     """A part, and the table that is in it; None where its bytes were changed."""
     content, _, table = seed()
     kind = rng.randrange(10)
+    if kind == 0 and rng.random() < 0.1:
+        return _bomb(rng.choice(("caption", "file_name", "archive"))), None
     if kind == 0:
         return content, table
     if kind < 5:
@@ -143,6 +145,21 @@ def _part(rng: random.Random) -> tuple[bytes, pa.Table | None]:
     except (pa.ArrowException, OverflowError, TypeError):
         return content, seed()[2]
     return _stored(rng, table)
+
+
+_bombs: set[bytes] = set()
+
+
+@lru_cache(maxsize=3)
+def _bomb(name: str) -> bytes:
+    """Four hundred rows with one text of 8 MB, which is stored once: some kilobytes that stand for three gigabytes."""
+    table = pa.concat_tables([seed()[2]] * 134)
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * len(table), pa.int32()), pa.array(["x" * 2**23]))
+    file = io.BytesIO()
+    table = table.set_column(table.column_names.index(name), name, text)
+    pq.write_table(table, file, compression="zstd", store_schema=False)
+    _bombs.add(file.getvalue())
+    return file.getvalue()
 
 
 def _stored(rng: random.Random, table: pa.Table) -> tuple[bytes, pa.Table | None]:
@@ -174,7 +191,7 @@ def _write(content: bytes, table: pa.Table | None, rng: random.Random) -> None:
     manifest = json.loads(seed()[1])
     part = manifest["parts"][0]
     part |= {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    if table is not None:
+    if table is not None or content in _bombs:
         groups = pq.read_metadata(io.BytesIO(content))
         part["row_groups"] = [groups.row_group(number).num_rows for number in range(groups.num_row_groups)]
         part["rows"] = sum(part["row_groups"])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from fuzz import caption_files, hdf5, manifests, mask_images, masks, parts, polygons, readmes, sa1b_json, tars
+from fuzz import caption_files, hdf5, indexes, manifests, mask_images, masks, parts, polygons, readmes, sa1b_json, tars
 from fuzz.target import Target
 
-# An index of the whole dataset, once there is one, is a Parquet file like the parts: see `parts.py`.
 TARGETS: tuple[Target, ...] = (
     masks.TARGET,
     sa1b_json.TARGET,
     caption_files.TARGET,
     manifests.TARGET,
+    indexes.TARGET,
     readmes.TARGET,
     tars.TARGET,
     polygons.TARGET,
