@@ -9,7 +9,9 @@
 A job may come back with other numbers of processes and workers: `--resume` then shares what was left of the epoch among
 those, each image once. With the same numbers the losses are those of a run that was never stopped.
 
-What was tuned, put back into the model:
+What was tuned, measured on evaluation sets, and put back into the model:
+
+    asam-datasets evaluate NAMESPACE/NAME --checkpoint tuned --out results.json
 
     model.load_state_dict(torch.load("tuned/checkpoint.pt")["tokens"], strict=False)
 
@@ -303,6 +305,8 @@ def save(run: Run, step: int, epoch: int) -> None:
     partial_file = run.checkpoint.with_suffix(".partial")
     torch.save(checkpoint, partial_file)
     os.replace(partial_file, run.checkpoint)
+    if not run.args.model:  # nobody else has the model that these tokens belong to; they are in it already
+        run.sam.save_pretrained(run.checkpoint.parent / "model")
 
 
 def dataset_of(state: dict[str, Any]) -> str:

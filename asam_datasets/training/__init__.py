@@ -32,6 +32,10 @@ from asam_datasets.training._filter import Filter as Filter
 from asam_datasets.training._frames import to_albumentations as to_albumentations
 from asam_datasets.training._frames import to_tv_tensors as to_tv_tensors
 from asam_datasets.training._geometry import Augment as Augment
+from asam_datasets.training._geometry import fitted_shape as fitted_shape
+from asam_datasets.training._images import decode_image as decode_image
+from asam_datasets.training._images import open_image as open_image
+from asam_datasets.training._images import resize_image as resize_image
 from asam_datasets.training._mixture import Mixture as Mixture
 from asam_datasets.training._mixture import open_mixture as open_mixture
 from asam_datasets.training._open import open_stream as open_stream
@@ -60,10 +64,14 @@ __all__ = [
     "controlnet_batch",
     "controlnet_sample",
     "controlnet_samples",
+    "decode_image",
+    "fitted_shape",
     "gather_state",
     "normalize",
+    "open_image",
     "open_mixture",
     "open_stream",
+    "resize_image",
     "sam_batch",
     "sam_sample",
     "sam_samples",

@@ -19,7 +19,9 @@ from many_records import RECORDS, as_worker
 from asam_datasets.demo import DemoArchive
 from asam_datasets.errors import SourceError, StreamError
 from asam_datasets.published import GroupReader, open_dataset
-from asam_datasets.published._pages import Page, find_indexes, is_paged, read_index, read_values
+from asam_datasets.published._footer import Footer, read_footer
+from asam_datasets.published._page_index import Page, is_paged, read_index, read_values
+from asam_datasets.published._thrift import ThriftError
 from asam_datasets.training import Filter, open_stream
 from asam_datasets.training import _fetch as fetch
 from asam_datasets.training._fetch import Group, _plan_reads
@@ -154,6 +156,11 @@ def test_images_by_pages_are_those_of_arrow(dataset: Path) -> None:
     assert seen >= 3
 
 
+def footer_of(content: bytes) -> Footer:
+    length = int.from_bytes(content[-8:-4], "little")
+    return read_footer(content[-length - 8 : -8], len(content))
+
+
 values_ = st.lists(st.one_of(st.none(), st.just(b""), st.binary(min_size=1, max_size=3000)), min_size=1, max_size=60)
 
 
@@ -177,12 +184,11 @@ def test_values_of_any_page(values: list[bytes | None], page_bytes: int, nullabl
         write_batch_size=4,
     )
     content = buffer.getvalue().to_pybytes()
-    footer = pq.read_metadata(pa.BufferReader(content))
-    assert is_paged(footer, 0, 0)
-    start, stop = find_indexes(content)[0][0]
-    pages = read_index(content[start:stop], len(values))
+    (chunk,) = footer_of(content).chunks(0)
+    assert is_paged(chunk)
+    pages = read_index(content[slice(*chunk.page_index)], chunk, len(values))
     assert page_bytes > 64 or sum(len(one or b"") for one in values) < 9000 or len(pages) > 1
-    levels = footer.schema.column(0).max_definition_level
+    levels = pq.read_metadata(pa.BufferReader(content)).schema.column(0).max_definition_level
     found = [one for page in pages for one in read_values(content[page.start : page.stop], page, levels)]
     assert found == values
 
@@ -194,22 +200,21 @@ def test_bytes_of_a_stranger_are_refused_in_one_way(content: bytes, cut: int, at
     table = pa.table({"image": pa.array([b"abc", None, b"d" * 40], pa.binary())})
     pq.write_table(table, buffer, compression="NONE", use_dictionary=False, write_page_index=True)
     good = buffer.getvalue().to_pybytes()
-    start, stop = find_indexes(good)[0][0]
-    index = good[start:stop]
-    page = read_index(index, 3)[0]
+    (chunk,) = footer_of(good).chunks(0)
+    index = good[slice(*chunk.page_index)]
+    page = read_index(index, chunk, 3)[0]
     changed = bytearray(good[page.start : page.stop])
     changed[at % len(changed)] = byte
     for trial in (
-        lambda: find_indexes(content + b"PAR1"),
-        lambda: read_index(content, 3),
-        lambda: read_index(index[: cut % len(index)], 3),
+        lambda: read_index(content, chunk, 3),
+        lambda: read_index(index[: cut % len(index)], chunk, 3),
         lambda: read_values(content, page, 1),
         lambda: read_values(bytes(changed), page, 1),
         lambda: read_values(good[page.start : page.stop][:cut], Page(0, cut, 0, 3), 2),
     ):
         try:
             trial()
-        except pa.ArrowInvalid:
+        except ThriftError:
             continue
 
 
