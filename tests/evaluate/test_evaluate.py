@@ -307,11 +307,11 @@ def test_the_same_bytes_for_any_ranks_and_workers(
     ranks: int, workers: int, sets: Path, sam: Path, unbroken: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     out = tmp_path / "out/results.json"
-    program = ["-m", "asam_datasets"]
-    if ranks > 1:
-        program = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), *program]
+    program = tmp_path / "program.py"  # what is started as a script is forked, `-m asam_datasets` would not be
+    program.write_text("from asam_datasets.cli import main\nmain()\n")
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)] if ranks > 1 else []
     arguments = ["--model", str(sam), "--workers", str(workers), "--worst", "2", "--out", str(out)]
-    ran = run_python(*program, "evaluate", str(sets), *arguments, env=environment, imports=TORCH)
+    ran = run_python(*torchrun, program, "evaluate", str(sets), *arguments, env=environment, imports=TORCH)
     assert ran.code == 0, ran.err
     assert files(out) == files(unbroken)
     assert sorted(files(out)) == ["results.json", "results.jsonl", "results.md", "results.worst.png"]
@@ -542,7 +542,7 @@ def test_sets_without_images_are_left_out(publish: Run, sam: Path, tmp_path: Pat
 def test_from_the_hub(sets: Path, sam: Path, unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repo = "xhk/ASAM-Datasets"
     with LocalHub(tmp_path / "hub") as hub:
-        from huggingface_hub import HfApi
+        from huggingface_hub import HfApi, close_session
 
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
         monkeypatch.setenv("HF_TOKEN", "hf_test")
@@ -554,6 +554,7 @@ def test_from_the_hub(sets: Path, sam: Path, unbroken: Path, tmp_path: Path, mon
         out = tmp_path / "results.json"
         given = ["--model", str(sam), "--config", "hrsod_te", "--out", str(out), "--json"]
         ran = CliRunner().invoke(app, ["evaluate", repo, *given])
+        close_session()  # the server waits for connections that are open
         assert ran.exit_code == 0, ran.output
         gone = sum(request.bytes_out for request in hub.log if request.path.endswith(".parquet"))
     done = json.loads(ran.stdout)
