@@ -20,6 +20,7 @@ PACKAGE = ROOT / "asam_datasets"
 LAYERS = (
     "errors",
     "progress",
+    "retry",
     "machine",
     "workers",
     "rights",
