@@ -35,6 +35,11 @@ class PlannedBuild:
     size_bytes: int | None
     published: str | None
 
+    @property
+    def extra(self) -> Sequence[str]:
+        """Columns besides those of the table: known of builds that are there, and of no use for a plan."""
+        return ()
+
 
 @dataclass(frozen=True)
 class Loss:

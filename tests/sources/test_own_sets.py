@@ -229,7 +229,7 @@ def test_all_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
     [
         ('kind = "binary"', 'kind = "masks"', "`kind` is 'binary', 'instance', 'panoptic' or 'semantic'."),
         ('type = "binary"', 'type = "png"', "`type` is 'binary', 'coco', 'hypersim', "),
-        ("threshold", "treshold", "A layout of the type binary has the fields pairs, packagings, lone_images, "),
+        ("threshold", "treshold", "A layout of the type binary has the fields without_objects, pairs, packagings, "),
         ("mask =", "label =", "A table there has the fields image, mask, listed."),
         ("threshold = 129", 'threshold = 129\nlone_images = "keep"', "`lone_images` is 'drop' or 'reject'."),
         ("citation", "cite", "A set has the fields id, name, homepage, "),

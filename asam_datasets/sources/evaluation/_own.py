@@ -28,8 +28,8 @@ from asam_datasets.sources.evaluation.layouts._objects import Objects
 from asam_datasets.sources.evaluation.layouts._pairs import Pair
 from asam_datasets.sources.evaluation.layouts._rgb_map import RGBMap
 
-IMAGE_FOLDERS = ("images", "image", "imgs", "img", "im")
-MASK_FOLDERS = ("masks", "mask", "gts", "gt", "labels", "label")
+IMAGE_FOLDERS = ("images", "image", "imgs")
+MASK_FOLDERS = ("masks", "mask", "gts", "labels", "label")
 """Names that the two folders of a set may have, in the order in which they are looked for."""
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -13,6 +13,9 @@ from rlemasklib import RLEMask
 from asam_datasets.errors import SKIP, AsamDatasetsError, RecordError
 from asam_datasets.masks import Runs, to_runs
 from asam_datasets.sources._bad import BadRecords
+
+Fact = str | bool | None
+"""A value of a column that only some sets have."""
 
 Side = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
@@ -48,7 +51,8 @@ class EvaluationAnnotation(msgspec.Struct, frozen=True):
 
 
 class EvaluationRecord(msgspec.Struct, frozen=True):
-    """One checked image of a set with at least one mask; `masks` are the annotations' in the same order."""
+    """One checked image of a set; `masks` are the annotations' in the same order, at least one where the layout does
+    not keep images without objects. `extra` has the columns that the layout declares."""
 
     dataset: str
     file_name: str
@@ -58,6 +62,7 @@ class EvaluationRecord(msgspec.Struct, frozen=True):
     image: bytes
     annotations: list[EvaluationAnnotation]
     masks: list[RLEMask]
+    extra: Mapping[str, Fact] = {}
 
 
 class EvaluationRead(NamedTuple):
@@ -89,10 +94,12 @@ class Evidence(NamedTuple):
         content: all bytes that decide them, outside of the image and of the layout.
         objects: makes them, for an image of (height, width) pixels, out of this content and nothing else. Empty masks
             may be among them. Raises `RecordError` where the content cannot be used.
+        extra: what the content says of the image in the columns that the layout declares.
     """
 
     content: bytes
     objects: Callable[[tuple[int, int]], Iterable[Object]]
+    extra: Mapping[str, Fact] = {}
 
 
 class Folder(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -92,6 +92,12 @@ class EvaluationSource:
         return (self._reading and self._reading.kind) or self.entry.kind
 
     @property
+    def extra(self) -> tuple[str, ...]:
+        """The columns that this reading has besides those of all sets."""
+        layout = self.entry.layout if self._reading is None else self._reading.layout
+        return tuple(getattr(layout, "columns", ()))
+
+    @property
     def expected(self) -> tuple[int | None, int | None]:
         """Images with masks, and masks, that the catalog expects of this reading; None where nothing is known."""
         stated = self._reading or self.entry
@@ -116,12 +122,12 @@ class EvaluationSource:
             SourceError: no image is where the layout has them, or an annotation file cannot be used.
         """
         folder = self._folder
-        refs: dict[tuple[str, str], EvaluationRef] = {}
+        refs: dict[tuple[str, ...], EvaluationRef] = {}
         rejected = len(bad.rejects)
         for ref in self.layout.index(folder, bad):
             if not _is_text(ref.file_name):
                 folder.reject(bad, "expected a name in UTF-8, found other bytes", ref.file_name)
-            elif refs.setdefault((ref.file_name, ref.image_id), ref) is not ref:
+            elif refs.setdefault((ref.file_name, ref.image_id, *self._file_of(ref)), ref) is not ref:
                 folder.reject(bad, "expected each image once, found it in the annotations again", ref.file_name)
         if not refs and len(bad.rejects) == rejected:
             raise wrong_folder(self.entry, self.layout, self.root, self.label)
@@ -135,7 +141,7 @@ class EvaluationSource:
 
     def read(self, ref: EvaluationRef) -> EvaluationRead:
         """Read one image and its masks, each file once. Without a record it has no object, so it is not part of the
-        set; count it.
+        set, where the layout does not keep such images; count it.
 
         Raises:
             RecordError: the image or what decides its masks cannot be read, or they are not of one size.
@@ -146,12 +152,24 @@ class EvaluationSource:
         shape = image_shape(image, where)
         try:
             place = self._folder.place(f"{next(iter(ref.masks), ref.file_name)}: image {ref.image_id}")
-            annotations, masks = annotate((one for evidence in all_evidence for one in evidence.objects(shape)), place)
+            taken: list[Evidence] = []
+            objects = (one for evidence in _kept(all_evidence, taken) for one in evidence.objects(shape))
+            annotations, masks = annotate(objects, place)
         except SegmentationError as error:
             raise RecordError(error.problem, where=where, hint=error.hint) from None
-        if not masks:
+        if not masks and self.layout.without_objects == "drop":
             return EvaluationRead(None, digest.digest())
-        record = EvaluationRecord(self.name, ref.file_name, ref.image_id, shape[1], shape[0], image, annotations, masks)
+        record = EvaluationRecord(
+            dataset=self.name,
+            file_name=ref.file_name,
+            image_id=ref.image_id,
+            width=shape[1],
+            height=shape[0],
+            image=image,
+            annotations=annotations,
+            masks=masks,
+            extra={name: fact for evidence in taken for name, fact in evidence.extra.items()},
+        )
         return EvaluationRead(record, digest.digest())
 
     def digest(self, ref: EvaluationRef) -> bytes:
@@ -184,6 +202,10 @@ class EvaluationSource:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _file_of(self, ref: EvaluationRef) -> tuple[str, ...]:
+        """The annotation file of an image, where several may have it under one id: each is another annotator's."""
+        return ref.masks if self.extra else ()
 
     @property
     def _folder(self) -> Folder:
@@ -305,6 +327,12 @@ def _unknown(catalog: Mapping[str, Entry], identity: str) -> CatalogError:
 def _variant_needed(entry: Entry) -> CatalogError:
     ways = " or ".join(f"{entry.id}:{variant}=FOLDER" for variant in entry.variants)
     return CatalogError(f"expected the variant that the folder holds, found none: say {ways}", where=entry.id)
+
+
+def _kept(all_evidence: Iterable[Evidence], into: list[Evidence]) -> Iterator[Evidence]:
+    for evidence in all_evidence:
+        into.append(evidence._replace(content=b""))
+        yield evidence
 
 
 def _add(digest: hashlib._Hash, content: bytes) -> None:
