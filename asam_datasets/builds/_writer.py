@@ -20,6 +20,7 @@ from msgspec import UNSET
 
 from asam_datasets.builds._digest import inputs_of
 from asam_datasets.builds._manifest import Part
+from asam_datasets.images import orientation
 from asam_datasets.tables import (
     AnyRow,
     Column,
@@ -70,8 +71,9 @@ def write_part(
         extra: the columns that they have besides those of the table.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    count = annotations = captions = 0
+    count = annotations = captions = turned = 0
     missing: Counter[str] = Counter()
+    image_ids: list[tuple[int, int]] = []
     columns = columns_of(kind, extra)
     try:
         with open(temporary, "wb") as file:
@@ -82,11 +84,15 @@ def write_part(
                     count += len(group)
                     annotations += sum(len(row.annotations) for row in group)
                     missing.update(_left_out(group))
+                    numbers = [row.image_id for row in group if isinstance(row.image_id, int)]
+                    image_ids += [(min(numbers), max(numbers))] if numbers else []
+                    turned += sum(row.image is not None and orientation(row.image) != 1 for row in group)
                     captions += sum(getattr(row, "caption", None) is not None for row in group)
             file.flush()
             os.fsync(file.fileno())
         size_bytes = temporary.stat().st_size
-        footer = pq.read_metadata(temporary)
+        with open(temporary, "rb") as written:  # Arrow takes no path that is not UTF-8
+            footer = pq.read_metadata(written)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -101,6 +107,8 @@ def write_part(
         captions,
         _column_bytes(footer, columns),
         dict(sorted(missing.items())),
+        image_ids,
+        turned,
     )
 
 

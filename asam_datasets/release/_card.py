@@ -7,23 +7,25 @@ dataset, so replacing this one file replaces the dataset.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from asam_datasets import __version__
 from asam_datasets.builds import Build
+from asam_datasets.published import INDEX_KEY
 from asam_datasets.release._owner import compose
+from asam_datasets.release._patterns import patterns
 from asam_datasets.rights import SA1B, Holding
 from asam_datasets.tables import ADVERSARIAL, EVALUATION, TRAIN, VIEWS, Column, Config, Kind, configs_of
 
 LICENSE = "LICENSE.md"
 
 
-_PARTS = "part-*.parquet"
 _LICENSE_HEAD = """# Licenses
 
 This dataset puts together sets of several owners; each is under its own terms, and using it means accepting them.
@@ -42,34 +44,53 @@ _GATE: Mapping[str, Any] = {
     },
     "extra_gated_button_content": "Accept and continue",
 }
+_MOST_LINES, _FIRST_LINES = 20, 5
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 
 
+class Showing(NamedTuple):
+    """What the YAML needs beside the builds: the folders of all builds that lie there, and which runs are closed, for
+    `patterns`; and the path of the index."""
+
+    present: frozenset[str]
+    closed: frozenset[str]
+    index_path: str
+
+
 def render_card(
-    builds: Sequence[Build], *, location: str, title: str, gated: bool = False, existing: str | None = None
+    builds: Sequence[Build],
+    showing: Showing,
+    *,
+    location: str,
+    title: str,
+    gated: bool = False,
+    existing: str | None = None,
 ) -> str:
     """Write the README of a dataset that consists of these builds.
 
     Args:
         builds: all visible builds; sorted here by name.
+        showing: how they are shown.
         location: what `load_dataset` takes in the recipes: a repository id or a folder.
         title: the heading of a new card.
         gated: whether readers have to accept the terms first; the questions for them go into the YAML.
         existing: the README that is there; what of it is its owner's stays (see `_owner.py`).
     """
     builds = sorted(builds, key=lambda build: build.name)
-    ours = {**_front_matter(builds), **(_GATE if gated else {})}
+    ours = {**_front_matter(builds, showing), **(_GATE if gated else {})}
     gone = frozenset() if gated else frozenset(_GATE)
     archives, sets, samples = (_of_kind(builds, kind) for kind in ("train", "evaluation", "adversarial"))
     text = _template().read_text("utf-8")
-    for kind, there in (("train", archives), ("evaluation", sets), ("adversarial", samples)):
+    turned = [build for build in builds if build.turned]
+    blocks = {"train": archives, "evaluation": sets, "adversarial": samples, "turned": turned}
+    for kind, there in blocks.items():
         block = re.compile(rf"<!-- if {kind} -->\n(.*?)<!-- end -->\n", re.DOTALL)
         text = block.sub(lambda found, there=there: found[1] if there else "", text)  # type: ignore[misc]
     written = Template(text).substitute(
         location=location,
         config_rows="\n".join(_config_row(config) for config in configs_of(archives)),
         column_rows=_column_rows(TRAIN),
-        provenance_rows="\n".join(_provenance(build) for build in archives),
+        provenance_rows="\n".join(_provenances(archives)),
         set_rows="\n".join(_set_row(build) for build in sets),
         set_column_rows=_column_rows(EVALUATION),
         sample_counts="; ".join(f"{build.rows:,} images, {build.annotations:,} masks" for build in samples),
@@ -77,6 +98,9 @@ def render_card(
         set_citations="\n".join(_citation(build) for build in sets),
         first_set=sets[0].name if sets else "",
         first_split=sets[0].split if sets else "",
+        turned_counts=", ".join(f"{build.turned:,} of {build.rows:,} in `{build.name}`" for build in turned),
+        turned_config=_config_name(turned[0]) if turned else "",
+        turned_split=turned[0].split if turned else "",
         license_link=SA1B.link,
         version=__version__,
     )
@@ -113,15 +137,16 @@ def count_bytes(size_bytes: int) -> str:
     return f"{size:.1f} TB"
 
 
-def _front_matter(builds: Sequence[Build]) -> dict[str, Any]:
+def _front_matter(builds: Sequence[Build], showing: Showing) -> dict[str, Any]:
     rows = sum(build.rows for build in builds)
     configs = configs_of(builds)
     return {
         "license": "other",
         **_license(builds),
         "size_categories": [next((name for limit, name in _SIZES if rows < limit), "10M<n<100M")],
-        "configs": [_config(config, is_default=not number) for number, config in enumerate(configs)],
+        "configs": [_config(config, showing, is_default=not number) for number, config in enumerate(configs)],
         "dataset_info": [_dataset_info(config) for config in configs],
+        INDEX_KEY: {"index": showing.index_path},
     }
 
 
@@ -163,10 +188,10 @@ def _column_bytes(build: Build, columns: Sequence[str]) -> int:
     return sum(size for part in build.parts for name, size in part.columns.items() if name in columns)
 
 
-def _config(config: Config[Build], *, is_default: bool) -> dict[str, Any]:
+def _config(config: Config[Build], showing: Showing, *, is_default: bool) -> dict[str, Any]:
     """A config as the YAML has it."""
     files = [
-        {"split": split, "path": [f"{build.path}/{_PARTS}" for build in builds]}
+        {"split": split, "path": patterns(builds, showing.present, showing.closed)}
         for split, builds in config.splits.items()
     ]
     entry: dict[str, Any] = {"config_name": config.name, **({"default": True} if is_default else {})}
@@ -182,6 +207,11 @@ def _of_kind(builds: Sequence[Build], kind: Kind) -> list[Build]:
 
 def _column_rows(table: Mapping[str, Column]) -> str:
     return "\n".join(f"| `{name}` | {column.label} | {column.meaning} |" for name, column in table.items())
+
+
+def _config_name(build: Build) -> str:
+    """The config that has all columns of a build."""
+    return build.name if build.kind == "evaluation" else build.kind
 
 
 def _set_row(build: Build) -> str:
@@ -216,13 +246,33 @@ def _config_row(config: Config[Build]) -> str:
     return f"| {name} | {columns} | {view.purpose} | {rows:,} | {masks:,} | {captions:,} | {size} |"
 
 
+def _provenances(archives: Sequence[Build]) -> Iterator[str]:
+    """A line for each archive, and one for all after the first few of many: a card is read by people."""
+    shown = archives if len(archives) <= _MOST_LINES else archives[:_FIRST_LINES]
+    yield from map(_provenance, shown)
+    others = archives[len(shown) :]
+    if others:
+        missing = sum((Counter(build.missing) for build in others), Counter[str]())
+        yield _provenance_text(
+            f"and {len(others):,} more SA-1B archives, up to `{others[-1].name}`, which the index lists",
+            others,
+            missing,
+        )
+
+
 def _provenance(build: Build) -> str:
-    rejected = f"; {build.rejected:,} damaged ones were left out" if build.rejected else ""
     only = "" if build.images else ", annotations only"
-    rejected += "".join(f"; {number:,} masks have no `{name}`, which is null" for name, number in build.missing.items())
+    return _provenance_text(f"SA-1B archive `{build.name}`{only}", [build], build.missing)
+
+
+def _provenance_text(what: str, builds: Sequence[Build], missing: Mapping[str, int]) -> str:
+    rejected, files = sum(build.rejected for build in builds), sum(len(build.parts) for build in builds)
+    rows, masks = sum(build.rows for build in builds), sum(build.annotations for build in builds)
+    more = f"; {rejected:,} damaged ones were left out" if rejected else ""
+    more += "".join(f"; {number:,} masks have no `{name}`, which is null" for name, number in missing.items())
     return (
-        f"- SA-1B archive `{build.name}`{only}: {build.rows:,} images, {build.annotations:,} masks, "
-        f"{build.captions:,} captions, {count_bytes(build.size_bytes)} in {len(build.parts)} files{rejected}"
+        f"- {what}: {rows:,} images, {masks:,} masks, {sum(build.captions for build in builds):,} captions, "
+        f"{count_bytes(sum(build.size_bytes for build in builds))} in {files:,} files{more}"
     )
 
 

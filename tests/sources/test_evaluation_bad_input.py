@@ -667,6 +667,75 @@ def test_pycocotools_reading_takes_what_it_takes_and_leaves_the_rest(tmp_path: P
         np.testing.assert_array_equal(mask, expected[0])
 
 
+TRIANGLE = [1.0, 2.0, 20.0, 30.0, 3.0, 40.0]
+ODD_RINGS: list[Any] = [
+    [[10, 10, 60, 10, 60]],
+    [[10, 10, 60, 10, 60], TRIANGLE],
+    [TRIANGLE, [10, 10, 60, 10, 60]],
+    [TRIANGLE, [10, 10, 60]],
+    [[10, 10, 60, 10, 60, 40, 7]],
+    [[10, 10, 60, 10]],
+    [[10, 10, 60]],
+    [[]],
+    [],
+    [[], TRIANGLE],
+    [[1e-320, -0.0, 60, 10, 60, 40]],
+    [[-500, -500, 500, -500, 500, 500]],
+]  # fmt: skip
+BAD_RINGS = [
+    "[[10, 10, 60, 10, 60, 1e300]]",
+    "[[1e308, 1e308, -1e308, 5, 6, 7]]",
+    "[[10, 10, 60, 10, 60, -1e300], [1, 2, 20, 30, 3, 40]]",
+    "[[10, 10, 60, 10, 1e400, 3]]",
+    "[[10, 10, 60, 10, null, 3]]",
+    "[[[10, 10], [60, 10], [60, 40]]]",
+]
+
+
+@pytest.mark.parametrize("rings", ODD_RINGS, ids=str)
+def test_rings_of_anybodys_making_as_pycocotools_has_them(rings: Any, tmp_path: Path) -> None:
+    """Whatever it makes of them is the mask; what it fails on is none. `[[10, 10, 60, 10, 60]]` crashed."""
+    TREES["coco2017_val"](tmp_path)
+    edit_json(COCO, put(*SEGMENTATION, rings))(tmp_path)
+    source = open_evaluation(CATALOG["coco2017_val"], tmp_path, protocol="asam")
+    found = source.read(source.index(BadRecords())[0]).record
+    assert found is not None
+    first = json.loads((tmp_path / COCO).read_text())["annotations"][0]["id"]
+    masks = {a.id: mask.to_array().astype(bool) for a, mask in zip(found.annotations, found.masks, strict=True)}
+    api = COCO_API()
+    api.imgs = {11: {"height": SHAPE[0], "width": SHAPE[1]}}
+    try:
+        expected = api.annToMask({"image_id": 11, "segmentation": rings}).astype(bool)
+    except Exception:  # noqa: BLE001 (as ASAM's loader has it)
+        expected = np.zeros(SHAPE, bool)
+    np.testing.assert_array_equal(masks.get(first, np.zeros(SHAPE, bool)), expected)
+
+
+@pytest.mark.parametrize("protocol", ["default", "asam"])
+@pytest.mark.parametrize("text", [*BAD_RINGS, *map(json.dumps, ODD_RINGS)])
+def test_rings_end_in_a_mask_or_in_one_reject(text: str, protocol: Any, tmp_path: Path) -> None:
+    TREES["coco2017_val"](tmp_path)
+    table = json.loads((tmp_path / COCO).read_text())
+    table["annotations"][0]["segmentation"] = "HERE"
+    (tmp_path / COCO).write_text(json.dumps(table).replace('"HERE"', text))
+    source = open_evaluation(CATALOG["coco2017_val"], tmp_path, protocol=protocol)
+    bad = BadRecords("skip")
+    assert read_all(source, bad)
+    assert len(bad.rejects) <= 1
+    for reject in bad.rejects:
+        assert "$.annotations[0].segmentation: expected " in reject.reason
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("protocol", ["default", "asam"])
+def test_numbers_that_are_no_json(number: str, protocol: Any, tmp_path: Path) -> None:
+    """Python writes them. The file is refused as a whole, with its place: no reader can tell what else it means."""
+    TREES["coco2017_val"](tmp_path)
+    edit_json(COCO, put(*SEGMENTATION, [[10, 10, 60, 10, 60, float(number)]]))(tmp_path)
+    with pytest.raises(SourceError, match=f"{COCO}: .*expected COCO JSON, found: JSON is malformed"):
+        read_all(open_evaluation(CATALOG["coco2017_val"], tmp_path, protocol=protocol), BadRecords("skip"))
+
+
 def test_files_that_systems_leave_behind_are_passed_over(tmp_path: Path) -> None:
     tree = TREES["hrsod_te"](tmp_path)
     (tmp_path / "HRSOD_test/._1001_abc_o.jpg").write_bytes(b"\0\5\x16\7")

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import inspect, structs
 
 from asam_datasets.errors import CatalogError
+from asam_datasets.machine import read_file
 from asam_datasets.sources.evaluation._entry import Entry
 
 if sys.version_info >= (3, 11):
@@ -23,6 +24,7 @@ else:
 
 _OWN = "catalog.toml"
 _EXAMPLE = "`asam-datasets catalog show hrsod_te --toml` prints an entry that is right."
+_MAX_BYTES = 2**24
 # What counts on the files that a layout reads: a user's other layout makes these statements untrue.
 _ABOUT_THE_LAYOUT = ("expected_images", "expected_masks")
 
@@ -67,7 +69,7 @@ def _read_built_in() -> Mapping[str, dict[str, Any]]:
 
 def _read(path: Path) -> Mapping[str, dict[str, Any]]:
     try:
-        return _parse(path.read_text(encoding="utf-8"), str(path))
+        return _parse(read_file(path, limit_bytes=_MAX_BYTES).decode("utf-8"), str(path))
     except OSError as error:
         raise CatalogError(f"expected a readable TOML file, found: {error.strerror}", where=str(path)) from error
     except UnicodeDecodeError:

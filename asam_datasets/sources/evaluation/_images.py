@@ -12,7 +12,7 @@ from asam_datasets.errors import RecordError
 from asam_datasets.images import decoding, open_image
 from asam_datasets.sources.evaluation._records import Folder
 
-MAX_IMAGE_BYTES = 2**30
+MAX_IMAGE_BYTES = 2**28
 """Largest image or mask file that is read; 8192 × 8192 in RGB without compression is 200 MB."""
 
 _GREY = ("1", "L", "P", "LA", "I;16", "I;16B", "I;16L", "I;16N", "I")

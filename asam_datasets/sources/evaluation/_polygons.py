@@ -7,6 +7,7 @@ outside is cut off.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -100,8 +101,9 @@ def _as_pycocotools(rings: list[list[float]], shape: tuple[int, int], where: str
     # `frPyObjects` looks at the first ring alone: up to four numbers make it fail, more make all of them polygons.
     if not rings or len(rings[0]) <= 4:
         return None
-    usable = [ring[: len(ring) // 2 * 2] for ring in rings if len(ring) >= 2]  # it passes over half a point
-    check_rings(usable, where)
+    # It passes over half a point, which must stay: a first ring of four numbers would be a box.
+    usable = [ring for ring in rings if len(ring) >= 2]
+    check_rings([ring[: len(ring) // 2 * 2] for ring in usable], where)
     return _checked(coco.merge(coco.frPyObjects(usable, *shape)), shape)
 
 
@@ -139,6 +141,7 @@ def check_rings(rings: Sequence[Ring], where: str) -> None:
         xy = np.asarray(ring, np.float64).reshape(-1, 2)
         if not np.isfinite(xy).all():
             raise RecordError("expected finite coordinates, found others", where=where)
-        length += float(np.abs(xy - np.roll(xy, 1, axis=0)).max(axis=1, initial=0).sum())
-        if np.abs(xy).max(initial=0) > MAX_OUTLINE or length > MAX_OUTLINE:
+        inside = np.abs(xy).max(initial=0) <= MAX_OUTLINE
+        length += float(np.abs(xy - np.roll(xy, 1, axis=0)).max(axis=1, initial=0).sum()) if inside else math.inf
+        if length > MAX_OUTLINE:
             raise RecordError(f"expected an outline of at most {MAX_OUTLINE} pixels, found a longer one", where=where)

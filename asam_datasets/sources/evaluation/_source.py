@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from asam_datasets.errors import CatalogError, RecordError, SegmentationError, SourceError, option
-from asam_datasets.images import image_shape
+from asam_datasets.images import image_shape, orientation
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._entry import Entry, Kind, Protocol, Reading, Split
 from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES
@@ -25,7 +25,9 @@ from asam_datasets.sources.evaluation._records import (
     EvaluationRef,
     Evidence,
     Folder,
+    Object,
     annotate,
+    as_stored,
 )
 from asam_datasets.sources.evaluation._tree import packed, wrong_folder
 from asam_datasets.sources.evaluation.layouts import Layout
@@ -33,6 +35,8 @@ from asam_datasets.sources.evaluation.layouts import Layout
 _SPEC = re.compile(r"([a-z][a-z0-9_]*)(?::([a-z][a-z0-9_-]*))?=(.+)", re.DOTALL)
 # Part of every digest: goes up when the same files would give other rows.
 _FORM = b"evaluation-2"
+# Part of the digest of an image that EXIF turns, where the masks are of the turned one.
+_TURNED = b"masks of the image as it is shown"
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,8 @@ class EvaluationSource:
         try:
             place = self._folder.place(f"{next(iter(ref.masks), ref.file_name)}: image {ref.image_id}")
             taken: list[Evidence] = []
-            objects = (one for evidence in _kept(all_evidence, taken) for one in evidence.objects(shape))
+            kept = _kept(all_evidence, taken)
+            objects = (one for evidence in kept for one in _objects(evidence, image, shape))
             annotations, masks = annotate(objects, place)
         except SegmentationError as error:
             raise RecordError(error.problem, where=where, hint=error.hint) from None
@@ -196,6 +201,8 @@ class EvaluationSource:
         def taken() -> Iterator[Evidence]:
             for evidence in self.layout.evidence(self._folder, ref):
                 _add(digest, evidence.content)
+                if evidence.seen is not None and orientation(image) != 1:
+                    _add(digest, _TURNED)
                 yield evidence
 
         return digest, image, taken()
@@ -333,6 +340,15 @@ def _kept(all_evidence: Iterable[Evidence], into: list[Evidence]) -> Iterator[Ev
     for evidence in all_evidence:
         into.append(evidence._replace(content=b""))
         yield evidence
+
+
+def _objects(evidence: Evidence, image: bytes, shape: tuple[int, int]) -> Iterable[Object]:
+    """The masks of a piece of evidence, for the pixels as they are stored: (height, width) of `shape`."""
+    turns = 1 if evidence.seen is None else orientation(image)
+    shown = shape[::-1] if turns > 4 else shape
+    if turns == 1 or (None not in (evidence.seen or ()) and evidence.seen != shown):
+        return evidence.objects(shape)
+    return as_stored(evidence.objects(shown), turns)
 
 
 def _add(digest: hashlib._Hash, content: bytes) -> None:

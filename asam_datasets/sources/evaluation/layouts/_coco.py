@@ -86,6 +86,9 @@ class Coco(JSONLayout, frozen=True, kw_only=True, tag="coco"):
     Args:
         as_pycocotools: whatever `COCO.annToMask` makes of an annotation is its mask, and what it fails on is left out:
             all rings where the first has two points. Otherwise only rings of fewer than three points are left out.
+            ASAM's loader opens the image with OpenCV besides, which turns it as EXIF wants: masks of the turned image,
+            as the sizes in the JSON say (or where they say nothing), are turned back to the pixels as they are stored.
+            Where the sizes are those of the stored image, ASAM would stretch one over the other; here they fit.
         columns: what is known of each image besides its masks, in columns of their own: fields that SA-Co's images
             have, and fields of the pattern `json`.
     """
@@ -126,7 +129,8 @@ class Coco(JSONLayout, frozen=True, kw_only=True, tag="coco"):
         said = [[a.id, a.category_id, parsed.category(a), int(a.iscrowd), a.segmentation] for _, a in own]
         extra = self._extra(image, ref.masks[0])
         content = msgspec.json.encode([image.height, image.width, said, *([extra] if self.columns else [])])
-        yield Evidence(content, partial(self._objects, folder.place(ref.masks[0]), parsed, image), extra)
+        seen = (image.height, image.width) if self.as_pycocotools else None
+        yield Evidence(content, partial(self._objects, folder.place(ref.masks[0]), parsed, image), seen, extra)
 
     @property
     def _parse(self) -> Callable[[bytes, str], _Parsed]:

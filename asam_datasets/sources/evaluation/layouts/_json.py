@@ -20,10 +20,11 @@ import msgspec
 from msgspec import Meta
 
 from asam_datasets.errors import SKIP, RecordError, SourceError
+from asam_datasets.machine import leads_out, read_file
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._nearby import archives_near
 from asam_datasets.sources.evaluation._patterns import Budget, check_pattern, fill, find, fixed_folder, on_disk, shown
-from asam_datasets.sources.evaluation._records import EvaluationRef, Folder, without_ending
+from asam_datasets.sources.evaluation._records import LINK_HINT, EvaluationRef, Folder, without_ending
 from asam_datasets.sources.evaluation.layouts._base import BaseLayout, Described, Policy
 
 if TYPE_CHECKING:
@@ -175,6 +176,8 @@ def load(folder: Folder, name: str, parse: Callable[[bytes, str], Parsed]) -> Pa
     path = folder.root / name
     where = folder.place(name)
     try:
+        if leads_out(folder.root, path):
+            raise SourceError("expected a file of the set, found a link out of its folder", where=where, hint=LINK_HINT)
         state = path.stat()
         if state.st_size > MAX_JSON_BYTES:
             raise SourceError(f"expected at most {MAX_JSON_BYTES} bytes, found {state.st_size}", where=where)
@@ -276,4 +279,4 @@ def _locate(
 # twos.
 @lru_cache(maxsize=8)
 def _parsed(path: Path, size: int, changed_ns: int, where: str, parse: Callable[[bytes, str], Any]) -> Any:
-    return parse(path.read_bytes(), where)
+    return parse(read_file(path, limit_bytes=MAX_JSON_BYTES), where)
