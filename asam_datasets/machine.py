@@ -151,9 +151,11 @@ def read_file(path: Path, *, limit_bytes: int) -> bytes:
     with os.fdopen(os.open(path, os.O_RDONLY | _OPEN_FLAGS), "rb") as file:
         state = os.fstat(file.fileno())
         _require_file(state, path)
-        content = file.read(limit_bytes + 1) if state.st_size <= limit_bytes else b""
-        if max(len(content), state.st_size) > limit_bytes:
+        if state.st_size > limit_bytes:
             raise OSError(errno.EFBIG, f"over {limit_bytes} bytes", str(path))
+        content = file.read(state.st_size + 1)  # room is made for all that is asked for
+        if len(content) > state.st_size:
+            raise OSError(errno.EBUSY, "a file that grows while it is read", str(path))
         return content
 
 

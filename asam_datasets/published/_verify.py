@@ -26,6 +26,7 @@ from asam_datasets.published._part import PartFile
 from asam_datasets.published._report import Finding, Report
 from asam_datasets.published._verify_records import PartCheck, check_part
 from asam_datasets.published._visible import visible_builds
+from asam_datasets.tables import configs_of
 from asam_datasets.workers import open_workers
 
 _LARGEST_PART = 200 * 10**9  # bytes: what the Hub takes
@@ -105,8 +106,11 @@ def verify(
 def _check_card(published: Published, builds: Sequence[Build]) -> Iterator[Finding]:
     """The numbers that the card's YAML gives to readers."""
     front = front_matter((published.read(README) or b"").decode("utf-8", "replace"))
-    archives = sum(build.rows for build in builds if build.kind == "train")
-    sets = {build.name: build.rows for build in builds if build.kind != "train"}
+    rows = {
+        (config.name, split): sum(build.rows for build in shown)
+        for config in configs_of(builds)
+        for split, shown in config.splits.items()
+    }
     told: list[tuple[str, str, object]] = []
     try:
         for info in front.get("dataset_info", ()):
@@ -114,9 +118,9 @@ def _check_card(published: Published, builds: Sequence[Build]) -> Iterator[Findi
     except (TypeError, KeyError):
         yield Finding(f"{README}: dataset_info", "expected splits and their rows for each config, found something else")
     for config, split, found in told:
-        rows = sets.get(config, sets.get(split, archives))
-        if found != rows:
-            problem = f"expected {rows} rows, as the manifests say, found {found}"
+        expected = rows.get((config, split), 0)
+        if found != expected:
+            problem = f"expected {expected} rows, as the manifests say, found {found}"
             yield Finding(f"{README}: dataset_info of {config}", problem)
     placeholder = published.read(PLACEHOLDER)
     if placeholder is None:

@@ -90,7 +90,8 @@ def test_an_upload_that_is_confirmed_elsewhere(tmp_path: Path, monkeypatch: pyte
         bad_server(lambda server: lambda handler: say(handler, b"{}")) as elsewhere,
         bad_server(answer(elsewhere)) as hub,
     ):
-        client_of(hub).upload(tmp_path, files, path_in_repo="data", message="m", revision="main")
+        additions = {f"data/{name}": tmp_path / name for name in files}
+        client_of(hub).commit("m", additions, revision="main", parent=SHA)
     assert [path for _, path, _ in elsewhere.requests if path == "/verify"] == ["/verify"] * 2
     assert tokens_of(hub) == {f"Bearer {SECRET}"}
     assert tokens_of(elsewhere) == set()
