@@ -7,7 +7,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import huggingface_hub
 import pytest
 from bad_servers import Answer, BadServer, bad_server, say
 from huggingface_hub import HfApi
-from huggingface_hub.utils import get_session
+from huggingface_hub.utils import _http, get_session
 from local_hub import Fault, LocalHub
 
 from asam_datasets.errors import HubError
@@ -29,6 +29,14 @@ REPO = "xhk/ASAM-Datasets"
 SHA = "0123456789" * 4
 ENOUGH_S = 30.0
 """Far more than a call takes that ends, and far less than one that does not."""
+
+
+@pytest.fixture(autouse=True)
+def same_factory() -> Iterator[None]:
+    """What a test sets is not what the next one speaks through."""
+    before = _http._GLOBAL_CLIENT_FACTORY
+    yield
+    huggingface_hub.set_client_factory(before)
 
 
 @pytest.fixture(autouse=True)
