@@ -20,11 +20,13 @@ PACKAGE = ROOT / "asam_datasets"
 LAYERS = (
     "errors",
     "progress",
+    "retry",
     "machine",
     "workers",
     "rights",
     "masks",
     "images",
+    "models",
     "sources",
     "tables",
     "builds",
@@ -35,6 +37,7 @@ LAYERS = (
     "preview",
     "captions",
     "training",
+    "evaluate",
     "demo",
     "cli",
 )
@@ -149,7 +152,7 @@ def test_every_command_has_help_and_an_example() -> None:
     group = typer.main.get_command(app)
     commands = group.commands  # type: ignore[attr-defined]
     assert sorted(commands) == [
-        "caption", "catalog", "demo", "export", "merge", "organize", "preview", "publish", "verify",
+        "caption", "catalog", "demo", "evaluate", "export", "merge", "organize", "preview", "publish", "verify",
     ]  # fmt: skip
     for name, command in commands.items():
         shown = CliRunner().invoke(app, [name, "--help"])

@@ -19,6 +19,7 @@ from asam_datasets.cli import (
     _caption,
     _catalog,
     _demo,
+    _evaluate,
     _export,
     _merge,
     _organize,
@@ -54,6 +55,7 @@ for verb in (
     _organize,
     _export,
     _preview,
+    _evaluate,
 ):  # as --help lists them
     verb.register(app)
 

@@ -167,6 +167,7 @@ def _plan_text(planned: Plan) -> Sequence[str]:
         *table(builds),
         "",
     ]
+    lines += [_turned(one.name, one.turned, one.rows) for one in planned.builds if one.turned]
     if planned.transfer_bytes is None:
         lines.append("  How much is transferred is known when the streams were read.")
     elif planned.transfer_bytes:
@@ -196,6 +197,7 @@ def _summary_text(done: Summary) -> Sequence[str]:
         lines.append(f"  no caption {done.without_caption:,} images")
     if done.dropped:
         lines.append(f"  dropped    {done.dropped:,} images of evaluation sets, which have no object")
+    lines += [_turned(name, count) for name, count in done.turned.items()]
     if done.rejects:
         lines.append(f"  rejected   {done.rejected:,}, see {done.rejects}")
     lines += _missing(done.missing_ids)
@@ -206,6 +208,15 @@ def _summary_text(done: Summary) -> Sequence[str]:
     chosen = 'split="train"' if done.configs[0] == "train" else f'"{done.configs[0]}", streaming=True'
     loaded = f'load_dataset("{done.location}", {chosen}{revision})'
     return [*lines, "Load it:", f"  from datasets import load_dataset; dataset = {loaded}"]
+
+
+def _turned(name: str, count: int, rows: int | None = None) -> str:
+    """The line about images whose masks do not fit what stock readers show."""
+    of = f" of {rows:,}" if rows else ""
+    return (
+        f"  EXIF       {name}: {count:,}{of} images carry an orientation: stock readers turn them and not their masks; "
+        "the card says how to read them"
+    )
 
 
 def _missing(ids: Sequence[int]) -> Sequence[str]:

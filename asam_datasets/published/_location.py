@@ -9,7 +9,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 from asam_datasets.builds import Build
 from asam_datasets.errors import TargetError
 from asam_datasets.machine import file_sha256
-from asam_datasets.published._client import FileInfo, HubClient, check_repo_id
+from asam_datasets.published._answers import FileInfo
+from asam_datasets.published._client import HubClient, check_repo_id
 from asam_datasets.published._layout import NoDatasetError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import yaml
 from asam_datasets.builds import BUILD_FILE, Build, Part, decode_build, encode_build, parts_digest, same_content
 from asam_datasets.errors import AsamDatasetsError, TargetError
 from asam_datasets.progress import Listener
-from asam_datasets.published._client import FileInfo
+from asam_datasets.published._answers import FileInfo
 from asam_datasets.published._layout import (
     PLACEHOLDER,
     README,
