@@ -31,7 +31,8 @@ DATA = "data"
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 _PART = re.compile(r"part-[0-9]{3,6}\.parquet")
 _FIELD = re.compile(r"[a-z_]{1,64}")
-_FOLDER = re.compile(r"(?P<name>.+)-(?P<digest>[0-9a-f]{16})")
+_FOLDER = re.compile(rf"(?P<name>{ARCHIVE_NAME.pattern})-(?P<digest>[0-9a-f]{{16}})")
+_SPLIT = re.compile(r"\w{1,64}", re.ASCII)
 _RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}")
 
 
@@ -210,6 +211,8 @@ def wrong_build(build: Build) -> str:
     """What is wrong with a manifest of anybody's making; empty when nothing is. Its names become paths."""
     if not ARCHIVE_NAME.fullmatch(build.name):
         return f"the name {build.name!r}"
+    if not _SPLIT.fullmatch(build.split):  # it stands in code on the card
+        return f"the split {build.split!r}"
     if not _DIGEST.fullmatch(build.digest):
         return f"the digest {build.digest!r}"
     if build.run is not UNSET and not is_run(build.run):

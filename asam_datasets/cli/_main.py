@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,10 +28,11 @@ from asam_datasets.cli import (
     _verify,
 )
 from asam_datasets.cli._terminal import Terminal
-from asam_datasets.errors import AsamDatasetsError, HubError
+from asam_datasets.errors import AsamDatasetsError, HubError, printable
 from asam_datasets.sources.sa1b import without_secrets
 
 TRACEBACK = "ASAM_DATASETS_TRACEBACK"
+_USAGE: Any = typer.BadParameter.__mro__[2]  # `ClickException`, of click or of what typer has in its place
 _STOPPED = 130  # as shells say it: 128 and the number of SIGINT
 
 app = typer.Typer(
@@ -70,7 +71,15 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run the command line; known failures become a sentence, a hint and exit code 1."""
     arguments = list(sys.argv[1:] if args is None else args)
     try:
-        app(arguments, prog_name="asam-datasets")
+        code = app(arguments, prog_name="asam-datasets", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except _USAGE as error:  # names of files become arguments: `--train *`
+        error.message = "\n".join(map(printable, error.message.split("\n")))
+        error.show()
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        Terminal().talk("stopped; finished work is kept, the same command goes on from there")
+        sys.exit(_STOPPED)
     except AsamDatasetsError as error:
         if os.environ.get(TRACEBACK):
             raise

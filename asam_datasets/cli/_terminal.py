@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -40,7 +41,7 @@ class Terminal:
         """Print what a verb did: its lines, or the result itself as JSON."""
         self._close()
         if self._as_json:
-            print(msgspec.json.format(msgspec.json.encode(_encodable(result)), indent=2).decode())
+            print(_inert_json(msgspec.json.format(msgspec.json.encode(_encodable(result)), indent=2).decode()))
         else:
             print("\n".join(map(_shown, lines)))
 
@@ -84,6 +85,13 @@ def table(lines: Sequence[Sequence[str]]) -> list[str]:
     return [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     ]
+
+
+def _inert_json(text: str) -> str:
+    """The same JSON, in which nothing moves a cursor or hides: JSON itself escapes no more than it must."""
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1].replace("\x7f", "\\u007f") for c in text)
 
 
 def _encodable(result: Any) -> Any:

@@ -18,6 +18,7 @@ import yaml
 from asam_datasets import __version__
 from asam_datasets.builds import Build
 from asam_datasets.published import INDEX_KEY
+from asam_datasets.release._inert import code, titled, web_link, words
 from asam_datasets.release._owner import compose
 from asam_datasets.release._patterns import patterns
 from asam_datasets.rights import SA1B, Holding
@@ -121,7 +122,7 @@ def render_license(holdings: Iterable[Holding]) -> str:
             f"- `{holding.name}`" + ("" if holding.images else " (annotations only)")
         )
     sections = [
-        "\n".join([f"## {name}", "", *([f"<{link}>", ""] if link else []), *held])
+        "\n".join([f"## {words(name)}", "", *([f"<{web_link(link)}>", ""] if web_link(link) else []), *held])
         for (name, link), held in sorted(sets.items())
     ]
     return "\n\n".join([_LICENSE_HEAD, *sections]) + "\n"
@@ -219,20 +220,19 @@ def _set_row(build: Build) -> str:
     if info is None:
         raise ValueError(f"{build.path}: an evaluation set without its description")
     reading = "as ASAM's loaders read it" if info.protocol == "asam" else "the set's own"
-    reading += f", {info.variant}" if info.variant else ""
-    title = f"[{info.title}]({info.homepage})" if info.homepage else info.title
+    reading += f", {words(info.variant)}" if info.variant else ""
     only = "" if build.images else "; annotations only"
-    license = build.rights.license.replace("|", "\\|")
+    title, splits = titled(info.title, info.homepage), f"{code(info.split)} (its {code(info.source_split)})"
     return (
-        f"| `{build.name}` | {title} | `{info.split}` (its `{info.source_split}`) | {info.masks} | {reading} | "
+        f"| `{build.name}` | {title} | {splits} | {words(info.masks)} | {reading} | "
         f"{build.rows:,} | {build.annotations:,} | {build.dropped:,} | {count_bytes(build.size_bytes)} | "
-        f"{license}{only} |"
+        f"{words(build.rights.license)}{only} |"
     )
 
 
 def _citation(build: Build) -> str:
     text = build.evaluation.citation.strip() if build.evaluation else ""
-    return f"- `{build.name}`: {' '.join(text.split()) or 'unknown'}"
+    return f"- `{build.name}`: {words(text) or 'unknown'}"
 
 
 def _config_row(config: Config[Build]) -> str:
@@ -269,7 +269,7 @@ def _provenance_text(what: str, builds: Sequence[Build], missing: Mapping[str, i
     rejected, files = sum(build.rejected for build in builds), sum(len(build.parts) for build in builds)
     rows, masks = sum(build.rows for build in builds), sum(build.annotations for build in builds)
     more = f"; {rejected:,} damaged ones were left out" if rejected else ""
-    more += "".join(f"; {number:,} masks have no `{name}`, which is null" for name, number in missing.items())
+    more += "".join(f"; {number:,} masks have no {code(name)}, which is null" for name, number in missing.items())
     return (
         f"- {what}: {rows:,} images, {masks:,} masks, {sum(build.captions for build in builds):,} captions, "
         f"{count_bytes(sum(build.size_bytes for build in builds))} in {files:,} files{more}"

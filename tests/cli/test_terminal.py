@@ -1,5 +1,6 @@
 """What a person at a terminal is asked: run in a pseudo-terminal, as a person would."""
 
+import json
 import os
 import pty
 import subprocess
@@ -10,7 +11,11 @@ import pytest
 from conftest import ROOT
 from local_hub import LocalHub
 
+from asam_datasets.cli import main
+from asam_datasets.cli._terminal import Terminal, table
 from asam_datasets.demo import DemoArchive, write_demo
+from asam_datasets.errors import SourceError
+from asam_datasets.published._report import Finding
 
 REPO = "xhk/ASAM-Datasets"
 
@@ -73,3 +78,39 @@ def test_a_folder_is_not_asked_for_but_a_removal_is(small: DemoArchive, tmp_path
     assert "Go on? [y/N]" in shown
     code, shown = at_a_terminal("yes", "--out", tmp_path / "out", "--remove", "sa_000001", env=env)
     assert code == 0, shown
+
+
+EVIL = "a\x1b]0;title\x07\x9b2J\x7f\u202eb"
+
+
+def test_nothing_raw_reaches_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Results, talk, failures with their hints, wrong usage, and JSON, which escapes no more than it must by itself."""
+    terminal = Terminal()
+    terminal.result(None, [EVIL, *table([(EVIL, "b")])])
+    terminal.talk(EVIL)
+    terminal.failure(SourceError(EVIL, where=EVIL, hint=EVIL))
+    Terminal(as_json=True).result({"name": [EVIL, Path(EVIL).name], EVIL: Finding(EVIL, EVIL)}, [])
+    shown = capsys.readouterr()
+    assert json.loads(shown.out[shown.out.index("{") :]) == {"name": [EVIL, EVIL], EVIL: [EVIL, EVIL]}
+    for arguments in (
+        ["verify", "x", EVIL],
+        [EVIL],
+        ["publish", f"--{EVIL}"],
+        ["preview", "x", "--out", "y", "--rows", EVIL],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code in (1, 2)
+    usage = capsys.readouterr()
+    for text in (shown.out, shown.err, usage.out, usage.err):
+        assert all(c.isprintable() or c == "\n" for c in text), text
+    assert usage.err.count("\\x1b]0;title\\x07\\x9b2J\\x7f\\u202eb") >= 3
+
+
+@pytest.mark.parametrize(("arguments", "code"), [((), 2), (("--help",), 0), (("--version",), 0), (("verify",), 2)])
+def test_exit_codes(arguments: tuple[str, ...], code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == code
+    shown = capsys.readouterr()
+    assert "\\n" not in shown.out + shown.err
