@@ -41,7 +41,8 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     column takes in it: who plans what to read of many parts needs no footer. `missing` counts the annotations whose
     source left a field out, by the field; it is null in the table then. `image_ids` has the smallest and the largest
     image id of each row group, where ids are numbers; parts of an earlier release have none. `turned` counts the images
-    that EXIF wants to be turned when they are shown, which stock readers do, and their masks are not."""
+    that EXIF wants to be turned when they are shown, which stock readers do, and their masks are not; `skipped` the
+    regions of its images that the official code of an evaluation set passes over."""
 
     file: str
     rows: int
@@ -55,6 +56,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     missing: dict[str, int] = {}
     image_ids: list[tuple[int, int]] = []
     turned: int = 0
+    skipped: int = 0
 
 
 class EvaluationInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -148,6 +150,11 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"im
         return dict(sum((Counter(part.missing) for part in self.parts), Counter()))
 
     @property
+    def skipped(self) -> int:
+        """How many regions are no masks, as the official code of the set passes over them."""
+        return sum(part.skipped for part in self.parts)
+
+    @property
     def turned(self) -> int:
         """How many images EXIF wants to be turned when they are shown."""
         return sum(part.turned for part in self.parts)
@@ -222,7 +229,7 @@ def wrong_build(build: Build) -> str:
             return f"the file {part.file!r}"
         if not all(map(_FIELD.fullmatch, part.missing)):
             return f"a field that is called {next(name for name in part.missing if not _FIELD.fullmatch(name))!r}"
-        counts = [part.rows, part.size_bytes, part.annotations, part.captions, part.turned]
+        counts = [part.rows, part.size_bytes, part.annotations, part.captions, part.turned, part.skipped]
         counts += [*part.row_groups, *part.columns.values(), *part.missing.values()]
         if min(counts) < 0 or max(counts) >= 2**63 or sum(part.row_groups) != part.rows:
             return f"numbers of parts[{number}] that cannot be"

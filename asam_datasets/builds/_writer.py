@@ -71,7 +71,7 @@ def write_part(
         extra: the columns that they have besides those of the table.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    count = annotations = captions = turned = 0
+    count = annotations = captions = turned = skipped = 0
     missing: Counter[str] = Counter()
     image_ids: list[tuple[int, int]] = []
     columns = columns_of(kind, extra)
@@ -87,6 +87,7 @@ def write_part(
                     numbers = [row.image_id for row in group if isinstance(row.image_id, int)]
                     image_ids += [(min(numbers), max(numbers))] if numbers else []
                     turned += sum(row.image is not None and orientation(row.image) != 1 for row in group)
+                    skipped += sum(getattr(row, "skipped", 0) for row in group)
                     captions += sum(getattr(row, "caption", None) is not None for row in group)
             file.flush()
             os.fsync(file.fileno())
@@ -109,6 +110,7 @@ def write_part(
         dict(sorted(missing.items())),
         image_ids,
         turned,
+        skipped,
     )
 
 

@@ -228,6 +228,11 @@ def _warnings(run: Run, built: Sequence[Built]) -> list[str]:
         for one in built
         for name, number in one.build.missing.items()
     ]
+    texts += [
+        f"{one.build.name}: {one.build.skipped:,} regions are no masks, as the set's official code passes over them"
+        for one in built
+        if one.build.skipped
+    ]
     return [text for text in texts if text]
 
 

@@ -65,7 +65,8 @@ EVALUATION_EXTRA: Mapping[str, Column] = {
 class EvaluationRow(msgspec.Struct, frozen=True):
     """One rendered row: a field for each column. It can be written to disk by msgspec and read back equal.
 
-    `image` is None where only the annotations are published. The last fields are those of `EVALUATION_EXTRA`.
+    `image` is None where only the annotations are published. Behind the columns of all sets come those of
+    `EVALUATION_EXTRA`; `skipped` is no column, and counts what the set's official code passes over.
     """
 
     image: bytes | None
@@ -81,6 +82,7 @@ class EvaluationRow(msgspec.Struct, frozen=True):
     is_pixel_exhaustive: bool | None = None
     annotator: str | None = None
     subset: str | None = None
+    skipped: int = 0
 
 
 def render_evaluation(
@@ -96,5 +98,6 @@ def render_evaluation(
         width=record.width,
         height=record.height,
         dataset=record.dataset,
+        skipped=record.skipped,
         **record.extra,  # type: ignore[arg-type]  # the layout has checked the types
     )

@@ -31,6 +31,7 @@ from evaluation_trees import (
 )
 from PIL import Image
 
+from asam_datasets.builds._writer import write_part
 from asam_datasets.errors import CatalogError
 from asam_datasets.masks import PngEncoder
 from asam_datasets.sources import BadRecords
@@ -248,6 +249,16 @@ def test_categories_ids_and_crowds(tmp_path: Path) -> None:
     ndd20 = rows_of(open_evaluation(CATALOG["ndd20"], tmp_path / "l"))
     assert [[a.category for a in row.annotations] for row in ndd20] == [["BND"] * 2, ["dolphin"] * 2]
     assert annotations("hypersim", tmp_path / "k") == [(5, None, None, 0), (8, None, None, 0), (70000, None, None, 0)]
+
+
+@pytest.mark.parametrize(("identity", "skipped"), [("streets", 1), ("woodscape", 2), ("ndd20", 0)])
+def test_what_official_code_passes_over_is_counted(tmp_path: Path, identity: str, skipped: int) -> None:
+    """STREETS: regions that are no polygon. WoodScape: annotations that have not exactly one tag."""
+    TREES[identity](tmp_path / "set")
+    source = open_evaluation(CATALOG[identity], tmp_path / "set")
+    assert sum(row.skipped for row in rows_of(source)) == skipped
+    part = write_part(tmp_path / "part-000.parquet", rows_of(source), inputs=[], kind="evaluation")
+    assert part.skipped == skipped
 
 
 def test_crowds_that_are_kept_are_marked_in_every_layout(tmp_path: Path) -> None:

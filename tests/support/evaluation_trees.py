@@ -522,6 +522,7 @@ def streets(root: Path) -> Tree:
         "0": via_region(TRIANGLE[0], vehicle_type="car"),
         "1": via_region(ring(40, -20, 90, 13)),
         "2": via_region([3, 3]),
+        "3": {"shape_attributes": {"name": "circle", "cx": 9, "cy": 9, "r": 4}, "region_attributes": {}},
     }
     table = {
         f"{name}{size}": {

@@ -55,7 +55,8 @@ class EvaluationAnnotation(msgspec.Struct, frozen=True):
 
 class EvaluationRecord(msgspec.Struct, frozen=True):
     """One checked image of a set; `masks` are the annotations' in the same order, at least one where the layout does
-    not keep images without objects. `extra` has the columns that the layout declares."""
+    not keep images without objects. `extra` has the columns that the layout declares, `skipped` counts what the set's
+    official code passes over."""
 
     dataset: str
     file_name: str
@@ -66,6 +67,7 @@ class EvaluationRecord(msgspec.Struct, frozen=True):
     annotations: list[EvaluationAnnotation]
     masks: list[RLEMask]
     extra: Mapping[str, Fact] = {}
+    skipped: int = 0
 
 
 class EvaluationRead(NamedTuple):
@@ -81,13 +83,17 @@ class EvaluationRead(NamedTuple):
 
 
 class Object(NamedTuple):
-    """A mask as a layout finds it; without an `id` it gets its place among the image's masks, from 1."""
+    """A mask as a layout finds it; without an `id` it gets its place among the image's masks, from 1.
+
+    `skipped` marks a region or annotation that the official code of the set passes over; its mask is empty.
+    """
 
     mask: RLEMask
     id: int | None = None
     category_id: int | None = None
     category: str | None = None
     iscrowd: bool = False
+    skipped: bool = False
 
 
 class Evidence(NamedTuple):

@@ -158,7 +158,7 @@ class EvaluationSource:
             place = self._folder.place(f"{next(iter(ref.masks), ref.file_name)}: image {ref.image_id}")
             taken: list[Evidence] = []
             kept = _kept(all_evidence, taken)
-            objects = (one for evidence in kept for one in _objects(evidence, image, shape))
+            objects = [one for evidence in kept for one in _objects(evidence, image, shape)]
             annotations, masks = annotate(objects, place)
         except SegmentationError as error:
             raise RecordError(error.problem, where=where, hint=error.hint) from None
@@ -174,6 +174,7 @@ class EvaluationSource:
             annotations=annotations,
             masks=masks,
             extra={name: fact for evidence in taken for name, fact in evidence.extra.items()},
+            skipped=sum(one.skipped for one in objects),
         )
         return EvaluationRead(record, digest.digest())
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import msgspec
+from rlemasklib import RLEMask
 
 from asam_datasets.errors import RecordError
 from asam_datasets.sources._bad import BadRecords
@@ -61,9 +62,13 @@ class Via(JSONLayout, frozen=True, kw_only=True, tag="via"):
     Args:
         category_attribute: the region attribute that names the class, or several, of which the first that says
             something counts; empty for none.
+        other_shapes: what becomes of a region that is neither, such as a circle: an error, or passed over and counted.
     """
 
     category_attribute: str | tuple[str, ...] = ""
+    other_shapes: Literal["reject", "skip"] = "reject"
+
+    later: ClassVar[frozenset[str]] = JSONLayout.later | {"other_shapes"}
 
     def images(self, folder: Folder, json: str, bad: BadRecords) -> Iterator[Listed]:
         """The images in the order of the file; names that come twice are reported."""
@@ -87,6 +92,9 @@ class Via(JSONLayout, frozen=True, kw_only=True, tag="via"):
         for key, region in regions.items() if isinstance(regions, dict) else enumerate(regions):
             where = f"{place}[{key}]"
             outline = region.shape_attributes
+            if outline.name not in _RINGS and self.other_shapes == "skip":
+                yield Object(RLEMask.zeros(shape), skipped=True)
+                continue
             if outline.name not in _RINGS:
                 raise RecordError(f"expected a polygon or a polyline, found {outline.name!r}", where=where)
             xs, ys = outline.all_points_x, outline.all_points_y

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
+from rlemasklib import RLEMask
 
 from asam_datasets.errors import RecordError, SourceError
 from asam_datasets.sources._bad import BadRecords
@@ -34,7 +35,7 @@ _DECODER = msgspec.json.Decoder(dict[str, _Image])
 class WoodScape(PairedLayout, frozen=True, kw_only=True, tag="woodscape"):
     """WoodScape's JSON per image: one ring per annotation, with a tag. Its one key is the file's own name.
 
-    As the official code does, annotations that have not exactly one tag are left out.
+    As the official code does, annotations that have not exactly one tag are left out, and counted.
 
     Args:
         ignored_tags: annotations with one of these never become a mask.
@@ -71,9 +72,12 @@ class WoodScape(PairedLayout, frozen=True, kw_only=True, tag="woodscape"):
         check_shape((image.image_height, image.image_width), shape, where)
         fill = from_rings_opencv if self.raster == "opencv" else from_rings
         for position, annotation in enumerate(image.annotation):
-            if len(annotation.tags) != 1 or annotation.tags[0] in self.ignored_tags:
+            if len(annotation.tags) != 1:
+                yield Object(RLEMask.zeros(shape), skipped=True)
                 continue
             (tag,) = annotation.tags
+            if tag in self.ignored_tags:
+                continue
             is_group = bool(self.crowd_prefix) and tag.startswith(self.crowd_prefix)
             if is_group and self.crowds == "drop":
                 continue
