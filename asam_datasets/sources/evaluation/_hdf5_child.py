@@ -14,7 +14,6 @@ import signal
 import sys
 from typing import IO, Any
 
-
 _SECONDS = 10.0  # of the processor: a map takes milliseconds
 
 
