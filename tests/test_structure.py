@@ -35,6 +35,7 @@ LAYERS = (
     "preview",
     "captions",
     "training",
+    "download",
     "demo",
     "cli",
 )
@@ -149,7 +150,7 @@ def test_every_command_has_help_and_an_example() -> None:
     group = typer.main.get_command(app)
     commands = group.commands  # type: ignore[attr-defined]
     assert sorted(commands) == [
-        "caption", "catalog", "demo", "export", "merge", "organize", "preview", "publish", "verify",
+        "caption", "catalog", "demo", "download", "export", "merge", "organize", "preview", "publish", "verify",
     ]  # fmt: skip
     for name, command in commands.items():
         shown = CliRunner().invoke(app, [name, "--help"])

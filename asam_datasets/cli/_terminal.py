@@ -23,6 +23,7 @@ class Terminal:
     def __init__(self, *, as_json: bool = False) -> None:
         self._as_json = as_json
         self._bar: tqdm[Any] | None = None
+        self._unit: dict[str, Any] = {}
 
     def __enter__(self) -> Terminal:
         return self
@@ -32,8 +33,9 @@ class Terminal:
     ) -> None:
         self._close()
 
-    def listener(self) -> Listener:
-        """A listener that shows stages and a progress bar with images/s and time left."""
+    def listener(self, *, counts_bytes: bool = False) -> Listener:
+        """A listener that shows stages and a progress bar with images/s, or bytes/s, and time left."""
+        self._unit = {"unit": "B", "unit_scale": True} if counts_bytes else {"unit": " images"}
         return Listener(self.talk, self._total, self._records)
 
     def result(self, result: object, lines: Sequence[str]) -> None:
@@ -66,7 +68,7 @@ class Terminal:
     def _total(self, images: int | None) -> None:
         self._close()
         people = sys.stderr.isatty()
-        self._bar = tqdm(total=images, unit=" images", file=sys.stderr, mininterval=0.2 if people else 10, leave=True)
+        self._bar = tqdm(total=images, file=sys.stderr, mininterval=0.2 if people else 10, leave=True, **self._unit)
 
     def _records(self, count: int) -> None:
         if self._bar is not None:
