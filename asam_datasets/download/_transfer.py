@@ -21,7 +21,6 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -30,13 +29,15 @@ from asam_datasets import __version__
 from asam_datasets.download._links import LINKS_PAGE, Link
 from asam_datasets.errors import SourceError, TargetError
 from asam_datasets.machine import write_atomically, write_errors
-from asam_datasets.published import RetryPolicy, may_pass, retry_after_s
+from asam_datasets.published import RetryPolicy
 from asam_datasets.sources.sa1b import without_secrets
 
 _BLOCK_BYTES = 2**20
 _MB = 10**6
 _SILENCE_S = 60.0
+_MAX_AFTER_S = 300.0
 _EXPIRED = (401, 403, 410)
+_TRANSIENT = (408, 429, 500, 502, 503, 504)
 _TOTAL = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
 
 
@@ -55,16 +56,21 @@ class _Version(msgspec.Struct, frozen=True):
     validator: str | None = None
 
 
-class _Refused(Exception):
-    """The server answered with a status that is no success; shaped as the retry policy knows errors of HTTP."""
+class _Failed(Exception):
+    """The connection did not give what it promised; the words say what it did."""
+
+    may_pass = True
+    after_s = 0.0
+
+
+class _Refused(_Failed):
+    """The server answered with a status that is no success; `after_s` are the seconds that it asked for, if it did."""
 
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
-        super().__init__(f"status {status}")
-        given = dict(headers)
-        if "," in given.get("Retry-After", ""):  # a date; the policy knows seconds
-            given["Retry-After"] = _seconds_until(given["Retry-After"])
+        super().__init__(f"the server answered {status}")
         self.status = status
-        self.response = SimpleNamespace(status_code=status, headers=given)
+        self.may_pass = status in _TRANSIENT
+        self.after_s = min(_after_s(headers.get("Retry-After", "")), _MAX_AFTER_S)
 
 
 @dataclass
@@ -109,17 +115,14 @@ class Transfer:
         while True:
             try:
                 return self._fetch_once()
-            except (_Refused, _Failed) as error:
-                reason = f"the server answered {error.status}" if isinstance(error, _Refused) else str(error)
+            except _Failed as error:
                 if self.is_stopped():
                     return False
                 if self._have() > best:  # a connection that breaks every gigabyte gets there
                     attempt, best = 0, self._have()
-                refused = isinstance(error, _Refused) and not may_pass(error)
-                if refused or not self.policy.pause(
-                    f"downloading {self.link.file_name}", reason, attempt, at_least_s=retry_after_s(error)
-                ):
-                    raise self._explain(error, reason) from None
+                what = f"downloading {self.link.file_name}"
+                if not error.may_pass or not self.policy.pause(what, str(error), attempt, at_least_s=error.after_s):
+                    raise self._explain(error) from None
                 attempt += 1
 
     def finish(self) -> int:
@@ -229,11 +232,11 @@ class Transfer:
                 hint="Make room, then run the same command again: what has arrived is kept.",
             )
 
-    def _explain(self, error: _Refused | _Failed, reason: str) -> SourceError:
+    def _explain(self, error: _Failed) -> SourceError:
         where = f"{self.link.file_name}: {without_secrets(self.link.url)}"
         if not isinstance(error, _Refused):
             return SourceError(
-                f"expected the whole file, found that {reason}",
+                f"expected the whole file, found that {error}",
                 where=where,
                 hint="Check the network, then run the same command again: it goes on where it stopped.",
             )
@@ -242,17 +245,12 @@ class Transfer:
                 f"expected a link that is valid, found that it has expired or is refused (status {error.status})",
                 where=where,
             )
+        later = "Run the same command again later."
         return SourceError(
-            f"expected the file, found that {reason}",
+            f"expected the file, found that {error}",
             where=where,
-            hint="Run the same command again later."
-            if may_pass(error)
-            else f"Get a new list of links at {LINKS_PAGE}.",
+            hint=later if error.may_pass else f"Get a new list of links at {LINKS_PAGE}.",
         )
-
-
-class _Failed(Exception):
-    """The connection did not give what it promised; the words say what it did."""
 
 
 def _answered(response: Any) -> tuple[int, _Version]:
@@ -283,8 +281,11 @@ def _network(error: Exception) -> str:
     return f"the connection failed ({said})"
 
 
-def _seconds_until(date: str) -> str:
+def _after_s(text: str) -> float:
+    """Seconds of a `Retry-After`, which may be a date; 0 where it is neither."""
     try:
-        return str(max(0.0, email.utils.parsedate_to_datetime(date).timestamp() - time.time()))
+        return max(
+            0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time() if "," in text else float(text)
+        )
     except ValueError:
-        return "0"
+        return 0.0

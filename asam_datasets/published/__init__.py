@@ -27,8 +27,6 @@ from asam_datasets.published._part import GroupReader as GroupReader
 from asam_datasets.published._part import PartFile as PartFile
 from asam_datasets.published._report import Report as Report
 from asam_datasets.published._retry import RetryPolicy as RetryPolicy
-from asam_datasets.published._retry import may_pass as may_pass
-from asam_datasets.published._retry import retry_after_s as retry_after_s
 from asam_datasets.published._rows import Row as Row
 from asam_datasets.published._rows import checked_masks as checked_masks
 from asam_datasets.published._rows import empty_places as empty_places
@@ -64,12 +62,10 @@ __all__ = [
     "checked_masks",
     "empty_places",
     "front_matter",
-    "may_pass",
     "missing_parts",
     "open_dataset",
     "read_file_names",
     "read_rows",
-    "retry_after_s",
     "row_values",
     "verify",
     "visible_builds",
