@@ -99,12 +99,14 @@ def commit(call: Call) -> Reply:
             errors = card_errors(operation.content.decode(errors="replace"))
             if errors:
                 raise HubError(400, "Invalid metadata in README.md: " + "; ".join(errors))
+    if call.state.limits is not None:
+        call.state.limits.check_commit(repository.id, len(draft.operations))
     answer: dict[str, Any] = {"success": True, "hookOutput": ""}
     if create_pr:
         made, pull = repository.commit_as_pull_request(revision, draft, user.name)
         answer["pullRequestUrl"] = f"{call.state.url}/datasets/{repository.id}/discussions/{pull.num}"
     else:
-        made = repository.commit(revision, draft, user.name)
+        made = repository.commit(revision, draft, user.name, call.state.limits)
     answer["commitOid"] = made.sha
     answer["commitUrl"] = f"{call.state.url}/datasets/{repository.id}/commit/{made.sha}"
     return json_reply(answer)
