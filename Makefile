@@ -47,6 +47,7 @@ bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/organize.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/caption.py --tiny
+	$(BIN)/python benchmarks/scale.py --quick
 
 clean:
 	rm -rf $(VENV) .venvs $(DEMO) $(OUT)

@@ -8,6 +8,9 @@ from asam_datasets.release._access import Gate as Gate
 from asam_datasets.release._card import count_bytes as count_bytes
 from asam_datasets.release._card import render_license as render_license
 from asam_datasets.release._folder import FolderTarget as FolderTarget
+from asam_datasets.release._pace import Footprint as Footprint
+from asam_datasets.release._pace import Load as Load
+from asam_datasets.release._pace import footprint as footprint
 from asam_datasets.release._release import Changes as Changes
 from asam_datasets.release._release import ReleaseMaker as ReleaseMaker
 from asam_datasets.release._repository import RepositoryTarget as RepositoryTarget
@@ -18,10 +21,13 @@ __all__ = [
     "Changes",
     "Destination",
     "FolderTarget",
+    "Footprint",
     "Gate",
+    "Load",
     "ReleaseMaker",
     "RepositoryTarget",
     "Target",
     "count_bytes",
+    "footprint",
     "render_license",
 ]
