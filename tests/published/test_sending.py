@@ -59,6 +59,7 @@ def test_what_was_sent_is_committed_by_another_process_without_the_files(tmp_pat
         assert hub.errors == []
 
 
+@pytest.mark.filterwarnings("ignore:Use .content=:DeprecationWarning")  # of the client library
 def test_the_operation_is_what_the_client_library_leaves_after_sending(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
