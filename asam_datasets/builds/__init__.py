@@ -16,8 +16,11 @@ from asam_datasets.builds._manifest import Build as Build
 from asam_datasets.builds._manifest import Part as Part
 from asam_datasets.builds._manifest import decode_build as decode_build
 from asam_datasets.builds._manifest import encode_build as encode_build
+from asam_datasets.builds._manifest import in_run as in_run
+from asam_datasets.builds._manifest import is_run as is_run
 from asam_datasets.builds._manifest import parts_digest as parts_digest
 from asam_datasets.builds._manifest import split_folder as split_folder
+from asam_datasets.builds._manifest import wrong_build as wrong_build
 from asam_datasets.builds._plan import choose_parts as choose_parts
 from asam_datasets.builds._plan import count_parts as count_parts
 from asam_datasets.builds._plan import part_ranges as part_ranges
@@ -58,6 +61,8 @@ __all__ = [
     "evaluation_slices",
     "find_originals",
     "find_unchanged",
+    "in_run",
+    "is_run",
     "look_over",
     "missing_ids",
     "only",
@@ -68,4 +73,5 @@ __all__ = [
     "with_captions",
     "with_images",
     "without_bad",
+    "wrong_build",
 ]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from asam_datasets.builds._digest import inputs_of
 from asam_datasets.builds._folders import begin_build, empty, finalize
-from asam_datasets.builds._manifest import FORMAT, Build, Part, parts_digest
+from asam_datasets.builds._manifest import FORMAT, Build, Part, parts_digest, same_content
 from asam_datasets.builds._plan import MAX_PART_BYTES, choose_parts, part_file, part_ranges
 from asam_datasets.builds._recipe import Built, Candidate, Options, Recipe, Ref, Survey
 from asam_datasets.builds._tasks import (
@@ -142,7 +142,7 @@ def build(
         )
         ids = _int64(spooled.positions) if refs is None else _ids_of(recipe, refs)
         for one in candidates:
-            if refs is None and one.build == made:
+            if refs is None and same_content(one.build, made):
                 empty(folder)
                 return Built(one.build, one.folder, _int64(seen), ids)
         return Built(made, finalize(made, folder, target), _int64(seen), ids)

@@ -1,4 +1,7 @@
-"""What a build is, on disk: `data/train/<name>-<digest>/part-000.parquet ...` and `build.json` beside them.
+"""What a build is, on disk: `data/train/<run>/<name>-<digest>/part-000.parquet ...` and `build.json` beside them.
+
+A run is one publish; what it makes lies below a folder of its own. Datasets that were made before there were runs have
+`data/train/<name>-<digest>/`, which is read as it is.
 
 The digest is that of the parts, so a folder of that name always holds the same bytes. `inputs` of a part is a digest
 of what went into it (members and captions): a later run compares it and need not render what is there already.
@@ -12,6 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from asam_datasets.errors import TargetError
 from asam_datasets.rights import Holding, Rights
@@ -27,12 +31,14 @@ DATA = "data"
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 _PART = re.compile(r"part-[0-9]{3,6}\.parquet")
 _FOLDER = re.compile(r"(?P<name>.+)-(?P<digest>[0-9a-f]{16})")
+_RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}")
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One Parquet file of a build. `row_groups` has the rows of each of its row groups, `columns` the bytes that each
     column takes in it: who plans what to read of many parts needs no footer. `missing` counts the annotations whose
-    source left a field out, by the field; it is null in the table then."""
+    source left a field out, by the field; it is null in the table then. `image_ids` has the smallest and the largest
+    image id of each row group, where ids are numbers; parts of an earlier release have none."""
 
     file: str
     rows: int
@@ -44,6 +50,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     captions: int
     columns: dict[str, int]
     missing: dict[str, int] = {}
+    image_ids: list[tuple[int, int]] = []
 
 
 class EvaluationInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,6 +73,9 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"im
     without any object; `images` is False where only the annotations are published. `inputs` is a digest of all that
     it was made from, and empty for an archive, whose parts have it. (In the file `images` is spelled `pictures`, as
     datasets that are published already have it.)
+
+    `run` is the folder of the run below which it lies: unset where it lies below none, and while that is not settled.
+    It is no part of `build.json`, which says what a build is and not where; an index has it.
     """
 
     format: int
@@ -79,6 +89,7 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"im
     dropped: int = 0
     inputs: str = ""
     evaluation: EvaluationInfo | None = None
+    run: str | UnsetType = UNSET
 
     @property
     def folder(self) -> str:
@@ -93,7 +104,7 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"im
     @property
     def path(self) -> str:
         """Path of the build's folder in the dataset."""
-        return f"{DATA}/{self.kind}/{self.folder}"
+        return "/".join([DATA, self.kind, *([self.run] if self.run is not UNSET else []), self.folder])
 
     @property
     def holding(self) -> Holding:
@@ -136,7 +147,18 @@ def parts_digest(parts: Sequence[Part]) -> str:
 
 def encode_build(build: Build) -> bytes:
     """The text of `build.json`: the same build gives the same bytes."""
-    return msgspec.json.format(msgspec.json.encode(build), indent=1) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(in_run(build, UNSET)), indent=1) + b"\n"
+
+
+def same_content(one: Build, other: Build) -> bool:
+    """Whether two builds hold the same, wherever they lie: the digest stands for the parts."""
+    bare = [msgspec.structs.replace(build, parts=[], run=UNSET) for build in (one, other)]
+    return bare[0] == bare[1]
+
+
+def in_run(build: Build, run: str | UnsetType) -> Build:
+    """The same build below the folder of a run."""
+    return msgspec.structs.replace(build, run=run)
 
 
 def decode_build(content: bytes, where: str) -> Build:
@@ -147,7 +169,7 @@ def decode_build(content: bytes, where: str) -> Build:
     """
     try:
         build = msgspec.json.decode(content, type=Build)
-        found = _wrong(build)
+        found = wrong_build(build)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         found = str(error)
     if found:
@@ -159,18 +181,27 @@ def decode_build(content: bytes, where: str) -> Build:
     return build
 
 
-def _wrong(build: Build) -> str:
+def is_run(name: str) -> bool:
+    """Whether a folder may be that of a run: a name that no build has."""
+    return _RUN.fullmatch(name) is not None and split_folder(name) is None
+
+
+def wrong_build(build: Build) -> str:
     """What is wrong with a manifest of anybody's making; empty when nothing is. Its names become paths."""
     if not ARCHIVE_NAME.fullmatch(build.name):
         return f"the name {build.name!r}"
     if not _DIGEST.fullmatch(build.digest):
         return f"the digest {build.digest!r}"
+    if build.run is not UNSET and not is_run(build.run):
+        return f"the run {build.run!r}"
     for number, part in enumerate(build.parts):
         if not _PART.fullmatch(part.file):
             return f"the file {part.file!r}"
         counts = (part.rows, part.size_bytes, part.annotations, part.captions, *part.row_groups, *part.columns.values())
         if min(counts) < 0 or max(counts) >= 2**63 or sum(part.row_groups) != part.rows:
             return f"numbers of parts[{number}] that cannot be"
+        if part.image_ids and len(part.image_ids) != len(part.row_groups):
+            return f"image ids of parts[{number}] for {len(part.image_ids)} of {len(part.row_groups)} row groups"
     if len({part.file for part in build.parts}) != len(build.parts) or not build.parts:
         return "a file twice, or none"
     return ""

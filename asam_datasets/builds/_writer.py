@@ -59,6 +59,7 @@ def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     count = annotations = captions = 0
     missing: Counter[str] = Counter()
+    image_ids: list[tuple[int, int]] = []
     table = TABLES[kind]
     try:
         with open(temporary, "wb") as file:
@@ -69,6 +70,8 @@ def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind:
                     count += len(group)
                     annotations += sum(len(row.annotations) for row in group)
                     missing.update(_left_out(group))
+                    numbers = [row.image_id for row in group if isinstance(row.image_id, int)]
+                    image_ids += [(min(numbers), max(numbers))] if numbers else []
                     captions += sum(getattr(row, "caption", None) is not None for row in group)
             file.flush()
             os.fsync(file.fileno())
@@ -88,6 +91,7 @@ def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind:
         captions,
         _column_bytes(footer, table.columns),
         dict(sorted(missing.items())),
+        image_ids,
     )
 
 

@@ -139,6 +139,7 @@ def publish(
 def _maker(run: Run, built: Sequence[Built]) -> ReleaseMaker:
     return ReleaseMaker(
         built,
+        "",
         run.removed,
         run.captions,
         run.target.location,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asam_datasets.published._client import KIND as KIND
 from asam_datasets.published._client import SILENCE_S as SILENCE_S
+from asam_datasets.published._client import Commit as Commit
 from asam_datasets.published._client import ConflictError as ConflictError
 from asam_datasets.published._client import FileInfo as FileInfo
 from asam_datasets.published._client import HubClient as HubClient
@@ -11,17 +12,21 @@ from asam_datasets.published._client import check_permission as check_permission
 from asam_datasets.published._client import check_token as check_token
 from asam_datasets.published._dataset import Dataset as Dataset
 from asam_datasets.published._dataset import open_dataset as open_dataset
+from asam_datasets.published._index import encode_index as encode_index
+from asam_datasets.published._layout import INDEX_KEY as INDEX_KEY
+from asam_datasets.published._layout import NOTHING as NOTHING
 from asam_datasets.published._layout import PLACEHOLDER as PLACEHOLDER
 from asam_datasets.published._layout import README as README
 from asam_datasets.published._layout import ForeignReadmeError as ForeignReadmeError
+from asam_datasets.published._layout import Pattern as Pattern
 from asam_datasets.published._layout import build_folders as build_folders
 from asam_datasets.published._layout import front_matter as front_matter
+from asam_datasets.published._layout import is_index as is_index
 from asam_datasets.published._location import Location as Location
 from asam_datasets.published._location import Published as Published
 from asam_datasets.published._location import PublishedFolder as PublishedFolder
 from asam_datasets.published._location import PublishedRepository as PublishedRepository
 from asam_datasets.published._location import missing_parts as missing_parts
-from asam_datasets.published._location import visible_builds as visible_builds
 from asam_datasets.published._part import GET_AGAIN as GET_AGAIN
 from asam_datasets.published._part import GroupReader as GroupReader
 from asam_datasets.published._part import PartFile as PartFile
@@ -35,13 +40,18 @@ from asam_datasets.published._rows import read_rows as read_rows
 from asam_datasets.published._rows import row_values as row_values
 from asam_datasets.published._rows import wrong_numbers as wrong_numbers
 from asam_datasets.published._verify import verify as verify
+from asam_datasets.published._visible import Visible as Visible
+from asam_datasets.published._visible import visible_builds as visible_builds
 
 __all__ = [
     "GET_AGAIN",
+    "INDEX_KEY",
     "KIND",
+    "NOTHING",
     "PLACEHOLDER",
     "README",
     "SILENCE_S",
+    "Commit",
     "ConflictError",
     "Dataset",
     "FileInfo",
@@ -50,18 +60,22 @@ __all__ = [
     "HubClient",
     "Location",
     "PartFile",
+    "Pattern",
     "Published",
     "PublishedFolder",
     "PublishedRepository",
     "Report",
     "RetryPolicy",
     "Row",
+    "Visible",
     "build_folders",
     "check_permission",
     "check_token",
     "checked_masks",
     "empty_places",
+    "encode_index",
     "front_matter",
+    "is_index",
     "missing_parts",
     "open_dataset",
     "read_file_names",

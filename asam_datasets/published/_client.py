@@ -8,11 +8,13 @@ line that says so, and never without end.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from asam_datasets.errors import AsamDatasetsError, HubError, TargetError, option
+from asam_datasets.machine import file_sha256
 from asam_datasets.published._retry import RetryPolicy, is_network, may_pass, reason, retry_after_s, status_of
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ KIND = "dataset"
 SILENCE_S = 60.0
 """How long the first questions wait for an answer, in seconds: `huggingface_hub` by itself waits for ever."""
 
+_PATHS = 500
 _FIRST_WAITS = 2  # while nothing has answered yet: most likely there is no network
 _Result = TypeVar("_Result")
 
@@ -38,14 +41,24 @@ class FileInfo:
     sha256: str | None
     blob_id: str | None = None
 
-    def holds(self, content: bytes) -> bool:
-        """Whether the file has exactly this content."""
+    def holds(self, content: bytes | Path) -> bool:
+        """Whether the file has exactly this content, or that of a local file."""
+        if isinstance(content, Path) and self.sha256 is not None:
+            return self.size == content.stat().st_size and self.sha256 == file_sha256(content)
+        content = content.read_bytes() if isinstance(content, Path) else content
         if self.size != len(content):
             return False
         if self.sha256 is not None:
             return self.sha256 == hashlib.sha256(content).hexdigest()
         git = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
         return self.blob_id == git.hexdigest()
+
+
+class Commit(NamedTuple):
+    """A commit of ours. `is_next` tells that nothing came between it and its parent: not where its answer was lost."""
+
+    id: str
+    is_next: bool
 
 
 class HubClient:
@@ -152,18 +165,33 @@ class HubClient:
 
         def listing() -> dict[str, FileInfo]:
             tree = self.api.list_repo_tree(self.repo_id, recursive=True, repo_type=KIND, revision=revision)
-            files: list[Any] = [entry for entry in tree if hasattr(entry, "blob_id")]
-            return {
-                file.path: FileInfo(file.size, file.lfs.sha256 if file.lfs else None, file.blob_id) for file in files
-            }
+            return _file_infos(tree)
 
         return self.call("listing the files", listing)
 
-    def read(self, path: str, revision: str) -> bytes:
-        """The content of a small file."""
+    def look_at(self, paths: Sequence[str], revision: str) -> dict[str, FileInfo]:
+        """Some files of a revision by path, those that are there: a request for each 500, however many others lie
+        beside them."""
+        found: dict[str, FileInfo] = {}
+        for start in range(0, len(paths), _PATHS):
+            some = list(paths[start : start + _PATHS])
+            info = self.api.get_paths_info
+            found |= _file_infos(
+                self.call("looking at the files", info, self.repo_id, some, repo_type=KIND, revision=revision)
+            )
+        return found
 
-        def download() -> bytes:
-            local = self.api.hf_hub_download(self.repo_id, path, repo_type=KIND, revision=revision)
+    def read(self, path: str, revision: str) -> bytes | None:
+        """The content of a small file; None when there is none."""
+        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+        def download() -> bytes | None:
+            try:
+                local = self.api.hf_hub_download(self.repo_id, path, repo_type=KIND, revision=revision)
+            except LocalEntryNotFoundError:  # a kind of it: the Hub was not reached
+                raise
+            except EntryNotFoundError:
+                return None
             with open(local, "rb") as file:
                 return file.read()
 
@@ -172,23 +200,20 @@ class HubClient:
     def commit(
         self,
         message: str,
-        additions: Mapping[str, bytes],
+        additions: Mapping[str, bytes | Path],
         deletions: Sequence[str] = (),
         *,
         revision: str,
         parent: str,
-    ) -> str:
+    ) -> Commit:
         """Make one commit on top of `parent`, exactly once, also when its answer is lost.
 
         Args:
             message: title of the commit.
-            additions: content by path, committed in this order.
+            additions: content, or the file that has it, by path; committed in this order.
             deletions: paths; one that ends with a slash is a folder.
             revision: branch or pull request.
             parent: the commit that the revision has to point to.
-
-        Returns:
-            The id of the new commit.
 
         Raises:
             ConflictError: the revision points elsewhere, and not because of this commit.
@@ -212,7 +237,7 @@ class HubClient:
                 head = self.call("reading the head", self.head, revision)
                 if head != parent:
                     if self._holds(head, additions, deletions):
-                        return head  # it landed, and only the answer was lost
+                        return Commit(head, False)  # it landed, and only the answer was lost
                     raise ConflictError(
                         "expected to be the only one to change the repository, found a commit of somebody else",
                         where=self.url,
@@ -223,9 +248,9 @@ class HubClient:
                 self.pause("committing", error, attempt)
                 attempt += 1
             else:
-                return str(done.oid)
+                return Commit(str(done.oid), True)
 
-    def _holds(self, revision: str, additions: Mapping[str, bytes], deletions: Sequence[str]) -> bool:
+    def _holds(self, revision: str, additions: Mapping[str, bytes | Path], deletions: Sequence[str]) -> bool:
         files = self.list_files(revision)
         there = all(path in files and files[path].holds(content) for path, content in additions.items())
         return there and not any(
@@ -348,7 +373,12 @@ def check_permission(client: HubClient, *, may_propose: bool) -> str:
     return str(me["name"])
 
 
-def _operations(additions: Mapping[str, bytes], deletions: Sequence[str]) -> list[Any]:
+def _file_infos(entries: Iterable[Any]) -> dict[str, FileInfo]:
+    files = [entry for entry in entries if hasattr(entry, "blob_id")]
+    return {file.path: FileInfo(file.size, file.lfs.sha256 if file.lfs else None, file.blob_id) for file in files}
+
+
+def _operations(additions: Mapping[str, bytes | Path], deletions: Sequence[str]) -> list[Any]:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     operations: list[Any] = [CommitOperationAdd(path, content) for path, content in additions.items()]

@@ -13,8 +13,9 @@ from pathlib import Path
 from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError, option
 from asam_datasets.published._layout import README, NoDatasetError
-from asam_datasets.published._location import Published, open_published, visible_builds
+from asam_datasets.published._location import Published, open_published
 from asam_datasets.published._part import PartFile
+from asam_datasets.published._visible import visible_builds
 from asam_datasets.tables import Config, configs_of
 
 _HINT = f"Give what `publish` was given as {option('out')} or {option('repo_id')}."
@@ -70,13 +71,13 @@ def open_dataset(
     """
     try:
         published = open_published(str(location), revision, log)
-        builds = visible_builds(published)
+        visible = visible_builds(published)
     except NoDatasetError as error:  # it speaks to publishers
         raise SourceError(
             f"expected a dataset made by asam_datasets, found {error.found}", where=error.where, hint=_HINT
         ) from None
-    if builds is None:
+    if visible is None:
         raise SourceError(
             f"expected a dataset made by asam_datasets, found no {README}", where=published.url, hint=_HINT
         )
-    return Dataset(published, tuple(builds))
+    return Dataset(published, visible.builds)

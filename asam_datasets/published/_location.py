@@ -1,29 +1,21 @@
-"""A published dataset as a reader finds it: its files, and the builds that its README names."""
+"""A published dataset as a reader finds it: its files, in a folder or on the Hub."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
-from asam_datasets.builds import BUILD_FILE, Build, decode_build
+from asam_datasets.builds import Build
 from asam_datasets.errors import TargetError
 from asam_datasets.machine import file_sha256
 from asam_datasets.published._client import FileInfo, HubClient, check_repo_id
-from asam_datasets.published._layout import README, NoDatasetError, visible_folders
+from asam_datasets.published._layout import NoDatasetError
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileSystem
 
 _Result = TypeVar("_Result")
-_BY_HAND = "The dataset was changed by hand; publish to a new place."
-
-_FEW = 8
-"""Up to so many manifests are read one after the other."""
-
-_AT_ONCE = 16
-"""So many are read at a time otherwise: a dataset of a thousand archives opens in seconds, not minutes."""
 
 
 class Location(NamedTuple):
@@ -168,8 +160,10 @@ class PublishedRepository:
         return entry.sha256 if entry else None
 
     def read(self, path: str) -> bytes | None:
-        """The content of a file; None when there is none."""
-        return self.client.read(path, self.commit) if path in self.files() else None
+        """The content of a file; None when there is none. Nothing is listed for it."""
+        if self._files is not None and path not in self._files:
+            return None
+        return self.client.read(path, self.commit)
 
     def open(self, path: str, size_bytes: int | None = None) -> IO[bytes]:
         """A file that fetches what is read of it and nothing else."""
@@ -192,50 +186,6 @@ class PublishedRepository:
     def explain(self, error: Exception) -> Exception:
         """What the Hub or the network said."""
         return self.client.explain(error)
-
-
-def visible_builds(published: Published) -> list[Build] | None:
-    """The builds that the README names; None when there is no README.
-
-    Raises:
-        ForeignReadmeError: the README is somebody else's.
-        NoDatasetError: it names what is not there, or not a build of ours.
-    """
-    readme = published.read(README)
-    if readme is None:
-        return None
-    folders = visible_folders(readme.decode("utf-8", "replace"), f"{published.url}/{README}")
-    paths = [f"{folder}/{BUILD_FILE}" for folder in folders]
-    builds: list[Build] = []
-    with ThreadPoolExecutor(1 if len(paths) <= _FEW else _AT_ONCE) as pool:
-        contents = list(pool.map(published.read, paths))
-    for path, content in zip(paths, contents, strict=True):
-        if content is None:
-            raise NoDatasetError(
-                f"expected {path}, which README.md names, found none",
-                where=published.url,
-                hint=_BY_HAND,
-                found=f"no {path}, which README.md names",
-            )
-        try:
-            build = decode_build(content, f"{published.url}/{path}")
-            if f"{build.path}/{BUILD_FILE}" != path:
-                raise TargetError(
-                    f"expected the build of {path.removesuffix(f'/{BUILD_FILE}')}, found that of {build.path!r}",
-                    where=f"{published.url}/{path}",
-                    hint=_BY_HAND,
-                )
-            if (build.kind, build.name.casefold()) in {(one.kind, one.name.casefold()) for one in builds}:
-                raise TargetError(
-                    f"expected each name once, found {build.name!r} twice",
-                    where=f"{published.url}/{path}",
-                    hint=_BY_HAND,
-                )
-        except TargetError as error:
-            found = f"a {BUILD_FILE} that is none ({error.problem})"
-            raise NoDatasetError(error.problem, where=error.where, hint=error.hint, found=found) from None
-        builds.append(build)
-    return builds
 
 
 def missing_parts(build: Build, files: Mapping[str, FileInfo]) -> list[str]:

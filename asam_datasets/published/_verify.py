@@ -8,15 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import yaml
 
-from asam_datasets.builds import DATA, Build, parts_digest, split_folder
+from asam_datasets.builds import Build, parts_digest
 from asam_datasets.errors import TargetError
 from asam_datasets.progress import Listener
 from asam_datasets.published._client import FileInfo
-from asam_datasets.published._layout import PLACEHOLDER, README, front_matter, load_yaml
-from asam_datasets.published._location import Published, open_published, visible_builds
+from asam_datasets.published._layout import PLACEHOLDER, README, build_folders, front_matter, load_yaml
+from asam_datasets.published._location import Published, open_published
 from asam_datasets.published._part import PartFile
 from asam_datasets.published._report import Finding, Report
 from asam_datasets.published._verify_records import PartCheck, check_part
+from asam_datasets.published._visible import visible_builds
 from asam_datasets.workers import open_workers
 
 
@@ -44,14 +45,14 @@ def verify(
     """
     listener, started = listener or Listener(), time.monotonic()
     published = open_published(dataset, revision, listener.on_stage)
-    builds = visible_builds(published)
-    if builds is None:
+    visible = visible_builds(published)
+    if visible is None:
         raise TargetError(
             "expected a dataset made by asam_datasets, found no README.md",
             where=published.url,
             hint="Check the name; publish it first.",
         )
-    files = published.files()
+    builds, files = visible.builds, published.files()
     findings = [*_check_card(published, builds), *_check_files(published, builds, files)]
     broken = {finding.where for finding in findings}
     records = masks = 0
@@ -140,10 +141,5 @@ def _check_files(published: Published, builds: Sequence[Build], files: Mapping[s
 
 
 def _leftovers(builds: Sequence[Build], files: Mapping[str, FileInfo]) -> list[str]:
-    folders = {"/".join(path.split("/")[:3]) for path in files if path.startswith(f"{DATA}/")}
-    unknown = sorted(folders - {build.path for build in builds})
-    return [
-        f"{folder} is named by nothing: an unfinished publish left it, or is at work"
-        for folder in unknown
-        if split_folder(folder.rsplit("/", 1)[-1]) is not None
-    ]
+    unknown = sorted(build_folders(files).keys() - {build.path for build in builds})
+    return [f"{folder} is named by nothing: an unfinished publish left it, or is at work" for folder in unknown]

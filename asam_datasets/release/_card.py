@@ -10,20 +10,21 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from asam_datasets import __version__
 from asam_datasets.builds import Build
+from asam_datasets.published import INDEX_KEY
 from asam_datasets.release._owner import compose
+from asam_datasets.release._patterns import patterns
 from asam_datasets.rights import SA1B, Holding
 from asam_datasets.tables import ADVERSARIAL, EVALUATION, TRAIN, VIEWS, Column, Config, Kind, configs_of
 
 LICENSE = "LICENSE.md"
 
 
-_PARTS = "part-*.parquet"
 _LICENSE_HEAD = """# Licenses
 
 This dataset puts together sets of several owners; each is under its own terms, and using it means accepting them.
@@ -45,20 +46,36 @@ _GATE: Mapping[str, Any] = {
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 
 
+class Showing(NamedTuple):
+    """What the YAML needs beside the builds: the folders of all builds that lie there, and which runs are closed, for
+    `patterns`; and the path of the index."""
+
+    present: frozenset[str]
+    closed: frozenset[str]
+    index_path: str
+
+
 def render_card(
-    builds: Sequence[Build], *, location: str, title: str, gated: bool = False, existing: str | None = None
+    builds: Sequence[Build],
+    showing: Showing,
+    *,
+    location: str,
+    title: str,
+    gated: bool = False,
+    existing: str | None = None,
 ) -> str:
     """Write the README of a dataset that consists of these builds.
 
     Args:
         builds: all visible builds; sorted here by name.
+        showing: how they are shown.
         location: what `load_dataset` takes in the recipes: a repository id or a folder.
         title: the heading of a new card.
         gated: whether readers have to accept the terms first; the questions for them go into the YAML.
         existing: the README that is there; what of it is its owner's stays (see `_owner.py`).
     """
     builds = sorted(builds, key=lambda build: build.name)
-    ours = {**_front_matter(builds), **(_GATE if gated else {})}
+    ours = {**_front_matter(builds, showing), **(_GATE if gated else {})}
     gone = frozenset() if gated else frozenset(_GATE)
     archives, sets, samples = (_of_kind(builds, kind) for kind in ("train", "evaluation", "adversarial"))
     text = _template().read_text("utf-8")
@@ -113,15 +130,16 @@ def count_bytes(size_bytes: int) -> str:
     return f"{size:.1f} TB"
 
 
-def _front_matter(builds: Sequence[Build]) -> dict[str, Any]:
+def _front_matter(builds: Sequence[Build], showing: Showing) -> dict[str, Any]:
     rows = sum(build.rows for build in builds)
     configs = configs_of(builds)
     return {
         "license": "other",
         **_license(builds),
         "size_categories": [next((name for limit, name in _SIZES if rows < limit), "10M<n<100M")],
-        "configs": [_config(config, is_default=not number) for number, config in enumerate(configs)],
+        "configs": [_config(config, showing, is_default=not number) for number, config in enumerate(configs)],
         "dataset_info": [_dataset_info(config) for config in configs],
+        INDEX_KEY: {"index": showing.index_path},
     }
 
 
@@ -163,10 +181,10 @@ def _column_bytes(build: Build, columns: Sequence[str]) -> int:
     return sum(size for part in build.parts for name, size in part.columns.items() if name in columns)
 
 
-def _config(config: Config[Build], *, is_default: bool) -> dict[str, Any]:
+def _config(config: Config[Build], showing: Showing, *, is_default: bool) -> dict[str, Any]:
     """A config as the YAML has it."""
     files = [
-        {"split": split, "path": [f"{build.path}/{_PARTS}" for build in builds]}
+        {"split": split, "path": patterns(builds, showing.present, showing.closed)}
         for split, builds in config.splits.items()
     ]
     entry: dict[str, Any] = {"config_name": config.name, **({"default": True} if is_default else {})}

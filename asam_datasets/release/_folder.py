@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from asam_datasets.builds import BUILD_FILE, DATA, Build, Built, Candidate, split_folder
+from asam_datasets.builds import BUILD_FILE, DATA, Build, Built, Candidate, in_run, is_run, split_folder
 from asam_datasets.errors import TargetError, option
 from asam_datasets.machine import refuse_links, write_atomically
-from asam_datasets.published import README, Published, PublishedFolder, visible_builds
+from asam_datasets.published import README, Published, PublishedFolder, Visible, is_index, visible_builds
 from asam_datasets.release._access import Access
 from asam_datasets.release._card import LICENSE
-from asam_datasets.release._release import ORGANIZED_FOLDER, Changes, Release, ReleaseMaker
-from asam_datasets.release._staging import find_candidates, is_complete, remove_empty
+from asam_datasets.release._release import ORGANIZED_FOLDER, Changes, Release, ReleaseMaker, There
+from asam_datasets.release._staging import find_candidates, is_complete, remove_empty, staged
 from asam_datasets.rights import Holding
 
 WORK_FOLDER = ".asam_datasets"
@@ -40,7 +42,7 @@ class FolderTarget:
         self.replaces_foreign = False
         self.revision: str | None = None
         self._existed = path.exists()
-        self._seen: list[Build] = []
+        self._visible = Visible()
 
     def current(self) -> list[Build]:
         """The builds that are visible now.
@@ -56,8 +58,8 @@ class FolderTarget:
         own = [folder / kind for folder in (self.data_folder, self.path / DATA) for kind in _KINDS]
         for folder in (*own, self.path / ORGANIZED_FOLDER):
             refuse_links(self.path, folder)
-        builds = visible_builds(PublishedFolder(self.path))
-        if builds is None:
+        visible = visible_builds(PublishedFolder(self.path))
+        if visible is None:
             known = {WORK_FOLDER, "rejects.jsonl", *([DATA] if self._data_is_ours() else [])}
             if self.work.exists() or self._data_is_ours():  # a run of ours was killed here
                 known |= {ORGANIZED_FOLDER, LICENSE}
@@ -69,12 +71,12 @@ class FolderTarget:
                     where=str(self.path),
                     hint=f"Give another {option('out')}; nothing in this one was changed.",
                 )
-        self._seen = builds or []
-        return self._seen
+        self._visible = visible or Visible()
+        return list(self._visible.builds)
 
     def shown(self) -> Published | None:
         """The folder, once there is something in it."""
-        return PublishedFolder(self.path) if self._seen else None
+        return PublishedFolder(self.path) if self._visible.builds else None
 
     def refuse_changes(self) -> None:
         """A folder that this user may not write to.
@@ -93,16 +95,22 @@ class FolderTarget:
     def _data_is_ours(self) -> bool:
         """Whether `data/` holds builds and nothing else; only then may they be taken back or replaced."""
         data = self.path / DATA
-        if not data.is_dir() or {entry.name for entry in data.iterdir()} - set(_KINDS):
+        if not data.is_dir() or {entry.name for entry in data.iterdir() if entry not in self._indexes()} - set(_KINDS):
             return False
-        builds = list(data.glob("*/*"))
+        entries = {entry for entry in data.glob("*/*") if not is_run(entry.name)} | set(data.glob("*/*/*/"))
+        builds = [entry for entry in entries if not is_run(entry.parent.name) or entry.is_dir()]
         return bool(builds) and all(split_folder(one.name) and (one / BUILD_FILE).is_file() for one in builds)
+
+    def _indexes(self) -> list[Path]:
+        return [path for path in (self.path / DATA).glob("*") if is_index(f"{DATA}/{path.name}")]
 
     def candidates(self, name: str, current: Sequence[Build]) -> list[Candidate]:
         """Complete builds of a name that need not be made again: the visible one, and what a killed run left."""
-        return find_candidates(
-            name, current, self.data_folder, lambda build: is_complete(self.path / build.path, build)
-        )
+
+        def locate(build: Build) -> Build | None:
+            return build if is_complete(self.path / build.path, build) else None
+
+        return find_candidates(name, current, self.data_folder, locate)
 
     def past_holdings(self) -> list[Holding]:
         """A folder has no history."""
@@ -128,20 +136,31 @@ class FolderTarget:
 
     def release(self, maker: ReleaseMaker) -> tuple[Release, Changes]:
         """Make the release visible by replacing README, then delete what it no longer names."""
-        release = maker.make(self._seen, self._readme())
-        organized = (self.path / ORGANIZED_FOLDER).glob("*.json")
-        there = [f"{path.relative_to(self.path).as_posix()}/" for path in (self.path / DATA).glob("*/*")]
-        there += [path.relative_to(self.path).as_posix() for path in organized]
-        folders, files = release.removals(there, self._seen, alone=True)
-        self._move_builds(maker.built)
+        new = [one for one in maker.built if one.folder is not None]
+        # What lies below the folder of a run never changes, so its name is of what this one adds to the dataset.
+        folders = "\n".join(sorted(one.build.folder for one in new))
+        run = f"r{hashlib.sha256(folders.encode()).hexdigest()[:12]}"
+        placed = [one if one.folder is None else replace(one, build=in_run(one.build, run)) for one in maker.built]
+        maker = replace(maker, built=placed, run=run)
+        release = maker.make(self._visible, There(self._lying(), alone=True, at_once=False), self._readme())
+        self._move_builds(placed)
         changed = [self._write(path, content) for path, content in release.ordered]
-        for folder in folders:
+        for folder in release.folders:
             shutil.rmtree(self.path / folder)
-        for file in files:
+        for file in release.removed:
             (self.path / file).unlink()
-        changes = Changes(removed=folders, commits=int(changed[-1]))  # README is the last
-        changes.compare(release, self._seen)
+        self._write(README, release.settled)
+        runs = {(self.path / folder).parent for folder in release.folders}
+        remove_empty([run for run in runs if run.parent.parent == self.path / DATA])
+        changes = Changes(removed=list(release.folders), commits=int(changed[-1]))  # README is the last
+        changes.compare(release, self._visible.builds)
         return release, changes
+
+    def _lying(self) -> list[str]:
+        """What a release may take away: folders of builds, files in `organized/`, and the index."""
+        organized = sorted((self.path / ORGANIZED_FOLDER).glob("*.json"))
+        folders = [f"{path.relative_to(self.path).as_posix()}/" for path in staged(self.path / DATA)]
+        return folders + [path.relative_to(self.path).as_posix() for path in [*organized, *self._indexes()]]
 
     def finish(self) -> None:
         """Nothing is left to do in a folder."""
@@ -149,26 +168,34 @@ class FolderTarget:
     def clean(self) -> None:
         """Remove empty folders that this run made and did not need."""
         made = [folder / kind for folder in (self.work / DATA, self.path / DATA) for kind in _KINDS]
-        remove_empty([*made, self.work / DATA, self.work, self.path / DATA, *([] if self._existed else [self.path])])
+        runs = [run for kind in made if kind.is_dir() for run in kind.iterdir() if is_run(run.name)]
+        everything = [*runs, *made, self.work / DATA, self.work, self.path / DATA]
+        remove_empty([*everything, *([] if self._existed else [self.path])])
 
     def _move_builds(self, built: Sequence[Built]) -> None:
         """Move the new builds to where README will name them: all at once when there are none, else one by one."""
         data, waiting = self.path / DATA, self.work / DATA
+        moves = {one.folder: one.build.path for one in built if one.folder is not None}
         if waiting.is_dir() and not data.exists():
-            wanted = {one.folder for one in built}
-            for folder in set(waiting.glob("*/*")) - wanted:
+            for folder in set(staged(waiting)) - moves.keys():
                 shutil.rmtree(folder)
+            for folder, path in moves.items():
+                self._move(folder, self.work / path)
+            for index in waiting.glob("index-*"):  # taken back with the rest
+                index.unlink()
             os.rename(waiting, data)
             return
         for one in built:
-            if one.folder is not None:
-                final = self.path / one.build.path
-                if is_complete(final, one.build):
-                    continue  # the same bytes, shown already: never without them, not for a moment
-                final.parent.mkdir(parents=True, exist_ok=True)
-                shutil.rmtree(final, ignore_errors=True)
-                os.rename(one.folder, final)
+            if one.folder is not None and not is_complete(self.path / one.build.path, one.build):
+                # Where it is complete, it is shown already: never without it, not for a moment.
+                self._move(one.folder, self.path / one.build.path)
         shutil.rmtree(waiting, ignore_errors=True)
+
+    def _move(self, folder: Path, final: Path) -> None:
+        if folder != final:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(final, ignore_errors=True)
+            os.rename(folder, final)
 
     def _readme(self) -> str | None:
         path = self.path / README

@@ -38,7 +38,7 @@ def past_holdings(client: HubClient) -> list[Holding]:
             unknown[folder] = Holding(name, _UNKNOWN, True)
             if f"{folder}/{BUILD_FILE}" in files:
                 try:
-                    build = decode_build(client.read(f"{folder}/{BUILD_FILE}", commit), folder)
+                    build = decode_build(client.read(f"{folder}/{BUILD_FILE}", commit) or b"", folder)
                 except TargetError:
                     continue
                 known[folder] = build.holding

@@ -12,7 +12,7 @@ from asam_datasets.release._access import Access, Destination
 from asam_datasets.release._card import LICENSE, render_placeholder
 from asam_datasets.release._pull_request import start_pull_request
 from asam_datasets.release._release import Changes
-from asam_datasets.release._remote_state import MAIN, RemoteState, read_again
+from asam_datasets.release._remote_state import MAIN, RemoteState, after_commit, read_again
 from asam_datasets.release._settings import read_access, refuse_new_readers, set_access
 
 CONFLICTS = 5
@@ -47,9 +47,9 @@ def open_repository(client: HubClient, state: RemoteState, request: Request, cha
         try:
             if first:
                 message = "Say under which terms, and show nothing yet"
-                client.commit(message, first, revision=state.revision, parent=state.head)
+                commit = client.commit(message, first, revision=state.revision, parent=state.head)
                 changes.commits += 1
-                state = read_again(client, state)
+                state = after_commit(client, state, commit, list(first))
             break
         except ConflictError:
             if attempt == CONFLICTS - 1:
@@ -90,6 +90,6 @@ def _shows_configs(client: HubClient, state: RemoteState) -> bool:
     if README not in state.files:
         return False
     try:
-        return "configs" in (front_matter(client.read(README, state.head).decode("utf-8", "replace")) or {})
+        return "configs" in (front_matter((client.read(README, state.head) or b"").decode("utf-8", "replace")) or {})
     except yaml.YAMLError:
         return False

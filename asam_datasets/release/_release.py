@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from asam_datasets.builds import BUILD_FILE, Build, Built, encode_build
+from asam_datasets.builds import Build, Built
 from asam_datasets.errors import RightsError
-from asam_datasets.published import README, build_folders
-from asam_datasets.release._card import LICENSE, render_card, render_license
+from asam_datasets.published import README, Visible, build_folders, encode_index, is_index
+from asam_datasets.release._card import LICENSE, Showing, render_card, render_license
 from asam_datasets.rights import check_public, needs_gate
 from asam_datasets.sources import CAPTION_LIST, CONTROLNET_LIST, encode_lists
 from asam_datasets.tables import configs_of
@@ -20,16 +20,22 @@ ORGANIZED_FOLDER = "organized"
 class Release:
     """The small files of the new version, by path in the repository, and all its builds.
 
-    `names` are the archives that this run has something to say about: those it built or removes.
+    `names` are the archives that this run has something to say about: those it built or removes. `folders` and
+    `removed` are the folders of builds, and other files, that go with it. `settled` is README as it may be once they
+    are gone; it shows the same.
     """
 
     builds: Sequence[Build]
+    closed: frozenset[str]
     files: Mapping[str, bytes]
     names: frozenset[str]
+    folders: Sequence[str] = ()
+    removed: Sequence[str] = ()
+    settled: bytes = b""
 
     @property
     def paths(self) -> set[str]:
-        """The build folders that are visible, such as `data/train/sa_000000-0123456789abcdef`."""
+        """The build folders that are visible, such as `data/train/r0/sa_000000-0123456789abcdef`."""
         return {build.path for build in self.builds}
 
     @property
@@ -42,24 +48,21 @@ class Release:
         """The small files in the order of writing: README last, so that it never names what is not there."""
         return sorted(self.files.items(), key=lambda file: (file[0] == README, file[0]))
 
-    def removals(self, paths: Iterable[str], shown: Iterable[Build], *, alone: bool) -> tuple[list[str], list[str]]:
-        """Folders of builds, and other files, that go when this release is made: README first, then they.
 
-        Args:
-            paths: what lies in the target; a folder may stand for its files and ends with a slash then.
-            shown: the builds that were visible before.
-            alone: nobody else is at work there, so that what nothing shows is left over, whatever its name. Otherwise
-                only names of this run are.
-        """
-        there = list(paths)
-        before = {build.path for build in shown}
-        folders = [
-            folder
-            for folder, name in build_folders(there).items()
-            if folder not in self.paths and (alone or folder in before or name in self.names)
-        ]
-        files = [path for path in there if organized_archive(path) in self.names and path not in self.files]
-        return folders, sorted(files)
+@dataclass(frozen=True)
+class There:
+    """What lies in a target when a release is made for it.
+
+    Args:
+        paths: of its files; a folder may stand for its files and ends with a slash then.
+        alone: nobody else is at work there, so that what nothing shows is left over, whatever its name. Otherwise only
+            names of this run are.
+        at_once: what goes does so in the same moment in which README comes; otherwise after it.
+    """
+
+    paths: Collection[str]
+    alone: bool
+    at_once: bool
 
 
 @dataclass
@@ -84,7 +87,8 @@ class ReleaseMaker:
     """Makes the next version of a dataset out of what is visible now; asked again when somebody else published first.
 
     Args:
-        built: the builds of this run.
+        built: the builds of this run, where they lie in the target.
+        run: name of this run; what lies below its folder is complete.
         removed: names of builds that are to vanish.
         captions: caption by file name, for the files in `organized/`.
         location: what `load_dataset` takes.
@@ -95,6 +99,7 @@ class ReleaseMaker:
     """
 
     built: Sequence[Built]
+    run: str
     removed: frozenset[str]
     captions: Mapping[str, str]
     location: str
@@ -103,17 +108,18 @@ class ReleaseMaker:
     public: bool = False
     terms_accepted: bool = False
 
-    def make(self, current: Iterable[Build], readme: str | None = None) -> Release:
+    def make(self, current: Visible, there: There, readme: str | None = None) -> Release:
         """The current builds, without the removed ones, with those of this run in place of the same names' old ones.
 
         Args:
             current: what is visible now.
+            there: what lies in the target.
             readme: the README that is there; what of it is its owner's stays.
 
         Raises:
             RightsError: the dataset is public, and somebody else has meanwhile added what may not be.
         """
-        builds = {build.name: build for build in current if build.name not in self.removed}
+        builds = {build.name: build for build in current.builds if build.name not in self.removed}
         builds.update((one.build.name, one.build) for one in self.built)
         ordered = [builds[name] for name in sorted(builds)]
         holdings = [build.holding for build in ordered]
@@ -125,14 +131,38 @@ class ReleaseMaker:
                     "expected a gate in front of SA-1B's images, found none: somebody added them meanwhile",
                     hint="Run the same command again; it puts the gate there first.",
                 )
-        card = render_card(ordered, location=self.location, title=self.title, gated=self.gated, existing=readme)
-        license = render_license(holdings)
-        files = {README: card.encode("utf-8", "surrogateescape"), LICENSE: license.encode()}
-        files.update((f"{build.path}/{BUILD_FILE}", encode_build(build)) for build in ordered)
+        names = self.removed | {one.build.name for one in self.built}
+        closed = (current.closed | {self.run}) & {build.run for build in ordered}
+        index, content = encode_index(ordered, closed)
+        files = {LICENSE: render_license(holdings).encode(), index: content}
         for one in (one for one in self.built if one.build.kind == "train"):
             files.update(organized_files(one, self.captions))
-        names = self.removed | {one.build.name for one in self.built}
-        return Release(ordered, files, frozenset(names))
+        before = {build.path for build in current.builds}
+        lying = build_folders(there.paths)
+        shown = {build.path for build in ordered}
+        folders = [
+            folder
+            for folder, name in lying.items()
+            if folder not in shown and (there.alone or folder in before or name in names)
+        ]
+        removed = [
+            path for path in there.paths if path not in files and (organized_archive(path) in names or is_index(path))
+        ]
+
+        def card(present: Iterable[str]) -> bytes:
+            text = render_card(
+                ordered,
+                Showing(frozenset(present), closed, index),
+                location=self.location,
+                title=self.title,
+                gated=self.gated,
+                existing=readme,
+            )
+            return text.encode("utf-8", "surrogateescape")
+
+        settled = card((lying.keys() | shown) - set(folders))
+        files[README] = settled if there.at_once or not folders else card(lying.keys() | shown)
+        return Release(ordered, closed, files, frozenset(names), folders, sorted(removed), settled)
 
 
 def organized_files(built: Built, captions: Mapping[str, str]) -> dict[str, bytes]:

@@ -1,11 +1,11 @@
-"""The release commit: README, every `build.json` and the deletions in one, on top of the state that was read."""
+"""The release commit: README, the index and the deletions in one, on top of the state that was read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from asam_datasets.errors import HubError
-from asam_datasets.published import PLACEHOLDER, HubClient, missing_parts
+from asam_datasets.published import PLACEHOLDER, HubClient, is_index, missing_parts
 from asam_datasets.release._release import Release
 from asam_datasets.release._remote_state import RemoteState
 
@@ -23,13 +23,15 @@ class Differences:
 
 
 def compare(state: RemoteState, release: Release) -> Differences:
-    """What of a release is not so yet.
-
-    Folders of other names that nothing shows may be another publisher's, at work right now; they stay.
-    """
-    additions = {path: content for path, content in release.ordered if not state.holds(path, content)}
-    folders, files = release.removals(state.files, state.builds, alone=False)
-    return Differences(additions, folders, files + ([PLACEHOLDER] if PLACEHOLDER in state.files else []))
+    """What of a release is not so yet."""
+    # An index is named by what it holds; how it was compressed makes no other one of it.
+    additions = {
+        path: content
+        for path, content in release.ordered
+        if not (path in state.files and is_index(path)) and not state.holds(path, content)
+    }
+    files = [*release.removed, *([PLACEHOLDER] if PLACEHOLDER in state.files else [])]
+    return Differences(additions, list(release.folders), files)
 
 
 def check_parts(client: HubClient, state: RemoteState, release: Release) -> None:
@@ -58,4 +60,4 @@ def commit_release(client: HubClient, state: RemoteState, release: Release, chan
     """
     names = ", ".join(sorted(release.names)) or "the dataset"
     gone = [f"{folder}/" for folder in changed.folders] + changed.files
-    return client.commit(f"Show {names[:200]}", changed.additions, gone, revision=state.revision, parent=state.head)
+    return client.commit(f"Show {names[:200]}", changed.additions, gone, revision=state.revision, parent=state.head).id

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from asam_datasets.builds import Build
+from msgspec import UNSET
+
+from asam_datasets.builds import Build, in_run
 from asam_datasets.errors import TargetError, option
 from asam_datasets.published import (
     README,
+    Commit,
     FileInfo,
     ForeignReadmeError,
     HubClient,
     PublishedRepository,
+    Visible,
+    build_folders,
+    missing_parts,
     visible_builds,
 )
 from asam_datasets.release._access import Access, Destination
@@ -32,7 +39,7 @@ class RemoteState:
         access: who may see the repository; None while there is none.
         head: commit of the revision; of `main` while the revision is not there yet; empty while there is nothing.
         files: those of the head by path.
-        builds: those that its README shows.
+        visible: what its README shows.
         readme: the text of its README.
         replaces_foreign: the README is somebody else's, and a release replaces it.
         needs_branch: the revision is a branch that has to be made.
@@ -43,7 +50,7 @@ class RemoteState:
     access: Access | None = None
     head: str = ""
     files: Mapping[str, FileInfo] = field(default_factory=dict)
-    builds: tuple[Build, ...] = ()
+    visible: Visible = field(default_factory=Visible)
     readme: str | None = None
     replaces_foreign: bool = False
     needs_branch: bool = False
@@ -52,6 +59,24 @@ class RemoteState:
     def holds(self, path: str, content: bytes) -> bool:
         """Whether a file is there with exactly this content."""
         return path in self.files and self.files[path].holds(content)
+
+    def locate(self, build: Build) -> Build | None:
+        """The build where all parts of it are there, below whatever run; None where they are not."""
+        places = [build.path, *self._places.get(build.folder, ())]
+        for place in dict.fromkeys(places):
+            pieces = place.split("/")
+            placed = in_run(build, pieces[2] if len(pieces) == 4 else UNSET)
+            if placed.path == place and not missing_parts(placed, self.files):
+                return placed
+        return None
+
+    @cached_property
+    def _places(self) -> dict[str, list[str]]:
+        """The paths of the folders of builds, by their names."""
+        places: dict[str, list[str]] = {}
+        for path in build_folders(self.files):
+            places.setdefault(path.rpartition("/")[2], []).append(path)
+        return places
 
 
 def read_state(client: HubClient, destination: Destination, me: str) -> RemoteState:
@@ -98,8 +123,23 @@ def read_again(client: HubClient, state: RemoteState) -> RemoteState:
         HubError: refused, or not reached.
     """
     head = client.call("reading the head", client.head, state.revision)
+    if head == state.head:
+        return state
     now = replace(state, head=head, files=client.list_files(head))
     return now if now.files.get(README) == state.files.get(README) else _read_builds(client, now)
+
+
+def after_commit(client: HubClient, state: RemoteState, commit: Commit, paths: Sequence[str]) -> RemoteState:
+    """The state that a commit of ours leaves, which brought some files and took none away: they are looked at, as the
+    Hub has them, and nothing else has to be listed.
+
+    Raises:
+        TargetError: somebody else changed the repository as well, and what README names is not there.
+        HubError: refused, or not reached.
+    """
+    if not commit.is_next:
+        return read_again(client, state)
+    return replace(state, head=commit.id, files={**state.files, **client.look_at(paths, commit.id)})
 
 
 def _read_builds(client: HubClient, state: RemoteState) -> RemoteState:
@@ -108,7 +148,7 @@ def _read_builds(client: HubClient, state: RemoteState) -> RemoteState:
     content = published.read(README)
     state = replace(state, readme=None if content is None else content.decode("utf-8", "surrogateescape"))
     try:
-        builds = visible_builds(published) or []
+        visible = visible_builds(published) or Visible()
     except ForeignReadmeError:
-        return replace(state, builds=(), replaces_foreign=True)  # the old release, say; git keeps it
-    return replace(state, builds=tuple(builds), replaces_foreign=False)
+        return replace(state, visible=Visible(), replaces_foreign=True)  # the old release, say; git keeps it
+    return replace(state, visible=visible, replaces_foreign=False)

@@ -16,12 +16,14 @@ there already, by sha256 and size, is not sent again, and when nothing changed t
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from asam_datasets.builds import DATA, Build, Built, Candidate
+from asam_datasets.builds import DATA, Build, Built, Candidate, in_run, is_run
+from asam_datasets.machine import write_atomically
 from asam_datasets.published import (
     ConflictError,
     HubClient,
@@ -29,13 +31,12 @@ from asam_datasets.published import (
     PublishedRepository,
     check_permission,
     check_token,
-    missing_parts,
 )
 from asam_datasets.release._access import Access, Destination
 from asam_datasets.release._history import past_holdings
 from asam_datasets.release._opening import CONFLICTS, Request, open_repository
 from asam_datasets.release._pull_request import is_pull_request, submit_pull_request
-from asam_datasets.release._release import Changes, Release, ReleaseMaker
+from asam_datasets.release._release import Changes, Release, ReleaseMaker, There
 from asam_datasets.release._releasing import Differences, check_parts, commit_release, compare
 from asam_datasets.release._remote_state import MAIN, RemoteState, read_again, read_state
 from asam_datasets.release._settings import refuse_new_readers, set_access
@@ -114,12 +115,12 @@ class RepositoryTarget:
         me = check_permission(self._client, may_propose=destination.create_pr)
         self._request = replace(self._request, author=me)
         self._state = read_state(self._client, destination, me)
-        return list(self._state.builds)
+        return list(self._state.visible.builds)
 
     def shown(self) -> Published | None:
         """The head that was read, once it shows something."""
         state = self._state
-        return PublishedRepository(self._client, state.head, state.files) if state.builds else None
+        return PublishedRepository(self._client, state.head, state.files) if state.visible.builds else None
 
     def refuse_changes(self) -> None:
         """A tag that is there names what is there now.
@@ -131,8 +132,7 @@ class RepositoryTarget:
 
     def candidates(self, name: str, current: Sequence[Build]) -> list[Candidate]:
         """Complete builds of a name that need not be made again: on the Hub, or left by a run that was killed."""
-        files = self._state.files
-        return find_candidates(name, current, self.data_folder, lambda build: not missing_parts(build, files))
+        return find_candidates(name, current, self.data_folder, self._state.locate)
 
     def past_holdings(self) -> list[Holding]:
         """What anybody could load out of the history if the repository were public; empty while there is none.
@@ -158,11 +158,28 @@ class RepositoryTarget:
         Raises:
             HubError: refused, or not reached; what arrived stays, and the next run goes on from there.
         """
-        if built.folder is not None and missing_parts(built.build, self._state.files):
+        if built.folder is not None and self._state.locate(built.build) is None:
             self._refuse_tagged()
-            self._queue.append(built)
+            self._queue.append(self._placed(built))
             if sum(one.build.size_bytes for one in self._queue) >= _UPLOAD_BYTES:
                 self._upload()
+
+    def _placed(self, built: Built) -> Built:
+        """The build where the target has it, or below the folder of this run."""
+        if built.folder is None:
+            return built
+        located = self._state.locate(built.build)
+        return replace(built, build=located or in_run(built.build, self._run_name()))
+
+    def _run_name(self) -> str:
+        """The name of this run, which nobody else's has: what another publisher sends must not be shown by it. It is
+        kept until the release, for the run after a kill."""
+        note = self.path / "run"
+        name = note.read_text() if note.is_file() else ""
+        if not is_run(name) or name in self._state.visible.closed:
+            name = f"r{secrets.token_hex(6)}"
+            write_atomically(note, name.encode())
+        return name
 
     def release(self, maker: ReleaseMaker) -> tuple[Release, Changes]:
         """Verify that everything is there, and make the release visible in one commit.
@@ -175,8 +192,12 @@ class RepositoryTarget:
         """
         self._upload()
         conflicts = 0
+        placed = [self._placed(one) for one in maker.built]
+        is_new = any(one.folder is not None for one in placed)
+        maker = replace(maker, built=placed, run=self._run_name() if is_new else "")
         while True:
-            release = maker.make(self._state.builds, self._state.readme)
+            there = There(self._state.files.keys(), alone=False, at_once=True)
+            release = maker.make(self._state.visible, there, self._state.readme)
             changed = compare(self._state, release)
             if not changed and not self._state.needs_branch:
                 break
@@ -194,7 +215,7 @@ class RepositoryTarget:
                 self._client.log("Somebody else changed the repository meanwhile; joining both")
                 self._state = read_again(self._client, self._state)
         shutil.rmtree(self.path, ignore_errors=True)
-        self._changes.compare(release, self._state.builds)
+        self._changes.compare(release, self._state.visible.builds)
         return release, self._changes
 
     def finish(self) -> None:
@@ -234,7 +255,7 @@ class RepositoryTarget:
     def _upload(self) -> None:
         if self._queue:
             self._open()
-            self._state = upload_builds(self._client, self._state, self._queue, self.data_folder, self._changes)
+            self._state = upload_builds(self._client, self._state, self._queue, self._changes)
             self._queue.clear()
 
     def _commit_release(self, release: Release, changed: Differences) -> None:

@@ -10,20 +10,21 @@ from asam_datasets.errors import TargetError
 
 
 def find_candidates(
-    name: str, current: Sequence[Build], data: Path, is_there: Callable[[Build], bool]
+    name: str, current: Sequence[Build], data: Path, locate: Callable[[Build], Build | None]
 ) -> list[Candidate]:
     """Complete builds of a name: those that the target shows, then those that wait.
 
     Args:
         name: of an archive or a set.
         current: the builds that the target shows.
-        data: folder of waiting builds, below the names of the tables.
-        is_there: whether the target has all parts of a build, shown or not; then its local ones may be gone.
+        data: folder of waiting builds, below the names of the tables, and of runs where they were shown nearly.
+        locate: the build where the target has all parts of it, shown or not, and None where it has not; then its local
+            ones may be gone.
     """
-    shown = [build for build in current if build.name == name and is_there(build)]
+    shown = [build for build in current if build.name == name and locate(build) is not None]
     folders = {build.folder for build in shown}
     found = [Candidate(build, None) for build in shown]
-    for entry in sorted(data.glob("*/*")):
+    for entry in staged(data):
         split = split_folder(entry.name)
         if split is None or split[0] != name or not (entry / BUILD_FILE).is_file():
             continue
@@ -31,9 +32,16 @@ def find_candidates(
             build = decode_build((entry / BUILD_FILE).read_bytes(), str(entry / BUILD_FILE))
         except TargetError:
             continue  # left by another version of this program
-        if build.folder not in folders and (is_complete(entry, build) or is_there(build)):
-            found.append(Candidate(build, entry))
+        located = locate(build)
+        if build.folder not in folders and (located is not None or is_complete(entry, build)):
+            found.append(Candidate(located or build, entry))
     return found
+
+
+def staged(data: Path) -> list[Path]:
+    """The folders of builds below `data`: below the name of a table, and maybe below that of a run."""
+    found = [folder for pattern in ("*/*", "*/*/*") for folder in data.glob(pattern)]
+    return sorted(folder for folder in found if split_folder(folder.name) is not None)
 
 
 def is_complete(folder: Path, build: Build) -> bool:
