@@ -39,6 +39,8 @@ from asam_datasets.published._rows import read_file_names as read_file_names
 from asam_datasets.published._rows import read_rows as read_rows
 from asam_datasets.published._rows import row_values as row_values
 from asam_datasets.published._rows import wrong_numbers as wrong_numbers
+from asam_datasets.published._sending import Sent as Sent
+from asam_datasets.published._sending import send as send
 from asam_datasets.published._verify import verify as verify
 from asam_datasets.published._visible import Visible as Visible
 from asam_datasets.published._visible import visible_builds as visible_builds
@@ -67,6 +69,7 @@ __all__ = [
     "Report",
     "RetryPolicy",
     "Row",
+    "Sent",
     "Visible",
     "build_folders",
     "check_permission",
@@ -81,6 +84,7 @@ __all__ = [
     "read_file_names",
     "read_rows",
     "row_values",
+    "send",
     "verify",
     "visible_builds",
     "wrong_numbers",

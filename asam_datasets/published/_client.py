@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from asam_datasets.errors import AsamDatasetsError, HubError, TargetError, option
 from asam_datasets.machine import file_sha256
 from asam_datasets.published._retry import RetryPolicy, is_network, may_pass, reason, retry_after_s, status_of
+from asam_datasets.published._sending import Sent, addition
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -41,8 +42,10 @@ class FileInfo:
     sha256: str | None
     blob_id: str | None = None
 
-    def holds(self, content: bytes | Path) -> bool:
-        """Whether the file has exactly this content, or that of a local file."""
+    def holds(self, content: bytes | Path | Sent) -> bool:
+        """Whether the file has exactly this content, or that of a local file, or of what was sent."""
+        if isinstance(content, Sent):
+            return content == (self.size, self.sha256)
         if isinstance(content, Path) and self.sha256 is not None:
             return self.size == content.stat().st_size and self.sha256 == file_sha256(content)
         content = content.read_bytes() if isinstance(content, Path) else content
@@ -200,7 +203,7 @@ class HubClient:
     def commit(
         self,
         message: str,
-        additions: Mapping[str, bytes | Path],
+        additions: Mapping[str, bytes | Path | Sent],
         deletions: Sequence[str] = (),
         *,
         revision: str,
@@ -210,7 +213,7 @@ class HubClient:
 
         Args:
             message: title of the commit.
-            additions: content, or the file that has it, by path; committed in this order.
+            additions: content, or the file that has it, or what was sent before, by path; committed in this order.
             deletions: paths; one that ends with a slash is a folder.
             revision: branch or pull request.
             parent: the commit that the revision has to point to.
@@ -250,7 +253,7 @@ class HubClient:
             else:
                 return Commit(str(done.oid), True)
 
-    def _holds(self, revision: str, additions: Mapping[str, bytes | Path], deletions: Sequence[str]) -> bool:
+    def _holds(self, revision: str, additions: Mapping[str, bytes | Path | Sent], deletions: Sequence[str]) -> bool:
         files = self.list_files(revision)
         there = all(path in files and files[path].holds(content) for path, content in additions.items())
         return there and not any(
@@ -378,8 +381,8 @@ def _file_infos(entries: Iterable[Any]) -> dict[str, FileInfo]:
     return {file.path: FileInfo(file.size, file.lfs.sha256 if file.lfs else None, file.blob_id) for file in files}
 
 
-def _operations(additions: Mapping[str, bytes | Path], deletions: Sequence[str]) -> list[Any]:
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+def _operations(additions: Mapping[str, bytes | Path | Sent], deletions: Sequence[str]) -> list[Any]:
+    from huggingface_hub import CommitOperationDelete
 
-    operations: list[Any] = [CommitOperationAdd(path, content) for path, content in additions.items()]
+    operations: list[Any] = [addition(path, content) for path, content in additions.items()]
     return operations + [CommitOperationDelete(path, is_folder=path.endswith("/")) for path in deletions]

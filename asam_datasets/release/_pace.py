@@ -15,6 +15,15 @@ COMMIT_BYTES = 4 * 2**30
 COMMIT_FILES = 250
 """Builds are collected until so many bytes or files wait: the Hub takes some hundred files in a commit."""
 
+COMMIT_MOST_FILES = 500
+"""A commit never has more."""
+
+HELD_BYTES = 3 * COMMIT_BYTES
+"""What the disk holds at most while builds are sent, besides three builds: one made, one waiting, one sent."""
+
+SEND_BYTES = 64 * 2**20
+"""What waits is sent when it has so many bytes: each time costs requests."""
+
 _TB = 10**12
 _PRIVATE = ((_TB // 10, "a free account"), (_TB, "PRO"))
 _PUBLIC = ((10 * _TB, "PRO"), (12 * _TB, "Team"))
