@@ -60,17 +60,18 @@ def test_little_waits_for_more_until_it_is_drained() -> None:
     assert threading.active_count() == 1 or not any(t.name.endswith("(_loop)") for t in threading.enumerate())
 
 
-@pytest.mark.parametrize("way", ["put", "drain"])
-def test_what_it_raises_is_raised_where_it_is_waited_for(way: str) -> None:
+def test_what_it_raises_is_raised_where_it_is_waited_for() -> None:
     def fail(items: Sequence[int]) -> None:
         raise OSError("the disk is gone")
 
-    beside = Beside(fail, lambda waiting: True, lambda waiting: not waiting)
+    beside = Beside(fail, lambda waiting: len(waiting) > 1, lambda waiting: not waiting or waiting == [1])
+    beside.put(1)
     with pytest.raises(OSError, match="the disk is gone"):
-        if way == "put":
-            beside.put(1)
-            beside.put(2)
-        beside.put(1) if way == "drain" else None
+        beside.put(2)
+    beside.stop()
+    beside = Beside(fail, lambda waiting: False, lambda waiting: True)
+    beside.put(1)
+    with pytest.raises(OSError, match="the disk is gone"):
         beside.drain()
     beside.stop()
 

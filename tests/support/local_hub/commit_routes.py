@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
@@ -144,6 +145,8 @@ async def lfs_put(call: Call) -> Reply:
     async def pieces() -> Any:
         async for piece in call.http.stream():
             call.log.bytes_in += len(piece)
+            if call.state.upload_bytes_per_s:
+                await asyncio.sleep(len(piece) / call.state.upload_bytes_per_s)
             yield piece
 
     await ticket.repository.objects.receive_lfs(ticket.sha256, ticket.size, pieces())

@@ -152,6 +152,10 @@ class LocalHub:
         """What happened, and to which request."""
         return [(fault, request) for fault in self._plan.faults for request in fault.fired]
 
+    def slow_uploads(self, bytes_per_s: float | None) -> None:
+        """Let every upload by LFS have so many bytes a second; None for as fast as it comes."""
+        self._state.upload_bytes_per_s = bytes_per_s
+
     # ------------------------------------------------------------------ what is stored
 
     def files(self, repo_id: str, revision: str = "main") -> dict[str, FileEntry]:

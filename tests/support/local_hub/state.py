@@ -34,6 +34,7 @@ class State:
         self.xet = xet
         self.page_size = page_size
         self.limits = limits
+        self.upload_bytes_per_s: float | None = None
         self.url = ""
         self.accounts = Accounts()
         self.repositories: dict[str, Repository] = {}
