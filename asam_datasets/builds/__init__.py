@@ -19,6 +19,7 @@ from asam_datasets.builds._manifest import encode_build as encode_build
 from asam_datasets.builds._manifest import in_run as in_run
 from asam_datasets.builds._manifest import is_run as is_run
 from asam_datasets.builds._manifest import parts_digest as parts_digest
+from asam_datasets.builds._manifest import same_content as same_content
 from asam_datasets.builds._manifest import split_folder as split_folder
 from asam_datasets.builds._manifest import wrong_build as wrong_build
 from asam_datasets.builds._plan import choose_parts as choose_parts
@@ -68,6 +69,7 @@ __all__ = [
     "only",
     "part_ranges",
     "parts_digest",
+    "same_content",
     "slice_tables",
     "split_folder",
     "with_captions",

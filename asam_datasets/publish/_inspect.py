@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from asam_datasets.publish._losses import find_losses, published_captions, remov
 from asam_datasets.publish._options import PublishOptions
 from asam_datasets.publish._plan import GROWTH, Loss, Plan, PlannedBuild, State
 from asam_datasets.publish._sources import survey_archives, survey_samples, survey_sets
+from asam_datasets.published import README
 from asam_datasets.release import Access, Footprint, Load, Target, footprint
 from asam_datasets.rights import Holding, check_history, check_public, needs_gate
 from asam_datasets.sources import BadRecords, caption_report, read_captions, read_ids
@@ -99,6 +100,7 @@ def inspect(options: PublishOptions, target: Target, workers: Workers, listener:
     surveys = [*archives, *survey_sets(options, choice), *survey_samples(options, choice, archives)]
     current = target.current()
     _check_names(options, surveys, current)
+    _check_kept(target, current, {survey.recipe.name for survey in surveys} | set(options.remove))
     run = Run(
         target=target,
         current=current,
@@ -117,6 +119,22 @@ def inspect(options: PublishOptions, target: Target, workers: Workers, listener:
     _find_unchanged(run, workers)
     _find_losses(run, workers, listener)
     return run
+
+
+def _check_kept(target: Target, current: Sequence[Build], named: Collection[str]) -> None:
+    """What this run says nothing about stays visible, so it has to be there.
+
+    Raises:
+        TargetError: parts of it are gone.
+    """
+    for build in current:
+        if build.name not in named and all(one.folder for one in target.candidates(build.name, current)):
+            raise TargetError(
+                f"expected all parts of {build.path}, which {README} shows, found some missing or of another size",
+                where=target.url,
+                hint=f"Give the source of {build.name} as well, which brings them back, or "
+                f"{option('remove', build.name)}. Nothing was changed.",
+            )
 
 
 def _beside(locations: Sequence[str]) -> list[Path]:

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import yaml
 
-from asam_datasets.builds import Build, parts_digest
+from asam_datasets.builds import BUILD_FILE, Build, decode_build, encode_build, parts_digest, same_content
 from asam_datasets.errors import TargetError
 from asam_datasets.progress import Listener
 from asam_datasets.published._client import FileInfo
-from asam_datasets.published._layout import PLACEHOLDER, README, build_folders, front_matter, load_yaml
+from asam_datasets.published._layout import PLACEHOLDER, README, build_folders, front_matter, load_yaml, read_front
 from asam_datasets.published._location import Published, open_published
 from asam_datasets.published._part import PartFile
 from asam_datasets.published._report import Finding, Report
@@ -53,7 +53,11 @@ def verify(
             hint="Check the name; publish it first.",
         )
     builds, files = visible.builds, published.files()
-    findings = [*_check_card(published, builds), *_check_files(published, builds, files)]
+    findings = [
+        *_check_card(published, builds),
+        *_check_files(published, builds, files),
+        *_check_patterns(published, builds, files),
+    ]
     broken = {finding.where for finding in findings}
     records = masks = 0
     if deep:
@@ -129,6 +133,11 @@ def _check_files(published: Published, builds: Sequence[Build], files: Mapping[s
         digest = parts_digest(build.parts)
         if digest != build.digest:
             yield Finding(build.path, f"expected the digest {digest} of its parts, found {build.digest}")
+        manifest = f"{build.path}/{BUILD_FILE}"
+        if manifest not in files:
+            yield Finding(manifest, "expected the record of the build, found no such file")
+        elif not files[manifest].holds(encode_build(build)):
+            yield from _check_manifest(build, published.read(manifest) or b"", manifest)
         for part in build.parts:
             path = f"{build.path}/{part.file}"
             entry = files.get(path)
@@ -138,6 +147,27 @@ def _check_files(published: Published, builds: Sequence[Build], files: Mapping[s
                 yield Finding(path, f"expected {part.size_bytes} bytes, found {entry.size}")
             elif (sha256 := published.sha256(path)) != part.sha256:
                 yield Finding(path, f"expected sha256 {part.sha256}, found {sha256}")
+
+
+def _check_manifest(build: Build, content: bytes, path: str) -> Iterator[Finding]:
+    """A record that is not written as we write it now: of an earlier release, or in a folder, of which no digests are
+    known."""
+    try:
+        found = decode_build(content, path)
+    except TargetError as error:
+        yield Finding(path, error.problem)
+        return
+    if not same_content(found, build) or found.parts != build.parts:
+        yield Finding(path, "expected what the index says of the build, found something else")
+
+
+def _check_patterns(published: Published, builds: Sequence[Build], files: Mapping[str, FileInfo]) -> Iterator[Finding]:
+    """What stock readers see is what we see: a pattern for the folder of a run shows all that lies there."""
+    visible = {build.path for build in builds}
+    front = read_front((published.read(README) or b"").decode("utf-8", "replace"), published.url)
+    for folder in build_folders(files):
+        if folder not in visible and any(pattern.shows(folder) for pattern in front.patterns):
+            yield Finding(folder, f"expected only what the index has, found that {README} shows this as well")
 
 
 def _leftovers(builds: Sequence[Build], files: Mapping[str, FileInfo]) -> list[str]:

@@ -7,7 +7,8 @@ dataset, so replacing this one file replaces the dataset.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
@@ -43,6 +44,7 @@ _GATE: Mapping[str, Any] = {
     },
     "extra_gated_button_content": "Accept and continue",
 }
+_MOST_LINES, _FIRST_LINES = 20, 5
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 
 
@@ -86,7 +88,7 @@ def render_card(
         location=location,
         config_rows="\n".join(_config_row(config) for config in configs_of(archives)),
         column_rows=_column_rows(TRAIN),
-        provenance_rows="\n".join(_provenance(build) for build in archives),
+        provenance_rows="\n".join(_provenances(archives)),
         set_rows="\n".join(_set_row(build) for build in sets),
         set_column_rows=_column_rows(EVALUATION),
         sample_counts="; ".join(f"{build.rows:,} images, {build.annotations:,} masks" for build in samples),
@@ -234,13 +236,33 @@ def _config_row(config: Config[Build]) -> str:
     return f"| {name} | {columns} | {view.purpose} | {rows:,} | {masks:,} | {captions:,} | {size} |"
 
 
+def _provenances(archives: Sequence[Build]) -> Iterator[str]:
+    """A line for each archive, and one for all after the first few of many: a card is read by people."""
+    shown = archives if len(archives) <= _MOST_LINES else archives[:_FIRST_LINES]
+    yield from map(_provenance, shown)
+    others = archives[len(shown) :]
+    if others:
+        missing = sum((Counter(build.missing) for build in others), Counter[str]())
+        yield _provenance_text(
+            f"and {len(others):,} more SA-1B archives, up to `{others[-1].name}`, which the index lists",
+            others,
+            missing,
+        )
+
+
 def _provenance(build: Build) -> str:
-    rejected = f"; {build.rejected:,} damaged ones were left out" if build.rejected else ""
     only = "" if build.images else ", annotations only"
-    rejected += "".join(f"; {number:,} masks have no `{name}`, which is null" for name, number in build.missing.items())
+    return _provenance_text(f"SA-1B archive `{build.name}`{only}", [build], build.missing)
+
+
+def _provenance_text(what: str, builds: Sequence[Build], missing: Mapping[str, int]) -> str:
+    rejected, files = sum(build.rejected for build in builds), sum(len(build.parts) for build in builds)
+    rows, masks = sum(build.rows for build in builds), sum(build.annotations for build in builds)
+    more = f"; {rejected:,} damaged ones were left out" if rejected else ""
+    more += "".join(f"; {number:,} masks have no `{name}`, which is null" for name, number in missing.items())
     return (
-        f"- SA-1B archive `{build.name}`{only}: {build.rows:,} images, {build.annotations:,} masks, "
-        f"{build.captions:,} captions, {count_bytes(build.size_bytes)} in {len(build.parts)} files{rejected}"
+        f"- {what}: {rows:,} images, {masks:,} masks, {sum(build.captions for build in builds):,} captions, "
+        f"{count_bytes(sum(build.size_bytes for build in builds))} in {files:,} files{more}"
     )
 
 

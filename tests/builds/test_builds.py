@@ -24,7 +24,7 @@ PARTS = ("--parts", "4")
 
 def build_of(out: Path) -> Any:
     """The only build of a dataset folder, with its parts verified against their digests."""
-    (path,) = (out / "data/train").glob("*/build.json")
+    (path,) = (out / "data/train").glob("*/*/build.json")
     build = decode_build(path.read_bytes(), str(path))
     assert path.parent.name == build.folder
     for part in build.parts:

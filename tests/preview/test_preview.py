@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from by_hand import reindex
 from conftest import ROOT, Ran, Run, run_python
 from evaluation_trees import OWN, TREES
 from hypothesis import given
@@ -71,7 +72,7 @@ def published(demo: DemoArchive, publish: Run, tmp_path_factory: pytest.TempPath
 def changed(published: Path, tmp_path: Path, change: Callable[[Rows], object], kind: str = "train") -> Path:
     """A copy of the dataset in which the rows of the first part of a kind are others."""
     copy = Path(shutil.copytree(published, tmp_path / "dataset"))
-    part = sorted(copy.glob(f"data/{kind}/*/part-000.parquet"))[0]
+    part = sorted(copy.glob(f"data/{kind}/*/*/part-000.parquet"))[0]
     table = pq.read_table(part)
     rows = table.to_pylist()
     change(rows)
@@ -181,7 +182,7 @@ def test_train(published: Path, tmp_path: Path) -> None:
     again = preview(published, out=tmp_path / "again.png", config="train", rows=":")
     assert (tmp_path / "again.png").read_bytes() == (tmp_path / "deep/sheet.png").read_bytes()
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["sheet.png"]
-    rows = pa.concat_tables(map(pq.read_table, sorted(published.glob("data/train/*/*.parquet"))))
+    rows = pa.concat_tables(map(pq.read_table, sorted(published.glob("data/train/*/*/*.parquet"))))
     assert again.masks == sum(map(len, rows["annotations"].to_pylist()))
     moved = shutil.copytree(published, tmp_path / "moved")
     preview(moved, out=tmp_path / "again.png")
@@ -374,7 +375,7 @@ def test_bad_rows(what: str, published: Path, tmp_path: Path) -> None:
 
 def test_damaged_parts(published: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(published, tmp_path / "dataset"))
-    (part,) = copy.glob("data/train/*/part-000.parquet")
+    (part,) = copy.glob("data/train/*/*/part-000.parquet")
     table = pq.read_table(part)
     width = table.schema.get_field_index("width")
     for content, message in (
@@ -401,7 +402,7 @@ def test_on_the_hub_only_what_is_shown_is_fetched(publish: Run, tmp_path: Path) 
     demo = write_demo(tmp_path / "demo", height=700, width=1000)
     local = tmp_path / "out"
     assert publish("--train", demo.archive, "--captions", demo.captions, "--out", local, "--parts", "1").code == 0
-    (part,) = local.glob("data/train/*/part-000.parquet")
+    (part,) = local.glob("data/train/*/*/part-000.parquet")
     pq.write_table(pq.read_table(part), part, row_group_size=4, compression="none", use_dictionary=False)
     footer, columns = pq.read_metadata(part), Counter[str]()
     for group in (footer.row_group(number) for number in range(3)):
@@ -410,6 +411,7 @@ def test_on_the_hub_only_what_is_shown_is_fetched(publish: Run, tmp_path: Path) 
     manifest = json.loads(part.with_name(BUILD_FILE).read_text())
     manifest["parts"][0].update(size_bytes=part.stat().st_size, row_groups=[4, 4, 4], columns=columns)
     part.with_name(BUILD_FILE).write_text(json.dumps(manifest))
+    reindex(local)
     preview(local, out=tmp_path / "local.png", rows="1:4")
     chunks = {
         (group, chunk.path_in_schema): range(start, start + chunk.total_compressed_size)

@@ -1,5 +1,6 @@
 """Captions, lists of ids, the target, usage and the network: what is wrong with them is said in one clear sentence."""
 
+import gzip
 import http.server
 import json
 import os
@@ -43,6 +44,7 @@ from bad_input import digest_without as digest_without
 from bad_input import members as members
 from bad_input import published as published
 from bad_input import run as run
+from by_hand import as_last_release
 
 # ------------------------------------------------------------------------------------------------ captions and ids
 
@@ -237,6 +239,54 @@ def test_out_holds_something_else(run: Run, members: Members, tmp_path: Path) ->
         assert tree(out) == before
 
 
+def _other_content(index: Path) -> None:
+    index.write_bytes(gzip.compress(gzip.decompress(index.read_bytes()).replace(b'"rejected":0', b'"rejected":1')))
+
+
+INDEX_DAMAGES: dict[str, Callable[[Path], object]] = {
+    "no index": lambda index: index.unlink(),
+    "a cut index": lambda index: index.write_bytes(index.read_bytes()[:50]),
+    "no gzip": lambda index: index.write_bytes(b"{}"),
+    "another index": _other_content,
+    "bytes behind it": lambda index: index.write_bytes(index.read_bytes() + b"x"),
+}
+
+
+@pytest.mark.parametrize("damage", INDEX_DAMAGES.values(), ids=INDEX_DAMAGES)
+def test_an_index_that_was_changed_by_hand(
+    damage: Callable[[Path], object], run: Run, members: Members, tmp_path: Path, published: Path
+) -> None:
+    source, out = pack_tar(tmp_path, members), tmp_path / "out"
+    shutil.copytree(published, out)
+    (index,) = out.glob("data/index-*.json.gz")
+    damage(index)
+    before = files(out)
+    outcome = run("--train", source, "--out", out)
+    assert outcome.code == 1
+    assert "index" in outcome.error
+    assert outcome.hint
+    assert files(out) == before
+
+
+def test_parts_of_a_kept_build_are_gone(run: Run, members: Members, tmp_path: Path, published: Path) -> None:
+    """What this run brings anew heals; what it would show on without having it is refused."""
+    source, out = pack_tar(tmp_path, members), tmp_path / "out"
+    shutil.copytree(published, out)
+    (part, *_) = sorted(out.glob("data/train/*/*/part-*.parquet"))
+    content = part.read_bytes()
+    part.unlink()
+    other = tmp_path / "sa_000077"
+    other.mkdir()
+    shutil.unpack_archive(source, other)
+    before = files(out)
+    refused = run("--train", other, "--out", out)
+    assert refused.code == 1
+    assert "expected all parts of data/train/" in refused.error
+    assert files(out) == before
+    assert run("--train", published.parent / "sa_000009.tar", "--out", out).code == 0
+    assert part.read_bytes() == content
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "no build.json": lambda build: (build / "build.json").unlink(),
     "cut build.json": lambda build: (build / "build.json").write_bytes((build / "build.json").read_bytes()[:50]),
@@ -251,6 +301,7 @@ def test_a_dataset_that_was_changed_by_hand(
 ) -> None:
     source, out = pack_tar(tmp_path, members), tmp_path / "out"
     shutil.copytree(published, out)
+    as_last_release(out)  # without an index, every build.json is read
     damage(next((out / "data" / "train").iterdir()))
     before = files(out)
     outcome = run("--train", source, "--out", out)

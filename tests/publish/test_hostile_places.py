@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from by_hand import reindex
 from conftest import Run, run_python
 
 from asam_datasets.builds import decode_build
@@ -100,6 +101,7 @@ def test_names_in_a_manifest(old: str, new: str, small: DemoArchive, publish: Ru
     with pytest.raises(TargetError, match=r"expected a build\.json of asam_datasets, found"):
         decode_build(changed.encode(), "here")
     manifest.write_text(changed)
+    reindex(out)
     before = contents(tmp_path)
     for ran in (
         publish("--train", small.archive, "--captions", small.captions, "--out", out, "--yes"),

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from by_hand import as_last_release, reindex
 from conftest import ROOT, Ran, Run, run_python
 from local_hub import Fault, LocalHub
 
@@ -48,7 +49,7 @@ def copy(published: Path, tmp_path: Path) -> Path:
 
 
 def build_folder(dataset: Path) -> Path:
-    (folder,) = (dataset / "data/train").iterdir()
+    (folder,) = (dataset / "data/train").glob("*/*")
     return folder
 
 
@@ -78,7 +79,7 @@ def test_files(copy: Path) -> None:
     (copy / ".huggingface.yaml").write_text("configs: []\n")
     assert "overruling" in verify(copy).out
     (copy / ".huggingface.yaml").unlink()
-    shutil.copytree(folder, folder.with_name("sa_000009-0123456789abcdef"))
+    shutil.copytree(folder, folder.parents[1] / "r9" / "sa_000009-0123456789abcdef")
     left = verify(copy)
     assert left.code == 0
     assert "an unfinished publish left it" in left.out
@@ -99,11 +100,24 @@ def test_the_card_and_the_manifest(copy: Path) -> None:
     digest = decode_build(manifest.read_bytes(), "").digest
     other = f"{int(digest, 16) ^ 1:016x}"
     manifest.write_text(manifest.read_text().replace(f'"digest": "{digest}"', f'"digest": "{other}"'))
+    assert "expected what the index says of the build, found something else" in verify(copy).out
+    manifest.write_text(manifest.read_text().replace(f'"digest": "{other}"', '"digest": "0"'))
+    assert "found: the digest '0'" in verify(copy).out
+    reindex(copy)
+    assert "found the digest '0'" in verify(copy).err
+    manifest.write_text(manifest.read_text().replace('"digest": "0"', f'"digest": "{digest}"'))
+    reindex(copy)
+    assert verify(copy).code == 0
+    extra = shutil.copytree(build_folder(copy), build_folder(copy).with_name(f"sa_000001-{digest}"))
+    assert f"expected only what the index has, found that {readme.name} shows this as well" in verify(copy).out
+    shutil.rmtree(extra)
+    as_last_release(copy)
+    assert verify(copy, "--deep").code == 0, "as the last release left it"
+    manifest = copy / "data/train" / manifest.parent.name / manifest.name
+    manifest.write_text(manifest.read_text().replace(f'"digest": "{digest}"', f'"digest": "{other}"'))
     moved = verify(copy)
     assert moved.code == 1
     assert f"found that of 'data/train/sa_000000-{other}'" in moved.err
-    manifest.write_text(manifest.read_text().replace(f'"digest": "{other}"', '"digest": "0"'))
-    assert "found: the digest '0'" in verify(copy).err
 
 
 Change = Callable[[dict[str, Any]], object]
@@ -185,6 +199,7 @@ def agree(part: Path) -> None:
         f'"size_bytes": {old.size_bytes}', f'"size_bytes": {part.stat().st_size}'
     )
     manifest.write_text(text)
+    reindex(part.parents[4])
 
 
 def flipped(column: str) -> Callable[[Path], None]:
@@ -252,6 +267,8 @@ def test_another_table(copy: Path) -> None:
     manifest = part.with_name(BUILD_FILE)
     build = decode_build(manifest.read_bytes(), "")
     manifest.write_bytes(encode_build(build).replace(build.parts[0].sha256.encode(), file_sha256(part).encode()))
+    assert "expected what the index says of the build, found something else" in verify(copy).out
+    reindex(copy)
     assert verify(copy).code == 1
 
 

@@ -4,17 +4,26 @@ from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from huggingface_hub import HfApi
 from local_hub import LocalHub
 
-from asam_datasets.builds import Build, Part
+from asam_datasets.builds import Build, Built, Part, in_run
 from asam_datasets.errors import RightsError, TargetError
-from asam_datasets.published import PLACEHOLDER, HubClient
-from asam_datasets.release import Access, Changes, Destination, FolderTarget, RepositoryTarget, Target
+from asam_datasets.published import PLACEHOLDER, README, HubClient, Visible, front_matter
+from asam_datasets.release import (
+    Access,
+    Changes,
+    Destination,
+    FolderTarget,
+    ReleaseMaker,
+    RepositoryTarget,
+    Target,
+)
 from asam_datasets.release._card import LICENSE
 from asam_datasets.release._opening import Request, open_repository
-from asam_datasets.release._release import Release
+from asam_datasets.release._release import Release, There
 from asam_datasets.release._remote_state import RemoteState, read_again, read_state
 from asam_datasets.rights import SA1B
 
@@ -80,19 +89,67 @@ def test_a_tag_is_part_of_the_state(hub: LocalHub) -> None:
         read_state(client, Destination(tag="v1"), "xhk")
 
 
+def made(
+    built: list[Build], current: list[Build], paths: list[str], removed: frozenset[str] = frozenset(), **there: bool
+) -> Release:
+    """The release of a run that brings some builds."""
+    none = np.empty(0, np.int64)
+    maker = ReleaseMaker([Built(one, None, none, none) for one in built], "r1", removed, {}, REPO, "Title")
+    where = {"alone": False, "at_once": True, **there}
+    return maker.make(Visible(tuple(current), frozenset({"r0"})), There(paths, **where))
+
+
 def test_what_goes_with_a_release() -> None:
     """What was visible and is not, what is left over of names of this run; the rest when nobody else is at work."""
-    old, new, other, kept = build(0, "a"), build(0, "b"), build(1, "c"), build(2, "d")
-    release = Release([kept, new], {"README.md": b"", "LICENSE.md": b"", "organized/sa_000000-x": b""}, frozenset())
-    assert [path for path, _ in release.ordered] == ["LICENSE.md", "organized/sa_000000-x", "README.md"]
-    captions = "organized/sa_000000-blip2-caption.json"
+    old, other, kept = (in_run(build(number, digest), "r0") for number, digest in ((0, "a"), (1, "c"), (2, "d")))
+    new = in_run(build(0, "b"), "r1")
+    captions, index = "organized/sa_000000-blip2-caption.json", "data/index-0123456789abcdef.json.gz"
     there = [f"{one.path}/{PART.file}" for one in (old, new, other, kept)]
-    there += [captions, "organized/sa_000001-blip2-caption.json", "organized/notes.json", "data/train/mine/a.txt"]
-    assert release.removals(there, [old, kept], alone=False) == ([old.path], [])
-    assert release.removals(there, [old, kept], alone=True) == ([old.path, other.path], [])
-    assert release.removals([f"{other.path}/"], [], alone=True) == ([other.path], []), "a folder stands for its files"
-    named = replace(release, names=frozenset({"sa_000000"}))
-    assert named.removals(there, [kept], alone=False) == ([old.path], [captions])
+    there += [
+        captions,
+        index,
+        "organized/sa_000001-blip2-caption.json",
+        "organized/notes.json",
+        "data/train/mine/a.txt",
+    ]
+    release = made([new], [old, kept], there)
+    assert [path for path, _ in release.ordered][::2] == ["LICENSE.md", "README.md"]
+    assert (release.folders, release.removed) == ([old.path], sorted([captions, index]))
+    assert made([new], [old, kept], there, alone=True).folders == [old.path, other.path]
+    assert made([], [kept], [f"{other.path}/"], alone=True).folders == [other.path], "a folder stands for its files"
+    gone = made([], [old, kept], there, frozenset({"sa_000000"}))
+    assert (gone.folders, gone.builds) == ([old.path, new.path], [kept]), "of names of this run, shown or not"
+
+
+def shown(readme: bytes) -> list[str]:
+    """The patterns of the default config."""
+    patterns: list[str] = front_matter(readme.decode())["configs"][0]["data_files"][0]["path"]
+    return patterns
+
+
+def test_patterns_are_the_fewest_that_show_no_half() -> None:
+    a, b, c = (in_run(build(number, "a"), "r0") for number in range(3))
+    d, legacy = in_run(build(3, "d"), "r1"), build(4, "e")
+    listing = "data/train/*/*/-none-*.parquet"
+    everything = [f"{one.path}/" for one in (a, b, c)]
+    assert shown(made([], [a, b, c], everything).files[README]) == ["data/train/r0/*/part-*.parquet"]
+    more = made([d], [a, b, c], [*everything, f"{d.path}/"])
+    assert shown(more.files[README]) == [
+        listing, "data/train/r0/*/part-*.parquet", "data/train/r1/*/part-*.parquet"
+    ]  # fmt: skip
+    assert more.closed == {"r0", "r1"}
+    # What goes in the same commit leaves one pattern; what goes after README is not to be shown until it is gone.
+    for at_once in (True, False):
+        less = made([], [a, b, c], everything, frozenset({a.name}), at_once=at_once)
+        assert shown(less.settled) == ["data/train/r0/*/part-*.parquet"]
+        names = [listing, f"{b.path}/part-*.parquet", f"{c.path}/part-*.parquet"]
+        assert shown(less.files[README]) == (shown(less.settled) if at_once else names)
+    # Below the folder of a run that is not closed somebody may be at work, and a stranger's leftover is not shown.
+    open_run = in_run(a, "r2")
+    assert shown(made([], [open_run], [f"{open_run.path}/"]).files[README]) == [f"{open_run.path}/part-*.parquet"]
+    stranger = in_run(build(9, "f"), "r0")
+    assert shown(made([], [a], [f"{a.path}/", f"{stranger.path}/"]).files[README]) == [f"{a.path}/part-*.parquet"]
+    assert shown(made([legacy], [], []).files[README]) == [f"{legacy.path}/part-*.parquet"]
 
 
 def test_both_targets_fulfil_the_protocol(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
