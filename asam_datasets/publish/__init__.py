@@ -5,6 +5,7 @@ Until that step nothing that a reader sees has changed.
 
 from __future__ import annotations
 
+from asam_datasets.publish._load_back import load_back as load_back
 from asam_datasets.publish._options import PublishOptions as PublishOptions
 from asam_datasets.publish._plan import Loss as Loss
 from asam_datasets.publish._plan import Plan as Plan
@@ -19,6 +20,7 @@ __all__ = [
     "PlannedBuild",
     "PublishOptions",
     "Summary",
+    "load_back",
     "plan",
     "publish",
 ]

@@ -22,13 +22,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from asam_datasets.builds import DATA, Build, Built, Candidate, in_run, is_run
+from asam_datasets.builds import BUILD_FILE, DATA, Build, Built, Candidate, encode_build, in_run, is_run
 from asam_datasets.machine import write_atomically
 from asam_datasets.published import (
     ConflictError,
     HubClient,
     Published,
     PublishedRepository,
+    Sent,
     check_permission,
     check_token,
 )
@@ -154,6 +155,29 @@ class RepositoryTarget:
         """Remember who shall see it and under which terms; the Hub hears of it before the first byte of data."""
         self._request = replace(self._request, access=request, license=license.encode())
 
+    def open(self) -> None:
+        """Make the repository ready for data now, and not with the first build: others are going to send them.
+
+        Raises:
+            RightsError: somebody has made the repository public meanwhile.
+            HubError: refused, or not reached.
+        """
+        self._open()
+
+    def name_sent(self, built: Sequence[Built]) -> None:
+        """Name builds whose parts others have sent, where they shall lie; nothing refers to them yet.
+
+        Raises:
+            HubError: refused, or not reached; or the Hub does not have what was sent.
+        """
+        self._open()
+        pending = Pending(list(built), {})
+        for one in built:
+            pending.files[f"{one.build.path}/{BUILD_FILE}"] = encode_build(one.build)
+            for part in one.build.parts:
+                pending.files[f"{one.build.path}/{part.file}"] = Sent(part.size_bytes, part.sha256)
+        self._state = commit_builds(self._client, self._state, pending, self._changes)
+
     def add(self, built: Built) -> None:
         """Have a build that this run made uploaded, as far as it is not there; nothing refers to it yet.
 
@@ -198,7 +222,7 @@ class RepositoryTarget:
         conflicts = 0
         placed = [self._placed(one) for one in maker.built]
         is_new = any(one.folder is not None for one in placed)
-        maker = replace(maker, built=placed, run=self._run_name() if is_new else "")
+        maker = replace(maker, built=placed, run=self._run_name() if is_new else maker.run)
         while True:
             there = There(self._state.files.keys(), alone=False, at_once=True)
             release = maker.make(self._state.visible, there, self._state.readme)
