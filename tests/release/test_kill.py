@@ -174,7 +174,7 @@ def run_through(stage: Stage, args: Sequence[str], old: object, prefix: str, bas
                 assert stage.hub.stored_bytes(repo_id) == stored, name
             assert stage.hub.tags(repo_id) == {"v2": stage.hub.commits(repo_id)[0].sha}, name
             assert ".huggingface.yaml" not in stage.hub.files(repo_id), name
-            folders = {path.split("/")[2] for path in stage.hub.files(repo_id) if path.startswith("data/")}
+            folders = {path.rpartition("/")[0] for path in stage.hub.files(repo_id) if path.endswith(".parquet")}
             assert len(folders) == 2, (name, folders)
             tried += killed
     assert not stage.hub.errors
