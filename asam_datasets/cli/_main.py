@@ -25,6 +25,7 @@ from asam_datasets.cli import (
     _organize,
     _preview,
     _publish,
+    _scale,
     _verify,
 )
 from asam_datasets.cli._terminal import Terminal
@@ -55,6 +56,7 @@ for verb in (
     _organize,
     _export,
     _preview,
+    _scale,
 ):  # as --help lists them
     verb.register(app)
 

@@ -32,6 +32,7 @@ from asam_datasets.published._part import GroupReader as GroupReader
 from asam_datasets.published._part import PartFile as PartFile
 from asam_datasets.published._report import Report as Report
 from asam_datasets.published._retry import RetryPolicy as RetryPolicy
+from asam_datasets.published._retry import status_of as status_of
 from asam_datasets.published._rows import Row as Row
 from asam_datasets.published._rows import checked_masks as checked_masks
 from asam_datasets.published._rows import empty_places as empty_places
@@ -85,6 +86,7 @@ __all__ = [
     "read_rows",
     "row_values",
     "send",
+    "status_of",
     "verify",
     "visible_builds",
     "wrong_numbers",

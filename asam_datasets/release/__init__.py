@@ -8,6 +8,7 @@ from asam_datasets.release._access import Gate as Gate
 from asam_datasets.release._card import count_bytes as count_bytes
 from asam_datasets.release._card import render_license as render_license
 from asam_datasets.release._folder import FolderTarget as FolderTarget
+from asam_datasets.release._pace import COMMIT_FILES as COMMIT_FILES
 from asam_datasets.release._pace import HELD_BYTES as HELD_BYTES
 from asam_datasets.release._pace import Footprint as Footprint
 from asam_datasets.release._pace import Load as Load
@@ -18,6 +19,7 @@ from asam_datasets.release._repository import RepositoryTarget as RepositoryTarg
 from asam_datasets.release._target import Target as Target
 
 __all__ = [
+    "COMMIT_FILES",
     "HELD_BYTES",
     "Access",
     "Changes",

@@ -2,9 +2,9 @@
 
     prepare ──► tasks: get the archive → captions → build → send each part and drop it → a note ──► release
 
-The machines are `datatrove`'s business: one machine, a Slurm partition, a Ray cluster, or Jobs of Hugging Face. What the
-tasks share is a folder that all of them see. A task that died, or ran twice, changes nothing: what is sent is named by
-its content, and its note says the same again.
+The machines are `datatrove`'s business: one machine, a Slurm partition, a Ray cluster, or Jobs of Hugging Face. What
+the tasks share is a folder that all of them see. A task that died, or ran twice, changes nothing: what is sent is named
+by its content, and its note says the same again.
 """
 
 from __future__ import annotations

@@ -7,12 +7,26 @@ from typing import Any
 from asam_datasets.scale._plan import Machines
 
 try:
-    import datatrove as datatrove
+    from datatrove.pipeline.base import PipelineStep as PipelineStep
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"expected the packages for clusters, found no {error.name}: pip install 'asam_datasets[scale]'",
         name=error.name,
     ) from None
+
+
+def say(text: str) -> None:
+    """Into the log of the task."""
+    from datatrove.utils.logging import logger
+
+    logger.info("{}", text)
+
+
+def is_child() -> bool:
+    """Whether this is a process of a pool of `datatrove` on one machine."""
+    import multiprocess
+
+    return multiprocess.parent_process() is not None
 
 
 def data_folder(path: str) -> Any:
@@ -37,6 +51,8 @@ def executor(machines: Machines, step: Any, tasks: int, logs: str, name: str, de
     if machines.kind == "local":
         from datatrove.executor.local import LocalPipelineExecutor
 
+        # Children of this very process end with it, those of a fork server would not notice.
+        options = {"start_method": "spawn", **options}
         return LocalPipelineExecutor([step], tasks=tasks, workers=min(machines.workers, tasks), **options)
     if machines.kind == "slurm":
         from datatrove.executor.slurm import SlurmPipelineExecutor

@@ -1,4 +1,4 @@
-"""Before the first task and after the last one: the repository made ready, and all archives made visible in one commit."""
+"""Before the first task and after the last: the repository made ready, and all archives made visible in one commit."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from asam_datasets.builds import Build, check_together, in_run
-from asam_datasets.errors import HubError, SourceError, TargetError
+from asam_datasets.errors import SourceError, TargetError
 from asam_datasets.progress import Listener
 from asam_datasets.publish import TITLE, load_back
-from asam_datasets.release import Access, Changes, ReleaseMaker, RepositoryTarget, render_license
+from asam_datasets.release import Access, Changes, ReleaseMaker, render_license
 from asam_datasets.rights import SA1B, Holding, check_public
 from asam_datasets.scale._plan import ScalePlan
 from asam_datasets.scale._run import Note, RunFolder, open_run

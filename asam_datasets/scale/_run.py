@@ -22,6 +22,9 @@ from asam_datasets.machine import write_atomically
 from asam_datasets.scale._datatrove import data_folder
 from asam_datasets.sources import Reject
 
+RELEASED = "released.json"
+"""What the last task did; there once it is done."""
+
 _RUN = "run.json"
 
 
@@ -96,6 +99,7 @@ class RunFolder:
         """Have an archive done again: the Hub has lost what was sent of it."""
         self.remove(_note(archive))
         self.remove(f"logs/archives/completions/{self.archives.index(archive):05d}")
+        self.remove("logs/release/completions/00000")
 
     def captions(self, archive: str) -> str:
         """The path of an archive's captions, where a model makes them."""
@@ -129,6 +133,11 @@ class RunFolder:
             yield True
         finally:
             lock.release()
+
+    def running(self) -> dict[str, bytes]:
+        """What tasks say that are at work, or were killed."""
+        found = {str(path): path for path in self._folder.list_files("running")}
+        return {path: self.read(path) for path in found if self.has(path)}
 
     def _names(self, folder: str, ending: str) -> list[str]:
         found = (str(path).rpartition("/")[2] for path in self._folder.list_files(folder))

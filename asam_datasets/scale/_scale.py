@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import socket
+import _thread
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from asam_datasets.errors import AsamDatasetsError, SourceError
+from asam_datasets.errors import SourceError
 from asam_datasets.progress import Listener
 from asam_datasets.scale._datatrove import executor
-from asam_datasets.scale._plan import Machines, ScalePlan
+from asam_datasets.scale._plan import ScalePlan
 from asam_datasets.scale._release import prepare
-from asam_datasets.scale._run import RunFolder
-from asam_datasets.scale._steps import Step
+from asam_datasets.scale._run import RELEASED, RunFolder
+from asam_datasets.scale._steps import Running, Step
 
 _WATCH_S = 1.0
 
@@ -54,7 +53,7 @@ def scale(plan: ScalePlan, listener: Listener | None = None) -> Scaled:
             last.run()
     else:
         last.run()
-    done = run.has("released")
+    done = run.has(RELEASED)
     if plan.machines.kind != "slurm" and not done:
         raise SourceError(
             "expected all tasks to be done, found some that failed",
@@ -62,6 +61,50 @@ def scale(plan: ScalePlan, listener: Listener | None = None) -> Scaled:
             hint="Look at the logs there, then run the same command again: only what is missing is done.",
         )
     return Scaled(plan.run, run.name, len(run.archives), done, plan.repo_id, time.monotonic() - started)
+
+
+@contextmanager
+def _watched(run: RunFolder) -> Iterator[None]:
+    """Stop when a worker of this machine is killed: a pool of processes would wait for it for ever.
+
+    Raises:
+        SourceError: one was.
+    """
+    for path in run.running():  # of a run that was killed
+        run.remove(path)
+    lost: list[str] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_WATCH_S):
+            killed = [path for path, content in run.running().items() if _is_killed(content)]
+            if killed:
+                lost.extend(killed)
+                _thread.interrupt_main()
+                return
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not lost:
+            raise
+        raise SourceError(
+            f"expected the worker of {lost[0].rpartition('/')[2]} to end by itself, found that it was killed",
+            where=run.path,
+            hint="Most likely the machine ran out of memory: run the same command again, with fewer workers.",
+        ) from None
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _is_killed(content: bytes) -> bool:
+    try:
+        return msgspec.json.decode(content, type=Running).is_killed
+    except msgspec.MsgspecError:
+        return False
 
 
 def _stages(plan: ScalePlan, run: RunFolder) -> Any:

@@ -38,7 +38,7 @@ def name_waiting(run: RunFolder, target: RepositoryTarget) -> None:
             for name in waiting:
                 run.forget(name)
             raise HubError(
-                f"expected the Hub to have what was sent of {len(waiting):,} archives, found that it refuses to name it",
+                f"expected the Hub to have what was sent of {len(waiting):,} archives, found that it refuses them",
                 where=target.url,
                 hint="Run the same command again: those archives are done again, and what it has is not sent again.",
             ) from error
