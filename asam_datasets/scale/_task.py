@@ -114,7 +114,7 @@ def _alone(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + _WAIT_S
     while True:
-        lock = only_writer(folder)
+        lock = only_writer(f"the task in {folder}")  # not the folder itself, which `download` holds
         try:
             lock.__enter__()
             break
