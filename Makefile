@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo-data
 OUT := demo-dataset
+FUZZ := --workers 2
 
-.PHONY: demo test check bench readers clean
+.PHONY: demo test check bench fuzz kills readers clean
 
 $(BIN)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -37,6 +38,14 @@ check: $(BIN)/.installed
 # Most tests wait for processes of theirs: three at once keep two cores busy. Who is done takes over from the others.
 test: check readers
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
+
+# Hostile and damaged input, a million times over all targets: FUZZ="tar --executions 5000 --seed 3 --workers 2".
+fuzz: $(BIN)/.installed
+	PYTHONPATH=.:tests:tests/support $(BIN)/python -m fuzz $(FUZZ)
+
+# Sixty times `kill -9` at a random moment of a publish, and the same command again.
+kills: $(BIN)/.installed
+	PYTHONPATH=.:tests:tests/support $(BIN)/python -m fuzz.kills $(KILLS)
 
 bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/masks.py

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import socket
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +16,14 @@ from typing import NamedTuple
 import msgspec
 
 from asam_datasets.errors import AsamDatasetsError, TargetError
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
 
 
 def available_cores() -> int:
@@ -48,12 +58,13 @@ def only_writer(where: str | Path) -> Iterator[None]:
         where: a file or folder, or what else a place is known by (a URL).
 
     Raises:
-        TargetError: another process holds it; the message says which.
+        TargetError: another process holds it, the message says which; or there is no place for the lock.
     """
     from filelock import FileLock, Timeout
 
     key = where.resolve() if isinstance(where, Path) else where
-    holder = _lock_folder() / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:16]}.holder"
+    with write_errors(default_cache()):
+        holder = _lock_folder() / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:16]}.holder"
     lock = FileLock(holder.with_suffix(".lock"))
     try:
         lock.acquire(timeout=0)
@@ -64,8 +75,12 @@ def only_writer(where: str | Path) -> Iterator[None]:
             where=str(where),
             hint="Wait until it is done, or stop it; then run the same command again.",
         ) from None
+    except OSError as error:
+        with write_errors(holder):
+            raise error from None
     try:
-        holder.write_text(f"{os.getpid()} on {socket.gethostname()}")
+        with write_errors(holder):
+            holder.write_text(f"{os.getpid()} on {socket.gethostname()}")
         yield
     finally:
         holder.unlink(missing_ok=True)
@@ -120,6 +135,40 @@ def refuse_links(top: Path, path: Path) -> None:
                 where=str(place),
                 hint="Remove the link; what it points to has not been touched.",
             )
+
+
+def read_file(path: Path, *, limit_bytes: int) -> bytes:
+    """The bytes of a regular file; a pipe or a device, which may have no end, is not waited for.
+
+    Raises:
+        OSError: it cannot be read, is something else, or is larger than `limit_bytes`; `strerror` says what.
+    """
+    _require_file(os.stat(path), path)  # to open some devices is to do something to them
+    # Without `O_NONBLOCK` a pipe that came just now would be waited for.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        state = os.fstat(file.fileno())
+        _require_file(state, path)
+        content = file.read(limit_bytes + 1) if state.st_size <= limit_bytes else b""
+        if max(len(content), state.st_size) > limit_bytes:
+            raise OSError(errno.EFBIG, f"over {limit_bytes} bytes", str(path))
+        return content
+
+
+def _require_file(state: os.stat_result, path: Path) -> None:
+    kind = next((name for test, name in _KINDS if test(state.st_mode)), "")
+    if kind:
+        raise OSError(errno.EINVAL, kind, str(path))
+
+
+def leads_out(top: Path, path: Path) -> bool:
+    """Whether a path below a folder is, by a link on the way, a place outside of it.
+
+    Args:
+        top: the folder that somebody gave, which may be a link itself.
+        path: below it.
+    """
+    real_top = os.path.realpath(top)
+    return not f"{os.path.realpath(path)}{os.sep}".startswith(f"{real_top.rstrip(os.sep)}{os.sep}")
 
 
 def write_atomically(path: Path, content: bytes) -> None:

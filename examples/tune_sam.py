@@ -6,7 +6,9 @@
     torchrun --nproc-per-node 8 examples/tune_sam.py --dataset xhk/ASAM-Datasets --model facebook/sam-vit-base \\
         --prompt random --augment --steps 7000 --save-every 500 --workers 4 --out tuned
 
-What was tuned, put back into the model:
+What was tuned, measured on evaluation sets, and put back into the model:
+
+    asam-datasets evaluate NAMESPACE/NAME --checkpoint tuned --out results.json
 
     model.load_state_dict(torch.load("tuned/checkpoint.pt")["tokens"], strict=False)
 
@@ -236,6 +238,8 @@ def save(run: Run, step: int, epoch: int) -> None:
     partial_file = run.checkpoint.with_suffix(".partial")
     torch.save(checkpoint, partial_file)
     os.replace(partial_file, run.checkpoint)
+    if not run.args.model:  # nobody else has the model that these tokens belong to; they are in it already
+        run.sam.save_pretrained(run.checkpoint.parent / "model")
 
 
 def load(run: Run) -> tuple[int, int]:

@@ -20,11 +20,13 @@ PACKAGE = ROOT / "asam_datasets"
 LAYERS = (
     "errors",
     "progress",
+    "retry",
     "machine",
     "workers",
     "rights",
     "masks",
     "images",
+    "models",
     "sources",
     "tables",
     "builds",
@@ -35,6 +37,7 @@ LAYERS = (
     "preview",
     "captions",
     "training",
+    "evaluate",
     "download",
     "scale",
     "demo",
@@ -151,8 +154,8 @@ def test_every_command_has_help_and_an_example() -> None:
     group = typer.main.get_command(app)
     commands = group.commands  # type: ignore[attr-defined]
     assert sorted(commands) == [
-        "caption", "catalog", "demo", "download", "export", "merge", "organize", "preview", "publish", "scale",
-        "verify",
+        "caption", "catalog", "demo", "download", "evaluate", "export", "merge", "organize", "preview", "publish",
+        "scale", "verify",
     ]  # fmt: skip
     for name, command in commands.items():
         shown = CliRunner().invoke(app, [name, "--help"])

@@ -37,6 +37,11 @@ class EvaluationRecipe:
         return self.source.label
 
     @property
+    def taken(self) -> str:
+        """How a set is read that no catalog knows, for people; empty for all others."""
+        return self.source.taken
+
+    @property
     def rights(self) -> Rights:
         """What the catalog says of the license."""
         entry = self.source.entry

@@ -30,6 +30,7 @@ DATA = "data"
 
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 _PART = re.compile(r"part-[0-9]{3,6}\.parquet")
+_FIELD = re.compile(r"[a-z_]{1,64}")
 _FOLDER = re.compile(r"(?P<name>.+)-(?P<digest>[0-9a-f]{16})")
 _RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}")
 
@@ -38,7 +39,8 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     """One Parquet file of a build. `row_groups` has the rows of each of its row groups, `columns` the bytes that each
     column takes in it: who plans what to read of many parts needs no footer. `missing` counts the annotations whose
     source left a field out, by the field; it is null in the table then. `image_ids` has the smallest and the largest
-    image id of each row group, where ids are numbers; parts of an earlier release have none."""
+    image id of each row group, where ids are numbers; parts of an earlier release have none. `turned` counts the images
+    that EXIF wants to be turned when they are shown, which stock readers do, and their masks are not."""
 
     file: str
     rows: int
@@ -51,6 +53,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     columns: dict[str, int]
     missing: dict[str, int] = {}
     image_ids: list[tuple[int, int]] = []
+    turned: int = 0
 
 
 class EvaluationInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,6 +135,11 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"im
         return dict(sum((Counter(part.missing) for part in self.parts), Counter()))
 
     @property
+    def turned(self) -> int:
+        """How many images EXIF wants to be turned when they are shown."""
+        return sum(part.turned for part in self.parts)
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of all parts."""
         return sum(part.size_bytes for part in self.parts)
@@ -197,7 +205,10 @@ def wrong_build(build: Build) -> str:
     for number, part in enumerate(build.parts):
         if not _PART.fullmatch(part.file):
             return f"the file {part.file!r}"
-        counts = (part.rows, part.size_bytes, part.annotations, part.captions, *part.row_groups, *part.columns.values())
+        if not all(map(_FIELD.fullmatch, part.missing)):
+            return f"a field that is called {next(name for name in part.missing if not _FIELD.fullmatch(name))!r}"
+        counts = [part.rows, part.size_bytes, part.annotations, part.captions, part.turned]
+        counts += [*part.row_groups, *part.columns.values(), *part.missing.values()]
         if min(counts) < 0 or max(counts) >= 2**63 or sum(part.row_groups) != part.rows:
             return f"numbers of parts[{number}] that cannot be"
         if part.image_ids and len(part.image_ids) != len(part.row_groups):

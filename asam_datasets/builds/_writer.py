@@ -20,6 +20,7 @@ from msgspec import UNSET
 
 from asam_datasets.builds._digest import inputs_of
 from asam_datasets.builds._manifest import Part
+from asam_datasets.images import orientation
 from asam_datasets.tables import TABLES, AnyRow, Column, Kind, Scalar, arrow_schema, image_columns, row_groups, to_table
 
 _ZSTD_LEVEL = 3
@@ -57,7 +58,7 @@ def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind:
         kind: the table that the rows belong to.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    count = annotations = captions = 0
+    count = annotations = captions = turned = 0
     missing: Counter[str] = Counter()
     image_ids: list[tuple[int, int]] = []
     table = TABLES[kind]
@@ -72,11 +73,13 @@ def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind:
                     missing.update(_left_out(group))
                     numbers = [row.image_id for row in group if isinstance(row.image_id, int)]
                     image_ids += [(min(numbers), max(numbers))] if numbers else []
+                    turned += sum(row.image is not None and orientation(row.image) != 1 for row in group)
                     captions += sum(getattr(row, "caption", None) is not None for row in group)
             file.flush()
             os.fsync(file.fileno())
         size_bytes = temporary.stat().st_size
-        footer = pq.read_metadata(temporary)
+        with open(temporary, "rb") as written:  # Arrow takes no path that is not UTF-8
+            footer = pq.read_metadata(written)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -92,6 +95,7 @@ def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind:
         _column_bytes(footer, table.columns),
         dict(sorted(missing.items())),
         image_ids,
+        turned,
     )
 
 

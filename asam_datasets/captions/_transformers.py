@@ -1,4 +1,4 @@
-"""Captioning by a model of transformers. The only module that loads torch and transformers, inside functions."""
+"""Captioning by a model of transformers. The only module here that loads torch and transformers, inside functions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from asam_datasets.captions._families import FAMILIES
 from asam_datasets.captions._images import load_image
 from asam_datasets.captions._options import CaptionOptions, Settings
 from asam_datasets.errors import ModelError, option
+from asam_datasets.models import choose_device, choose_dtype, describe_device, import_transformers
 from asam_datasets.sources.sa1b import RawRecord
 
 if TYPE_CHECKING:
     import torch
 
-_DTYPES = ("float32", "bfloat16", "float16")
 # What checkpoints like to set in their generation_config.json, back at "off": the header must tell the whole story.
 _NOT_FROM_CHECKPOINTS = {"min_length": 0, "no_repeat_ngram_size": 0, "num_return_sequences": 1}
 _CPU_ALLOCATOR = "DefaultCPUAllocator"  # torch has no class of its own for this one
@@ -51,10 +51,10 @@ class TransformersCaptioner:
             ModelError: torch or transformers is missing, the checkpoint cannot be loaded or is of an unknown family,
                 or the device is not there.
         """
-        self._torch, self._transformers = _import()
-        device = _choose_device(options.device)
-        dtype = _choose_dtype(options.dtype, device)
-        self.device = _describe(self._torch, device)
+        self._torch, self._transformers = import_transformers("caption")
+        device = choose_device(options.device)
+        dtype = choose_dtype(options.dtype, device)
+        self.device = describe_device(device)
         checkpoint = checkpoint or _load(self._transformers, self._torch, options, dtype)
         config, self._tokenizer = checkpoint.config, checkpoint.tokenizer
         self._images, self._model = checkpoint.images, checkpoint.model
@@ -141,20 +141,6 @@ class TransformersCaptioner:
             ) from None
 
 
-def _import() -> tuple[Any, Any]:
-    try:
-        import torch
-        import transformers
-    except ImportError as error:
-        raise ModelError(
-            f"expected torch and transformers, found no module named {error.name}",
-            hint="pip install 'asam_datasets[caption]'; in a checkout: pip install -c constraints.txt -e '.[caption]'",
-        ) from None
-    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    return torch, transformers
-
-
 def _load(transformers: Any, torch: Any, options: CaptionOptions, dtype: str) -> Checkpoint:
     """Config, tokenizer, image processor and model. PIL's image processor in every version: torchvision's gives other
     pixels, and captions must not depend on whether it is installed."""
@@ -186,35 +172,6 @@ def _load(transformers: Any, torch: Any, options: CaptionOptions, dtype: str) ->
     return Checkpoint(
         config=config, tokenizer=tokenizer, images=images, model=model, revision=_revision(options, config)
     )
-
-
-def _choose_device(wanted: str) -> torch.device:
-    import torch
-
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(wanted)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ModelError(
-            f"expected a device that is there, found {wanted!r} ({str(error).splitlines()[0][:200]})",
-            where=option("device"),
-            hint="Give auto, cpu, or cuda:0.",
-        ) from None
-    return device
-
-
-def _choose_dtype(wanted: str, device: torch.device) -> str:
-    if wanted == "auto":
-        return "bfloat16" if device.type == "cuda" else "float32"
-    if wanted not in _DTYPES:
-        raise ModelError(f"expected one of auto, {', '.join(_DTYPES)}, found {wanted!r}", where=option("dtype"))
-    return wanted
-
-
-def _describe(torch: Any, device: torch.device) -> str:
-    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
 def _side(images: Any) -> int:

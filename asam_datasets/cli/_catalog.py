@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 from asam_datasets.cli._options import Catalogs, Json, TakesMany
 from asam_datasets.cli._terminal import Terminal, table
-from asam_datasets.sources.evaluation import Entry, describe_tree, find_entry, load_catalog
+from asam_datasets.errors import TargetError
+from asam_datasets.sources.evaluation import (
+    Entry,
+    begin_entry,
+    describe_tree,
+    entry_toml,
+    find_entry,
+    load_catalog,
+)
 
 # typer reads the annotations at run time, on Python 3.10 too: no `X | None` in them.
 # ruff: noqa: UP045
@@ -21,7 +30,7 @@ _WIDTH = 110
 class _Command(TakesMany):
     def is_argument(self, word: str) -> bool:
         """After catalogs of one's own: what to do."""
-        return word in ("list", "show")
+        return word in ("list", "new", "show")
 
 
 def register(app: typer.Typer) -> None:
@@ -30,23 +39,49 @@ def register(app: typer.Typer) -> None:
 
 
 def catalog_command(
-    what: Annotated[str, typer.Argument(help="`list`, or `show` with an id.")] = "list",
-    identity: Annotated[Optional[str], typer.Argument(metavar="ID", help="An evaluation set.")] = None,
+    what: Annotated[str, typer.Argument(help="`list`, `show` with an id, or `new` with a folder.")] = "list",
+    identity: Annotated[Optional[str], typer.Argument(metavar="ID|FOLDER", help="An evaluation set.")] = None,
     catalog: Catalogs = None,
+    toml: Annotated[bool, typer.Option("--toml", help="With `show`: as TOML, which --catalog takes.")] = False,
+    out: Annotated[Optional[Path], typer.Option(help="With `new`: a new file to write; stdout by default.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the evaluation sets, or show one with its folder.
+    """List the evaluation sets, show one, or begin a catalog.
 
-    The folder is the one that `publish --evaluation ID=FOLDER` expects.
+    The folder of a set is the one that `publish --evaluation ID=FOLDER` expects. `new FOLDER` looks at one and writes
+    the TOML to start from.
     """
     terminal, entries = Terminal(as_json=as_json), load_catalog(catalog or ())
-    if what == "show" and identity is not None:
-        entry = find_entry(entries, identity)
-        terminal.result(entry, _one(entry))
-    elif what == "list" and identity is None:
-        terminal.result(list(entries.values()), _all(entries))
-    else:
-        raise typer.BadParameter("expected `list` or `show ID`")
+    match (what, identity, toml, out):
+        case ("list", None, False, None):
+            terminal.result(list(entries.values()), _all(entries))
+        case ("show", str(), _, None):
+            entry = find_entry(entries, identity)
+            terminal.result(entry, entry_toml(entry).rstrip().split("\n") if toml else _one(entry))
+        case ("new", str(), False, _):
+            _begin(terminal, Path(identity), out)
+        case _:
+            raise typer.BadParameter("expected `list`, `show ID [--toml]` or `new FOLDER [--out FILE]`")
+
+
+def _begin(terminal: Terminal, folder: Path, out: Path | None) -> None:
+    """Write the TOML to start from."""
+    entry, why = begin_entry(folder)
+    text = entry_toml(entry, explained=True)
+    terminal.talk(f"{folder}: {why}. Fill in what is empty.")
+    if out is None:
+        terminal.result(entry, text.rstrip().split("\n"))
+        return
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise TargetError("expected a new file, found one", where=f"--out {out}", hint="Take another name.") from None
+    except OSError as error:
+        raise TargetError(
+            f"expected a file that can be written, found: {error.strerror}", where=f"--out {out}"
+        ) from None
+    terminal.result(entry, [str(out)])
 
 
 def _all(entries: Mapping[str, Entry]) -> Sequence[str]:

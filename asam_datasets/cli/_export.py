@@ -12,7 +12,7 @@ from asam_datasets.organized import export
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
-    app.command("export", epilog="Example: asam-datasets export NAMESPACE/NAME --out sam-1b")(export_command)
+    app.command("export", epilog="Example: asam-datasets export NAMESPACE/NAME --out exported")(export_command)
 
 
 def export_command(

@@ -20,6 +20,7 @@ from asam_datasets.cli import (
     _catalog,
     _demo,
     _download,
+    _evaluate,
     _export,
     _merge,
     _organize,
@@ -57,6 +58,7 @@ for verb in (
     _export,
     _preview,
     _scale,
+    _evaluate,
 ):  # as --help lists them
     verb.register(app)
 

@@ -62,14 +62,17 @@ def organize_command(
 def describe(done: Organized) -> Sequence[str]:
     """What `organize` or `export` wrote, as text."""
     images = sum(one.images for one in done.archives)
-    masks = sum(one.annotations for one in done.archives)
+    masks, all_masks = (sum(getattr(one, name) for one in done.archives) for name in ("masks", "annotations"))
+    decoded = f"{masks:,} masks" if masks == all_masks else f"{masks:,} masks of {all_masks:,}"
     captions = sum(one.captions for one in done.archives)
     lines = [
         f"Organised {done.out}",
-        f"  {images:,} images, {masks:,} masks, {captions:,} captions, in {done.seconds:.1f} s",
+        f"  {images:,} images, {decoded}, {captions:,} captions, in {done.seconds:.1f} s",
     ]
     for one in done.sets:
         lines.append(f"  testdata/{one.dataset}  {one.images:,} images, {one.annotations:,} masks ({one.form})")
+    if done.samples:
+        lines.append(f"  adversarial  {done.samples:,} images, each with its record")
     lines += [f"  note       {sentence}" for sentence in (*done.report.sentences(), *done.notes)]
     if done.rejects:
         lines.append(f"  rejected   {done.rejected:,}, see {done.rejects}")

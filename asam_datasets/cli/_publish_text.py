@@ -34,6 +34,7 @@ def plan_text(planned: Plan) -> Sequence[str]:
         "",
         *_builds(planned.builds),
         "",
+        *fold(_turned(one.name, one.turned, one.rows) for one in planned.builds if one.turned),
     ]
     if planned.transfer_bytes is None:
         lines.append("  How much is transferred is known when the streams were read.")
@@ -71,6 +72,7 @@ def summary_text(done: Summary) -> Sequence[str]:
         lines.append(f"  no caption {done.without_caption:,} images")
     if done.dropped:
         lines.append(f"  dropped    {done.dropped:,} images of evaluation sets, which have no object")
+    lines += fold(_turned(name, count) for name, count in done.turned.items())
     if done.rejects:
         lines.append(f"  rejected   {done.rejected:,}, see {done.rejects}")
     lines += _missing(done.missing_ids)
@@ -138,6 +140,15 @@ def _footprint(taken: Footprint) -> list[str]:
         f"  At most {taken.commits:,} commits{hours}.",
         *(f"  Too much: {note}." for note in taken.notes),
     ]
+
+
+def _turned(name: str, count: int, rows: int | None = None) -> str:
+    """The line about images whose masks do not fit what stock readers show."""
+    of = f" of {rows:,}" if rows else ""
+    return (
+        f"  EXIF       {name}: {count:,}{of} images carry an orientation: stock readers turn them and not their masks; "
+        "the card says how to read them"
+    )
 
 
 def _missing(ids: Sequence[int]) -> Sequence[str]:

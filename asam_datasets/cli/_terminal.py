@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -44,7 +44,7 @@ class Terminal:
         """Print what a verb did: its lines, or the result itself as JSON."""
         self._close()
         if self._as_json:
-            print(msgspec.json.format(msgspec.json.encode(result), indent=2).decode())
+            print(msgspec.json.format(msgspec.json.encode(_encodable(result)), indent=2).decode())
         else:
             print("\n".join(map(_shown, lines)))
 
@@ -94,6 +94,18 @@ def table(lines: Sequence[Sequence[str]]) -> list[str]:
     return [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     ]
+
+
+def _encodable(result: Any) -> Any:
+    """A result as builtin values, in which a name that is not UTF-8 has escapes for what is not."""
+    if isinstance(result, str):
+        return result.encode("utf-8", "backslashreplace").decode() if not result.isascii() else result
+    if isinstance(result, Mapping):
+        return {_encodable(name): _encodable(value) for name, value in result.items()}
+    if isinstance(result, (list, tuple)):
+        return [_encodable(value) for value in result]
+    builtin = msgspec.to_builtins(result)
+    return builtin if builtin is result or isinstance(builtin, (int, float)) else _encodable(builtin)
 
 
 def _shown(text: str) -> str:

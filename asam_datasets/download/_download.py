@@ -15,7 +15,7 @@ from asam_datasets.download._transfer import ExpiredError, Transfer
 from asam_datasets.errors import AsamDatasetsError, SourceError, TargetError
 from asam_datasets.machine import only_writer, write_errors
 from asam_datasets.progress import Listener
-from asam_datasets.published import RetryPolicy
+from asam_datasets.retry import RetryPolicy
 from asam_datasets.sources.sa1b import check_tar, ends_as_a_tar
 
 

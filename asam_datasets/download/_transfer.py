@@ -29,7 +29,7 @@ from asam_datasets import __version__
 from asam_datasets.download._links import LINKS_PAGE, Link
 from asam_datasets.errors import SourceError, TargetError
 from asam_datasets.machine import write_atomically, write_errors
-from asam_datasets.published import RetryPolicy
+from asam_datasets.retry import RetryPolicy
 from asam_datasets.sources.sa1b import without_secrets
 
 _BLOCK_BYTES = 2**20

@@ -9,6 +9,7 @@
       sa_000000-controlnet-train.json  JSON Lines: {"source": "sa_000000/sa_1.png", "target": "sa_000000/sa_1.jpg", ...}
       testdata/hrsod_te/{imgs,gts}/    evaluation sets (`export` alone): binary ones with a mask per image,
       testdata/lvis/{imgs/,annotations.json}                              the others with a COCO file
+      adversarial/{adv,record}/      adversarial samples (`export` alone), as ASAM's generator leaves them
 
 Both write the same bytes. As a source, such a folder is read by `asam_datasets.sources`.
 """

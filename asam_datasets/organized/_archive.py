@@ -4,6 +4,7 @@
     out/<archive>/                    images, each complete (see `_image.py`)
     out/<archive>-*.json              the two lists, written last
     out/testdata/                     evaluation sets: see `_evaluation.py`
+    out/adversarial/                  adversarial samples: see `_adversarial.py`
 
 While an archive is unfinished, a note in the work folder says from what and how it is made. A run that finds its own
 note goes on; without one, every image that is there is compared with what would be written.
@@ -16,12 +17,13 @@ import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from asam_datasets.errors import RecordError, TargetError, option
+from asam_datasets.errors import RecordError, SourceError, TargetError, option
 from asam_datasets.machine import refuse_links, write_atomically
 from asam_datasets.masks import PngEncoder
 from asam_datasets.organized._image import Place, write_image
@@ -33,12 +35,14 @@ from asam_datasets.workers import Workers, record_done
 
 WORK_FOLDER = ".asam_datasets"
 SETS_FOLDER = "testdata"
+SAMPLES_FOLDER, SAMPLE_IMAGES, SAMPLE_RECORDS = "adversarial", "adv", "record"
 SET_IMAGES, SET_MASKS, SET_COCO = "imgs", "gts", "annotations.json"
 REJECTS = "rejects.jsonl"
 
 _NOTE = "made-from.json"
 _FORMAT = 1  # raised when the same input and settings shall give other files
 _ENTRY = re.compile(r"sa_(\d{1,18})(\.jpg|\.json|\.png)?")
+_SAMPLE = re.compile(r"(adv/sa_\d{1,18}\.(png|jpg)|record/sa_\d{1,18}\.txt)")
 _LIST = re.compile(r".+(-blip2-caption|-controlnet-train)\b.*\.(json|jsonl|partial)")
 _SHOWN = 3
 
@@ -55,20 +59,28 @@ class _Note(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one task did: (image id, caption) of the images that are there now, the number of the masks that it looked
-    at, and rejects."""
+    """What one task did: the images that are there now, and rejects."""
 
-    captions: list[tuple[int, str | None]]
-    annotations: int
+    images: list[Image]
     rejects: list[Reject]
 
 
+class Image(NamedTuple):
+    """One image that is there now, with the number of its annotations."""
+
+    image_id: int
+    caption: str | None
+    annotations: int
+
+
 class Found(NamedTuple):
-    """One image of a source with its caption; `record` is None where it is there already and need not be looked at."""
+    """One image of a source with its caption; `record` is None where it is there already and need not be looked at, and
+    `annotations` is their number then."""
 
     image_id: int
     caption: str | None
     record: RawRecord | None = None
+    annotations: int = 0
 
 
 def write_records(found: Iterable[Found], place: Place, *, skip: bool) -> Outcome:
@@ -79,9 +91,9 @@ def write_records(found: Iterable[Found], place: Place, *, skip: bool) -> Outcom
         TargetError, OSError: as `write_image`.
     """
     encoder = PngEncoder()
-    captions: list[tuple[int, str | None]] = []
-    annotations, rejects = 0, []
-    for image_id, caption, raw in found:
+    images: list[Image] = []
+    rejects = []
+    for image_id, caption, raw, count in found:
         if raw is not None:
             try:
                 record = read_record(raw, caption)
@@ -92,10 +104,10 @@ def write_records(found: Iterable[Found], place: Place, *, skip: bool) -> Outcom
                 continue
             if not place.has(image_id):
                 write_image(raw, record, place, encoder)
-            annotations += len(record.masks)
-        captions.append((image_id, caption))
+            count = len(record.masks)
+        images.append(Image(image_id, caption, count))
         record_done()
-    return Outcome(captions, annotations, rejects)
+    return Outcome(images, rejects)
 
 
 def open_place(out: Path, archive: str, *, origin: str, masks: MaskRange) -> Place:
@@ -130,39 +142,50 @@ def write_archive(
     *,
     bad: BadRecords,
     workers: Workers,
-) -> tuple[ArchiveWritten, list[tuple[int, str]]]:
+) -> tuple[ArchiveWritten, list[Image]]:
     """Run the tasks of one archive.
 
     Returns:
-        What is there now, and (image id, caption) of the images that have one, by image id.
+        What is there now, and its images, by image id.
 
     Raises:
+        SourceError: an image id is in it twice.
         TargetError: images of another archive lie in the folder.
     """
-    captions: list[tuple[int, str | None]] = []
-    annotations = 0
+    images: list[Image] = []
     for _, outcome in workers.run(work, tasks):
-        captions += outcome.captions
-        annotations += outcome.annotations
+        images += outcome.images
         bad.rejects += outcome.rejects
-    captions.sort()
+    images.sort(key=lambda image: image.image_id)
+    for one, other in pairwise(images):
+        if one.image_id == other.image_id:  # its files would be written once, and counted twice
+            problem = f"expected each image once, found image id {one.image_id} again"
+            raise SourceError(problem, where=place.folder.name)
     # Of a stream or a published dataset the ids are known only now.
-    foreign = _foreign(place.folder, frozenset(image_id for image_id, _ in captions))
+    foreign = _foreign(place.folder, frozenset(image.image_id for image in images))
     if foreign:
         raise _holds_other(place.folder, foreign)
-    with_caption = [(image_id, text) for image_id, text in captions if text is not None]
-    return ArchiveWritten(place.folder.name, len(captions), annotations, len(with_caption)), with_caption
+    written = ArchiveWritten(
+        archive=place.folder.name,
+        images=len(images),
+        annotations=sum(image.annotations for image in images),
+        captions=sum(image.caption is not None for image in images),
+        masks=sum(len(place.masks.numbers(image.annotations)) for image in images),
+        bare=sum(not image.annotations for image in images),
+    )
+    return written, images
 
 
-def finish_archive(place: Place, captions: Iterable[tuple[int, str]]) -> None:
+def finish_archive(place: Place, images: Iterable[Image]) -> None:
     """Write the lists of a complete archive and drop its work folder.
 
     Raises:
         TargetError: a list is there that holds other captions, which would be lost.
     """
     out = place.folder.parent
-    lists = encode_lists(place.folder.name, captions)
-    texts = {f"sa_{image_id}.jpg": text for image_id, text in captions}
+    told = [(image.image_id, image.caption) for image in images if image.caption is not None]
+    lists = encode_lists(place.folder.name, told)
+    texts = {f"sa_{image_id}.jpg": text for image_id, text in told}
     for name in lists:
         _require_contained(out / name, texts)
     for name, content in lists.items():
@@ -206,6 +229,8 @@ def check_target(
             continue
         if not entry.is_dir():
             foreign.append(entry.name)
+        elif entry.name == SAMPLES_FOLDER and SAMPLES_FOLDER not in expected:
+            foreign += [f"{entry.name}/{name}" for name in _foreign_samples(entry)]
         elif entry.name == SETS_FOLDER and SETS_FOLDER not in expected:
             foreign += [f"{entry.name}/{name}" for name in _foreign_in_sets(entry, sets or {})]
         else:
@@ -229,6 +254,16 @@ def _foreign(folder: Path, ids: Collection[int] | None) -> list[str]:
     names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
     matches = {name: _ENTRY.fullmatch(name) for name in names}
     return [name for name, match in matches.items() if not match or (ids is not None and int(match[1]) not in ids)]
+
+
+def _foreign_samples(folder: Path) -> Iterator[str]:
+    """What does not belong among the adversarial samples; beside them ASAM's generator leaves `pair/`, for people."""
+    for one in folder.iterdir():
+        if one.name in (SAMPLE_IMAGES, SAMPLE_RECORDS) and one.is_dir():
+            names = [f"{one.name}/{entry}" for entry in _listed(one)]
+            yield from (name for name in names if not _SAMPLE.fullmatch(name))
+        elif one.name != "pair" and not one.name.startswith("."):
+            yield one.name
 
 
 def _foreign_in_sets(folder: Path, sets: Mapping[str, Collection[str]]) -> Iterator[str]:

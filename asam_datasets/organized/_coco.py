@@ -1,7 +1,8 @@
 """The COCO instances file of an exported set, as `pycocotools.coco.COCO` reads it.
 
 Same table, same bytes. The source's own ids are kept where COCO can take them (whole numbers, each once) and are
-replaced by the place in the table, from 1, where it cannot.
+replaced by the place in the table, from 1, where it cannot. `coco_url` is the name of the file: ASAM's `LVISDataset`
+takes what is behind its last slash, `COCODataset` takes `file_name`.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ def encode_coco(title: str, names: Sequence[str], images: Sequence[Imaged]) -> b
             {
                 "id": number,
                 "file_name": name,
+                "coco_url": name,
                 "width": image.width,
                 "height": image.height,
                 "source_file_name": image.source_name,

@@ -67,6 +67,11 @@ class SetPlan:
         files |= {f"{SET_MASKS}/{mask_name(name)}" for name in names} if self.form == "binary" else {SET_COCO}
         return frozenset(files)
 
+    def masks(self) -> list[str]:
+        """The masks of a binary set, relative to the folder of the sets; none of another."""
+        names = [name for part in self.names for name in part] if self.form == "binary" else []
+        return [f"{self.build.name}/{SET_MASKS}/{mask_name(name)}" for name in names]
+
 
 @dataclass(frozen=True)
 class SetTask:

@@ -10,7 +10,9 @@ from pathlib import Path
 from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError, option
 from asam_datasets.machine import available_cores, only_writer, write_errors
+from asam_datasets.organized._adversarial import export_samples
 from asam_datasets.organized._archive import (
+    SAMPLES_FOLDER,
     SETS_FOLDER,
     Outcome,
     check_target,
@@ -19,7 +21,7 @@ from asam_datasets.organized._archive import (
     write_archive,
     write_records,
 )
-from asam_datasets.organized._evaluation import export_set, plan_set
+from asam_datasets.organized._evaluation import SetPlan, export_set, plan_set
 from asam_datasets.organized._image import Place
 from asam_datasets.organized._masks import MaskRange
 from asam_datasets.organized._records import read_records
@@ -52,8 +54,9 @@ def export(
 
     The JPEGs are equal byte for byte, the JSONs in every field, and in their bytes where the archive spells them as
     the SA-1B release does. Evaluation sets go to `out/testdata/<id>/`: images and binary masks (`imgs/`, `gts/`) of
-    binary sets, images and a COCO file (`imgs/`, `annotations.json`) of the others; a set that was published
-    without its images is left out, with a note. A stopped run goes on when it is called again; from the Hub, row
+    binary sets, images and a COCO file (`imgs/`, `annotations.json`) of the others. Adversarial samples go to
+    `out/adversarial/`, as ASAM's generator lays them (`adv/`, `record/`). What was published without its images is
+    left out, with a note. A stopped run goes on when it is called again; from the Hub, row
     groups whose images are all there are not transferred again.
 
     Args:
@@ -72,60 +75,68 @@ def export(
     with only_writer(out), write_errors(out):
         listener.on_stage(f"Looking at {dataset} and {out}")
         opened = open_dataset(dataset, revision=revision, log=listener.on_stage)
-        archives, sets, notes = _choose(opened)
-        notes += _warnings(archives, sets, out)
+        archives, sets, samples, notes = _choose(opened)
         plans = [plan_set(opened, build, listener.on_stage) for build in sets]
+        notes += _warnings(plans, out)
         check_target(out, [(build.name, None) for build in archives], {plan.build.name: plan.files() for plan in plans})
-        listener.on_total(sum(build.rows for build in (*archives, *sets)))
+        listener.on_total(sum(build.rows for build in (*archives, *sets, *samples)))
         with open_workers(workers or available_cores(), listener.on_records) as pool:
-            written = [_export_build(opened, build, out, chosen, pool) for build in archives]
+            missing: list[int] = []
+            written = [_export_build(opened, build, out, chosen, pool, missing) for build in archives]
             exported = [export_set(plan, out, pool) for plan in plans]
-    captions = sum(one.captions for one in written)
-    # Which images have no caption is a question to the publisher; here their number is enough.
-    report = CaptionReport(captions, (), ())
-    return Organized(str(out), written, report, 0, None, time.monotonic() - started, exported, notes)
+            adversarial = sum(export_samples(opened, build, out, pool) for build in samples)
+    return Organized(
+        out=str(out),
+        archives=written,
+        report=CaptionReport(sum(one.captions for one in written), (), sorted(missing)),
+        rejected=0,
+        rejects=None,
+        seconds=time.monotonic() - started,
+        sets=exported,
+        notes=[*notes, *(note for one in written for note in one.notes())],
+        samples=adversarial,
+    )
 
 
-def _choose(dataset: Dataset) -> tuple[list[Build], list[Build], list[str]]:
-    """Archives, evaluation sets, and what is to be said of the sets that are left out.
+def _choose(dataset: Dataset) -> tuple[list[Build], list[Build], list[Build], list[str]]:
+    """Archives, evaluation sets, adversarial samples, and what is to be said of those that are left out.
 
     Raises:
-        SourceError: nothing is left, or an archive has the name of the folder of the sets.
+        SourceError: nothing is left, or an archive has the name of the folder of the sets or of the samples.
     """
     archives = [build for build in dataset.builds if build.kind == "train"]
     sets = [build for build in dataset.builds if build.kind == "evaluation" and build.images]
-    left = [build.name for build in dataset.builds if build.kind == "evaluation" and not build.images]
+    samples = [build for build in dataset.builds if build.kind == "adversarial" and build.images]
+    left = [build.name for build in dataset.builds if build.kind != "train" and not build.images]
     notes = [f"{name} was published without its images and is left out" for name in left]
-    samples = [build for build in dataset.builds if build.kind == "adversarial"]
-    notes += [f"{one.name}: {one.rows:,} adversarial samples are left out; `load_dataset` has them" for one in samples]
     url = dataset.published.url
-    if dataset.builds and not archives and not sets:
+    if dataset.builds and not archives and not sets and not samples:
         raise SourceError(
             f"expected images, found only annotations of {', '.join(left)}",
             where=url,
             hint=f"Export a dataset that was published with them: without {option('annotations_only')}.",
         )
-    if sets and any(build.name.casefold() == SETS_FOLDER for build in archives):
-        raise SourceError(
-            f"expected archives beside the folder of the evaluation sets, found one named {SETS_FOLDER}",
-            where=url,
-            hint="Publish the archive under another name, or in another dataset.",
-        )
-    return archives, sets, notes
+    for builds, folder, what in ((sets, SETS_FOLDER, "evaluation sets"), (samples, SAMPLES_FOLDER, "samples")):
+        if builds and any(build.name.casefold() == folder for build in archives):
+            raise SourceError(
+                f"expected archives beside the folder of the {what}, found one named {folder}",
+                where=url,
+                hint="Publish the archive under another name, or in another dataset.",
+            )
+    return archives, sets, samples, notes
 
 
-def _warnings(archives: Sequence[Build], sets: Sequence[Build], out: Path) -> list[str]:
-    """What ASAM's programs will stumble over in this folder."""
-    notes = [
-        f"{build.name}: {build.rows - build.captions:,} of {build.rows:,} images have no caption, and are in no list"
-        for build in archives
-        if build.captions < build.rows
-    ]
+def _warnings(plans: Sequence[SetPlan], out: Path) -> list[str]:
+    """What ASAM's loaders of evaluation sets will stumble over in this folder.
+
+    `utils/dataloader.py` tells by `'sam' not in gt_path` whether masks are images of their own.
+    """
     place = str(out.resolve() / SETS_FOLDER)
-    if sets and "sam" in place:
-        # `main.py` tells by `'sam' not in gt_path` whether masks are binary images.
-        notes.append(f"ASAM's loader of binary sets takes a path with `sam` in it for SA-1B, such as {place}")
-    return notes
+    told = "ASAM's loader of binary sets takes a path with `sam` in it for SA-1B, such as"
+    if plans and "sam" in place:
+        return [f"{told} {place}"]
+    misread = [path for plan in plans for path in plan.masks() if "sam" in path]
+    return [f"{told} {misread[0]} and {len(misread) - 1:,} more"] if misread else []
 
 
 def export_task(task: ExportTask) -> Outcome:
@@ -133,12 +144,15 @@ def export_task(task: ExportTask) -> Outcome:
     return write_records(read_records(task.part, task.archive, task.place), task.place, skip=False)
 
 
-def _export_build(dataset: Dataset, build: Build, out: Path, masks: MaskRange, workers: Workers) -> ArchiveWritten:
-    """Export one archive."""
+def _export_build(
+    dataset: Dataset, build: Build, out: Path, masks: MaskRange, workers: Workers, missing: list[int]
+) -> ArchiveWritten:
+    """Export one archive; `missing` collects the ids of images without a caption."""
     place = open_place(out, build.name, origin=build.folder, masks=masks)
     tasks = [ExportTask(place, build.name, part) for part in dataset.parts(build)]
-    written, captions = write_archive(place, export_task, tasks, bad=BadRecords(), workers=workers)
+    written, images = write_archive(place, export_task, tasks, bad=BadRecords(), workers=workers)
     if written.images != build.rows:
         raise SourceError(f"expected {build.rows} images, found {written.images}", where=build.folder)
-    finish_archive(place, captions)
-    return ArchiveWritten(build.name, build.rows, build.annotations, written.captions)
+    finish_archive(place, images)
+    missing += [image.image_id for image in images if image.caption is None]
+    return written

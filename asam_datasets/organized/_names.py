@@ -1,8 +1,8 @@
 """Names of exported images: one flat folder, whatever paths the dataset has.
 
-ASAM's loaders look for `imgs/*.jpg` and pair by the name without its ending, so sub-folders cannot stay, and no two
-images may differ by their ending alone. A dataset may hold any name: `../`, control characters, names of 400
-letters, two names that are one on a disk that ignores case.
+ASAM's loaders look for `imgs/*.jpg` and pair by the name without its ending, and what it writes is named by what comes
+before the first dot. So sub-folders cannot stay, and no two names may be one there. A dataset may hold any name: `../`,
+control characters, names of 400 letters, two names that are one on a disk that ignores case.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ _RESERVED = frozenset('/\\:*?"<>|')
 
 
 def flat_names(paths: Sequence[str]) -> list[str]:
-    """A safe name for each path, the same for the same list: its last part where that is the only one of its stem,
-    else the whole path with `__` for the slashes, and a number where that is taken as well."""
+    """A safe name for each path, the same for the same list: its last part where no other is the same up to the
+    first dot, else the whole path with `__` for the slashes and `_` for the dots, and a number where that is taken as
+    well."""
     names = [_safe(_parts(path)[-1]) for path in paths]
     counts = Counter(_key(name) for name in names)
     taken = {key for key, count in counts.items() if count == 1}
@@ -27,10 +28,11 @@ def flat_names(paths: Sequence[str]) -> list[str]:
         if counts[_key(names[index])] == 1:
             continue
         whole = PurePosixPath(_safe("__".join(_parts(path))))
-        name, number = whole.name, 1
+        stem, number = whole.stem.replace(".", "_"), 1
+        name = f"{stem}{whole.suffix}"
         while _key(name) in taken:
             number += 1
-            name = f"{whole.stem}-{number}{whole.suffix}"
+            name = f"{stem}-{number}{whole.suffix}"
         taken.add(_key(name))
         names[index] = name
     return names
@@ -59,4 +61,4 @@ def _safe(name: str) -> str:
 
 def _key(name: str) -> str:
     """What two names may not share: on some disks case and composition of letters make no difference."""
-    return unicodedata.normalize("NFKC", PurePosixPath(name).stem).casefold()
+    return unicodedata.normalize("NFKC", name.partition(".")[0]).casefold()

@@ -109,8 +109,15 @@ def organize(
         for place, lines in finished:
             finish_archive(place, lines)
         rejects = write_rejects(out / REJECTS, bad.rejects)
-    seconds = time.monotonic() - started
-    return Organized(str(out), written, report, len(bad.rejects), str(rejects) if rejects else None, seconds)
+    return Organized(
+        out=str(out),
+        archives=written,
+        report=report,
+        rejected=len(bad.rejects),
+        rejects=str(rejects) if rejects else None,
+        seconds=time.monotonic() - started,
+        notes=[note for one in written for note in one.notes()],
+    )
 
 
 def write_task(task: OrganizeTask) -> Outcome:

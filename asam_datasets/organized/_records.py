@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 
 import msgspec
+import pyarrow.compute as pc
 
 from asam_datasets.errors import RecordError, SourceError
 from asam_datasets.organized._archive import Found
@@ -36,12 +37,22 @@ def read_records(part: PartFile, archive: str, place: Place) -> Iterator[Found]:
     reader = GroupReader(part.location)
     for group in range(len(part.row_groups)):
         if place.trusted:
-            found = [Found(_image_id(row, part), row.caption) for row in read_rows(reader, part, group, _LIGHT)]
+            rows, counts = read_rows(reader, part, group, _LIGHT), _annotations(reader, part, group)
+            found = [
+                Found(_image_id(row, part), row.caption, annotations=count)
+                for row, count in zip(rows, counts, strict=True)
+            ]
             if all(place.has(one.image_id) for one in found):
                 yield from found
                 continue
         for row in read_rows(reader, part, group, _COLUMNS):
             yield Found(_image_id(row, part), row.caption, _raw_record(row, part, archive))
+
+
+def _annotations(reader: GroupReader, part: PartFile, group: int) -> list[int]:
+    """How many annotations each row has; one small column tells."""
+    found = reader.read(part, group, ["annotations.list.element.area"]).column("annotations")
+    return [length or 0 for length in pc.list_value_length(found).to_pylist()]
 
 
 def _image_id(row: Row, part: PartFile) -> int:

@@ -14,12 +14,30 @@ Form = Literal["binary", "coco"]
 
 @dataclass(frozen=True)
 class ArchiveWritten:
-    """One archive of the organised folder, complete; `annotations` counts all, decoded or not."""
+    """One archive of the organised folder, complete; `annotations` counts all, `masks` those that are decoded, and
+    `bare` the images that have none."""
 
     archive: str
     images: int
     annotations: int
     captions: int
+    masks: int
+    bare: int
+
+    def notes(self) -> list[str]:
+        """What ASAM's programs will stumble over in it."""
+        told = []
+        if self.captions < self.images:
+            told.append(
+                f"{self.archive}: {self.images - self.captions:,} of {self.images:,} images have no caption, "
+                "and are in no list"
+            )
+        if self.bare:
+            told.append(
+                f"{self.archive}: {self.bare:,} of {self.images:,} images have no annotation; "
+                "ASAM's loader divides by their number"
+            )
+        return told
 
 
 @dataclass(frozen=True)
@@ -35,7 +53,8 @@ class SetWritten:
 @dataclass(frozen=True)
 class Organized:
     """What `organize` or `export` wrote. `report` says how captions and images fit together; `sets` are evaluation
-    sets, and `notes` tells what was left out."""
+    sets, `samples` counts adversarial ones, and `notes` tells what was left out, and what ASAM's programs will stumble
+    over."""
 
     out: str
     archives: Sequence[ArchiveWritten]
@@ -45,3 +64,4 @@ class Organized:
     seconds: float
     sets: Sequence[SetWritten] = ()
     notes: Sequence[str] = ()
+    samples: int = 0

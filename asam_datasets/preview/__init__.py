@@ -5,14 +5,22 @@ Rows are read in place, and of them only what is shown: the row groups that hold
 
 from __future__ import annotations
 
+from asam_datasets.preview._panels import fit as fit
 from asam_datasets.preview._panels import overlay as overlay
 from asam_datasets.preview._preview import Preview as Preview
 from asam_datasets.preview._preview import preview as preview
 from asam_datasets.preview._rows import MAX_ROWS as MAX_ROWS
+from asam_datasets.preview._sheet import Block as Block
+from asam_datasets.preview._sheet import draw_sheet as draw_sheet
+from asam_datasets.preview._sheet import make_grid as make_grid
 
 __all__ = [
     "MAX_ROWS",
+    "Block",
     "Preview",
+    "draw_sheet",
+    "fit",
+    "make_grid",
     "overlay",
     "preview",
 ]

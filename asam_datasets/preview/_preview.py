@@ -16,10 +16,10 @@ from asam_datasets.builds import Build
 from asam_datasets.errors import TargetError, option
 from asam_datasets.machine import write_atomically, write_errors
 from asam_datasets.preview._panels import NEUTRAL, decode_image, fit, overlay
-from asam_datasets.preview._rows import Record, find_rows, parse_rows, read_records
+from asam_datasets.preview._rows import Record, find_rows, read_records
 from asam_datasets.preview._sheet import Block, Grid, draw_sheet, make_grid
 from asam_datasets.progress import Listener
-from asam_datasets.published import Row, open_dataset
+from asam_datasets.published import Row, open_dataset, parse_range
 from asam_datasets.tables import Config
 
 _IMAGE, _CONDITIONING, _MASKS = "image", "conditioning image", "masks and boxes"
@@ -81,7 +81,7 @@ def preview(
     """
     listener, started = listener or Listener(), time.monotonic()
     kind, settings = _check_target(out)
-    parse_rows(rows)  # before anything is fetched
+    parse_range(rows)  # before anything is fetched
     listener.on_stage(f"Looking at {dataset}")
     opened = open_dataset(dataset, revision=revision, log=listener.on_stage)
     shown = opened.config(config)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,9 +13,11 @@ from asam_datasets.published import (
     GET_AGAIN,
     Dataset,
     GroupReader,
-    PartFile,
     Row,
+    Span,
     checked_masks,
+    find_range,
+    find_spans,
     read_rows,
 )
 from asam_datasets.tables import TABLES, Config
@@ -32,44 +33,12 @@ _FACT = "worst_iou"
 
 
 @dataclass(frozen=True)
-class Span:
-    """Rows `start` to before `stop` of a row group; `first` is the number of the first of them in the config."""
-
-    build: Build
-    part: PartFile
-    group: int
-    start: int
-    stop: int
-    first: int
-
-
-@dataclass(frozen=True)
 class Record:
     """One row, checked, with its masks; `build` is the name of its archive or set."""
 
     build: str
     row: Row
     masks: list[RLEMask]
-
-
-def parse_rows(text: str) -> tuple[int, int | None]:
-    """Read `0:12`, `4:`, `:4` or one number: (start, stop), where a stop of None is the end.
-
-    Raises:
-        SourceError: it is none of these.
-    """
-    match = re.fullmatch(r"([0-9]{0,12})(:?)([0-9]{0,12})", text)
-    if match and match[2]:
-        start, stop = int(match[1] or 0), int(match[3]) if match[3] else None
-        if stop is None or start < stop:
-            return start, stop
-    elif match and match[1]:
-        return int(match[1]), int(match[1]) + 1
-    raise SourceError(
-        f"expected a range such as 0:12, or one number, found {text!r}",
-        where=option("rows"),
-        hint="0:12 shows the first twelve rows; they are counted from 0.",
-    )
 
 
 def find_rows(dataset: Dataset, config: Config[Build], rows: str) -> tuple[range, int, list[Span]]:
@@ -79,35 +48,14 @@ def find_rows(dataset: Dataset, config: Config[Build], rows: str) -> tuple[range
     Raises:
         SourceError: no such range, no row in it, or more than `MAX_ROWS`.
     """
-    start, stop = parse_rows(rows)
-    total = sum(build.rows for build in config.builds)
-    chosen = range(start, total if stop is None else min(stop, total))
-    if not chosen:
-        raise SourceError(
-            f"expected rows of the {total:,} that the config {config.name} has, found {rows}",
-            where=option("rows"),
-            hint=f"They are counted from 0: the last one is {total - 1}."
-            if total
-            else f"Give another {option('config')}.",
-        )
+    chosen, total = find_range(config, rows)
     if len(chosen) > MAX_ROWS:
         raise SourceError(
             f"expected at most {MAX_ROWS} rows for one sheet, found {len(chosen):,}",
             where=option("rows"),
-            hint=f"Give a shorter range, such as {start}:{start + MAX_ROWS}.",
+            hint=f"Give a shorter range, such as {chosen.start}:{chosen.start + MAX_ROWS}.",
         )
-    return chosen, total, list(_spans(dataset, config, chosen))
-
-
-def _spans(dataset: Dataset, config: Config[Build], chosen: range) -> Iterator[Span]:
-    first = 0
-    for build in config.builds:
-        for part in dataset.parts(build):
-            for group, count in enumerate(part.row_groups):
-                start, stop = max(chosen.start - first, 0), min(chosen.stop - first, count)
-                if start < stop:
-                    yield Span(build, part, group, start, stop, first + start)
-                first += count
+    return chosen, total, list(find_spans(dataset, config, chosen))
 
 
 def read_records(

@@ -98,6 +98,8 @@ def inspect(options: PublishOptions, target: Target, workers: Workers, listener:
     archives = survey_archives(options, choice)
     _check_archives(options, archives, captions, ids)
     surveys = [*archives, *survey_sets(options, choice), *survey_samples(options, choice, archives)]
+    for text in filter(None, (getattr(survey.recipe, "taken", "") for survey in surveys)):
+        listener.on_stage(text)
     current = target.current()
     _check_names(options, surveys, current)
     _check_kept(target, current, {survey.recipe.name for survey in surveys} | set(options.remove))
@@ -280,6 +282,7 @@ def _line(build: Build, state: State, label: str, path: str | None) -> PlannedBu
         files=len(build.parts),
         size_bytes=build.size_bytes,
         published=path,
+        turned=build.turned,
     )
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from asam_datasets.errors import HubError
-from asam_datasets.published import RetryPolicy
+from asam_datasets.retry import RetryPolicy
 
 _WAITS = 4  # then it is no longer the Hub that needs a moment
+_WAIT_S = 900.0  # for one program to load what is left: stock `datasets` has no bound of its own
 _PROGRAM = Path(__file__).with_name("_read_back.py")
 
 
@@ -49,7 +50,13 @@ def load_back(
 def _read(repo_id: str, revision: str | None, configs: Sequence[tuple[str, str]]) -> tuple[int, str]:
     """How many configs were read before one was not, and what kind of failure that was."""
     job = json.dumps({"repo_id": repo_id, "revision": revision, "configs": configs})
-    done = subprocess.run([sys.executable, str(_PROGRAM), job], capture_output=True, text=True, check=False)
-    names = done.stdout.splitlines()
-    said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    try:
+        done = subprocess.run(
+            [sys.executable, str(_PROGRAM), job], capture_output=True, text=True, check=False, timeout=_WAIT_S
+        )
+        names = done.stdout.splitlines()
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    except subprocess.TimeoutExpired as error:
+        names = (error.stdout or b"").decode().splitlines()  # bytes, whatever was asked for
+        said = [f"no end after {_WAIT_S:.0f} s"]
     return sum(name == config for name, (config, _) in zip(names, configs, strict=False)), said[-1].strip()

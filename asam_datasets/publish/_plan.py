@@ -22,6 +22,7 @@ class PlannedBuild:
     `to_build` tells whether records are rendered: not for what is unchanged, nor for what a killed run left finished.
     `state` is `kept` for what is published and was not named in this run, and `read first` for a stream that replaces
     what is published if it turns out to differ. `rows` and `files` are None for a stream, which was not read yet.
+    `turned` counts the images that EXIF wants to be turned; None where they were not read yet.
     `size_bytes` is what there is to read for what is to be built, and what is published otherwise.
     """
 
@@ -35,6 +36,7 @@ class PlannedBuild:
     files: int | None
     size_bytes: int | None
     published: str | None
+    turned: int | None = None
 
 
 @dataclass(frozen=True)

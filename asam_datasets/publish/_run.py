@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,8 @@ TITLE = "ASAM Datasets"
 
 @dataclass(frozen=True)
 class Summary:
-    """What a publish did. `revision` is where it went on the Hub; None for a folder and for `main`."""
+    """What a publish did. `revision` is where it went on the Hub; None for a folder and for `main`. `turned` counts by
+    build the images that stock readers turn, as EXIF wants it, while masks are of the pixels as they are stored."""
 
     target: str
     location: str
@@ -51,6 +52,7 @@ class Summary:
     missing_ids: Sequence[int]
     dropped: int
     without_caption: int
+    turned: Mapping[str, int]
     warnings: Sequence[str]
     rejected: int
     rejects: str | None
@@ -129,6 +131,7 @@ def publish(
         changes=changes,
         missing_ids=missing_ids(run.options.ids, [one.all_ids for one in built]),
         dropped=sum(one.build.dropped for one in built),
+        turned={one.build.name: one.build.turned for one in built if one.build.turned},
         warnings=[*disagreements, *_warnings(run, built)],
         without_caption=len(report.missing) if run.captions else 0,
         rejected=len(run.bad.rejects),

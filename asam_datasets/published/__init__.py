@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from asam_datasets.published._answers import FileInfo as FileInfo
+from asam_datasets.published._answers import check_commit as check_commit
+from asam_datasets.published._answers import check_number as check_number
+from asam_datasets.published._answers import odd_answer as odd_answer
 from asam_datasets.published._client import KIND as KIND
-from asam_datasets.published._client import SILENCE_S as SILENCE_S
 from asam_datasets.published._client import Commit as Commit
 from asam_datasets.published._client import ConflictError as ConflictError
-from asam_datasets.published._client import FileInfo as FileInfo
 from asam_datasets.published._client import HubClient as HubClient
 from asam_datasets.published._client import check_permission as check_permission
 from asam_datasets.published._client import check_token as check_token
@@ -30,8 +32,11 @@ from asam_datasets.published._location import missing_parts as missing_parts
 from asam_datasets.published._part import GET_AGAIN as GET_AGAIN
 from asam_datasets.published._part import GroupReader as GroupReader
 from asam_datasets.published._part import PartFile as PartFile
+from asam_datasets.published._ranges import Span as Span
+from asam_datasets.published._ranges import find_range as find_range
+from asam_datasets.published._ranges import find_spans as find_spans
+from asam_datasets.published._ranges import parse_range as parse_range
 from asam_datasets.published._report import Report as Report
-from asam_datasets.published._retry import RetryPolicy as RetryPolicy
 from asam_datasets.published._retry import status_of as status_of
 from asam_datasets.published._rows import Row as Row
 from asam_datasets.published._rows import checked_masks as checked_masks
@@ -41,7 +46,6 @@ from asam_datasets.published._rows import read_rows as read_rows
 from asam_datasets.published._rows import row_values as row_values
 from asam_datasets.published._rows import wrong_numbers as wrong_numbers
 from asam_datasets.published._sending import Sent as Sent
-from asam_datasets.published._sending import send as send
 from asam_datasets.published._verify import verify as verify
 from asam_datasets.published._visible import Visible as Visible
 from asam_datasets.published._visible import visible_builds as visible_builds
@@ -53,7 +57,6 @@ __all__ = [
     "NOTHING",
     "PLACEHOLDER",
     "README",
-    "SILENCE_S",
     "Commit",
     "ConflictError",
     "Dataset",
@@ -68,24 +71,29 @@ __all__ = [
     "PublishedFolder",
     "PublishedRepository",
     "Report",
-    "RetryPolicy",
     "Row",
     "Sent",
+    "Span",
     "Visible",
     "build_folders",
+    "check_commit",
+    "check_number",
     "check_permission",
     "check_token",
     "checked_masks",
     "empty_places",
     "encode_index",
+    "find_range",
+    "find_spans",
     "front_matter",
     "is_index",
     "missing_parts",
+    "odd_answer",
     "open_dataset",
+    "parse_range",
     "read_file_names",
     "read_rows",
     "row_values",
-    "send",
     "status_of",
     "verify",
     "visible_builds",

@@ -2,59 +2,45 @@
 
 `huggingface_hub` retries downloads and uploads by itself, but not commits, settings, tags or listings of references,
 and it cannot tell whether a commit landed whose answer was lost. Here every call is retried where that may help, with a
-line that says so, and never without end.
+line that says so, and never without end (see `_bounds`); and an answer of another shape is one sentence.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import errno
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from asam_datasets.errors import AsamDatasetsError, HubError, TargetError, option
-from asam_datasets.machine import file_sha256
-from asam_datasets.published._retry import RetryPolicy, is_network, may_pass, reason, retry_after_s, status_of
-from asam_datasets.published._sending import Sent, addition
+from asam_datasets.published._answers import (
+    FileInfo,
+    check_commit,
+    check_files,
+    check_text,
+    is_odd,
+    odd_answer,
+    without_tokens,
+)
+from asam_datasets.published._bounds import SMALL_BYTES, bounded, pausing
+from asam_datasets.published._layout import is_index
+from asam_datasets.published._retry import cause_of, is_network, may_pass, reason, retry_after_s, status_of
+from asam_datasets.published._sending import Sent, operations, send
+from asam_datasets.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 KIND = "dataset"
-SILENCE_S = 60.0
-"""How long the first questions wait for an answer, in seconds: `huggingface_hub` by itself waits for ever."""
-
 _PATHS = 500
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 _FIRST_WAITS = 2  # while nothing has answered yet: most likely there is no network
 _Result = TypeVar("_Result")
 
 
 class ConflictError(HubError):
     """Somebody else committed first."""
-
-
-@dataclass(frozen=True)
-class FileInfo:
-    """A file of a dataset. `sha256` is None for small files on the Hub, which have a git blob id instead."""
-
-    size: int
-    sha256: str | None
-    blob_id: str | None = None
-
-    def holds(self, content: bytes | Path | Sent) -> bool:
-        """Whether the file has exactly this content, or that of a local file, or of what was sent."""
-        if isinstance(content, Sent):
-            return content == (self.size, self.sha256)
-        if isinstance(content, Path) and self.sha256 is not None:
-            return self.size == content.stat().st_size and self.sha256 == file_sha256(content)
-        content = content.read_bytes() if isinstance(content, Path) else content
-        if self.size != len(content):
-            return False
-        if self.sha256 is not None:
-            return self.sha256 == hashlib.sha256(content).hexdigest()
-        git = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
-        return self.blob_id == git.hexdigest()
 
 
 class Commit(NamedTuple):
@@ -104,10 +90,14 @@ class HubClient:
         Raises:
             HubError: refused, or not reached after the last try.
         """
+        return self._found(lambda: self.ask(what, function, *args, **options))
+
+    def _found(self, ask: Callable[[], _Result]) -> _Result:
+        """What `ask` gives, where it has to be there."""
         from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
         try:
-            return self.ask(what, function, *args, **options)
+            return ask()
         except (RepositoryNotFoundError, RevisionNotFoundError) as error:
             raise self.explain(error) from error
 
@@ -118,19 +108,24 @@ class HubClient:
             RepositoryNotFoundError, RevisionNotFoundError: of the client library.
             HubError: refused, or not reached after the last try.
         """
+        return self._try(what, lambda: function(*args, **options))
+
+    def _try(self, what: str, function: Callable[[], _Result], **bounds: Any) -> _Result:
+        """See `ask`; `bounds` are those of `bounded`."""
         from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
         attempt = 0
         while True:
             try:
-                result = function(*args, **options)
+                with bounded(what, self.api.endpoint, self.log, **bounds):
+                    result = function()
             except GatedRepoError as error:  # a kind of RepositoryNotFoundError
                 raise self.explain(error) from error
             except (RepositoryNotFoundError, RevisionNotFoundError):
                 self._answered = True
                 raise
             except Exception as error:  # noqa: BLE001 - `pause` raises what it does not know
-                self.pause(what, error, attempt)
+                self.pause(what, cause_of(error), attempt)
                 attempt += 1
             else:
                 self._answered = True
@@ -142,9 +137,13 @@ class HubClient:
         Raises:
             HubError: the failure will not pass, or this was the last try.
         """
+        self._answered = self._answered or status_of(error) == 429
         policy = self.retry if self._answered else self.retry.first(_FIRST_WAITS)
-        if not may_pass(error) or not policy.pause(what, reason(error), attempt, at_least_s=retry_after_s(error)):
-            raise self.explain(error) from error
+        if may_pass(error):
+            with pausing():
+                if policy.pause(what, reason(error), attempt, at_least_s=retry_after_s(error, policy.quota_s)):
+                    return
+        raise self.explain(error) from error
 
     def head(self, revision: str) -> str:
         """The commit that a revision points to.
@@ -153,22 +152,15 @@ class HubClient:
             RepositoryNotFoundError, RevisionNotFoundError: of the client library.
             HubError: refused or not reached.
         """
-        info = self.ask(
-            "reading the repository",
-            self.api.repo_info,
-            self.repo_id,
-            repo_type=KIND,
-            revision=revision,
-            timeout=SILENCE_S,
-        )
-        return str(info.sha)
+        info = self.ask("reading the repository", self.api.repo_info, self.repo_id, repo_type=KIND, revision=revision)
+        return check_commit(info.sha, self.url)
 
     def list_files(self, revision: str) -> dict[str, FileInfo]:
         """All files of a revision by path."""
 
         def listing() -> dict[str, FileInfo]:
             tree = self.api.list_repo_tree(self.repo_id, recursive=True, repo_type=KIND, revision=revision)
-            return _file_infos(tree)
+            return check_files(tree, self.url)
 
         return self.call("listing the files", listing)
 
@@ -178,14 +170,16 @@ class HubClient:
         found: dict[str, FileInfo] = {}
         for start in range(0, len(paths), _PATHS):
             some = list(paths[start : start + _PATHS])
-            info = self.api.get_paths_info
-            found |= _file_infos(
-                self.call("looking at the files", info, self.repo_id, some, repo_type=KIND, revision=revision)
-            )
+
+            def look(some: list[str] = some) -> dict[str, FileInfo]:
+                entries = self.api.get_paths_info(self.repo_id, some, repo_type=KIND, revision=revision)
+                return check_files(entries, self.url)
+
+            found |= self.call("looking at the files", look)
         return found
 
     def read(self, path: str, revision: str) -> bytes | None:
-        """The content of a small file; None when there is none."""
+        """The content of a small file, of 10 MiB at most, or of an index, of 64; None when there is none."""
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
         def download() -> bytes | None:
@@ -198,7 +192,20 @@ class HubClient:
             with open(local, "rb") as file:
                 return file.read()
 
-        return self.call(f"reading {path}", download)
+        most_bytes = None if is_index(path) else SMALL_BYTES
+        return self._found(lambda: self._try(f"reading {path}", download, most_bytes=most_bytes))
+
+    def send(self, files: Mapping[str, Path], revision: str) -> dict[str, Sent | Path]:
+        """Send the bytes of some files for a commit to come (see `_sending`); it takes as long as it takes.
+
+        Raises:
+            HubError: refused, or not reached.
+        """
+
+        def sending() -> dict[str, Sent | Path]:
+            return send(self.api, self.repo_id, KIND, files, revision)
+
+        return self._found(lambda: self._try("uploading", sending, limit_s=math.inf))
 
     def commit(
         self,
@@ -222,17 +229,20 @@ class HubClient:
             ConflictError: the revision points elsewhere, and not because of this commit.
             HubError: refused, or not reached.
         """
+        # Files take as long as they take, as long as something moves.
+        limit_s = math.inf if any(isinstance(content, Path) for content in additions.values()) else None
         attempt = 0
         while True:
             try:
-                done = self.api.create_commit(
-                    self.repo_id,
-                    _operations(additions, deletions),
-                    commit_message=message,
-                    repo_type=KIND,
-                    revision=revision,
-                    parent_commit=parent,
-                )
+                with bounded("committing", self.api.endpoint, self.log, limit_s=limit_s):
+                    done = self.api.create_commit(
+                        self.repo_id,
+                        operations(additions, deletions),
+                        commit_message=message,
+                        repo_type=KIND,
+                        revision=revision,
+                        parent_commit=parent,
+                    )
             except Exception as error:
                 moved = status_of(error) in (404, 409, 412)
                 if not moved and not may_pass(error):
@@ -251,7 +261,7 @@ class HubClient:
                 self.pause("committing", error, attempt)
                 attempt += 1
             else:
-                return Commit(str(done.oid), True)
+                return Commit(check_commit(done.oid, self.url), True)
 
     def _holds(self, revision: str, additions: Mapping[str, bytes | Path | Sent], deletions: Sequence[str]) -> bool:
         files = self.list_files(revision)
@@ -288,6 +298,14 @@ class HubClient:
                 where=self.url,
                 hint="The token may have expired: `hf auth login`, then run the same command again: it goes on.",
             )
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            return TargetError(
+                f"expected room for what comes from the Hub, found: {error.strerror}",
+                where=str(error.filename or "the cache of huggingface_hub"),
+                hint="Make room or give permission, or set HF_HOME to another folder; then run the same command again.",
+            )
+        if is_odd(error):
+            return odd_answer("an answer that makes sense", error, self.api.endpoint)
         if is_network(error) or isinstance(error, LocalEntryNotFoundError):
             return HubError(
                 f"expected an answer of the Hub, found none ({type(error).__name__})",
@@ -297,7 +315,7 @@ class HubClient:
         return error
 
     def _refused(self, status: int, message: str) -> HubError:
-        said = f": {message}" if message else ""
+        said = f": {without_tokens(message)}" if message else ""
         hints = {
             401: "The token is wrong or has expired: `hf auth login`, then run the same command again: it goes on.",
             403: f"The token may not write here; use one of the owner with write permission, or {option('create_pr')}.",
@@ -358,31 +376,24 @@ def check_permission(client: HubClient, *, may_propose: bool) -> str:
         HubError: it may not, or the Hub was not reached.
     """
     me = client.call("logging in", client.api.whoami)
-    namespace = client.repo_id.split("/")[0]
-    mine = {me["name"], *(organisation["name"] for organisation in me.get("orgs", ()))}
+    namespace, where = client.repo_id.split("/")[0], client.api.endpoint
+    try:
+        name = check_text(me["name"], "the name of a user", where)
+        mine = {name, *(check_text(one["name"], "the name of an organisation", where) for one in me.get("orgs") or ())}
+        role = ((me.get("auth") or {}).get("accessToken") or {}).get("role", "write")
+    except (KeyError, TypeError, AttributeError):
+        raise odd_answer("a user", me, where) from None
     if namespace not in mine and not may_propose:
         raise HubError(
-            f"expected a token that may write to {namespace}, found one of {me['name']}",
+            f"expected a token that may write to {namespace}, found one of {name}",
             where=client.url,
             hint="Log in as its owner or as a member of the organisation (`hf auth login`), or use "
             f"{option('create_pr')}.",
         )
-    if me.get("auth", {}).get("accessToken", {}).get("role", "write") == "read":
+    if role == "read":
         raise HubError(
             "expected a token that may write, found one that may only read",
             where=client.url,
             hint="Make a token with write permission in your settings on the Hub, then `hf auth login`.",
         )
-    return str(me["name"])
-
-
-def _file_infos(entries: Iterable[Any]) -> dict[str, FileInfo]:
-    files = [entry for entry in entries if hasattr(entry, "blob_id")]
-    return {file.path: FileInfo(file.size, file.lfs.sha256 if file.lfs else None, file.blob_id) for file in files}
-
-
-def _operations(additions: Mapping[str, bytes | Path | Sent], deletions: Sequence[str]) -> list[Any]:
-    from huggingface_hub import CommitOperationDelete
-
-    operations: list[Any] = [addition(path, content) for path, content in additions.items()]
-    return operations + [CommitOperationDelete(path, is_folder=path.endswith("/")) for path in deletions]
+    return name

@@ -9,7 +9,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 from asam_datasets.builds import Build
 from asam_datasets.errors import TargetError
 from asam_datasets.machine import file_sha256
-from asam_datasets.published._client import FileInfo, HubClient, check_repo_id
+from asam_datasets.published._answers import FileInfo
+from asam_datasets.published._client import HubClient, check_repo_id
 from asam_datasets.published._layout import NoDatasetError
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def open_published(
             hint="Check the path.",
             found=f"no such folder: {dataset}",
         ) from None
+    if Path(dataset).parent.is_dir():
+        log(f"There is no folder {dataset}: asking the Hub for a dataset of that name")
     client = HubClient(dataset, log)
     try:
         return PublishedRepository(client, client.head(revision or "main"))
@@ -121,8 +124,21 @@ class PublishedFolder:
         return file_sha256(self.path / path)
 
     def read(self, path: str) -> bytes | None:
-        """The content of a file; None when there is none."""
-        return (self.path / path).read_bytes() if (self.path / path).is_file() else None
+        """The content of a file; None when there is none.
+
+        Raises:
+            NoDatasetError: it is there and cannot be read.
+        """
+        try:
+            return (self.path / path).read_bytes() if (self.path / path).is_file() else None
+        except OSError as error:
+            found = f"a {path} that cannot be read ({error.strerror})"
+            raise NoDatasetError(
+                f"expected a file that can be read, found: {error.strerror}",
+                where=f"{self.url}/{path}",
+                hint="Give permission, or get the dataset again.",
+                found=found,
+            ) from None
 
     def open(self, path: str, size_bytes: int | None = None) -> IO[bytes]:
         """Open a file."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import IO, NamedTuple, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,10 @@ import pyarrow.parquet as pq
 
 from asam_datasets.builds import BUILD_FILE, Build, Part
 from asam_datasets.errors import AsamDatasetsError, SourceError
+from asam_datasets.published._footer import MAGIC, Chunk, Footer, read_footer
 from asam_datasets.published._location import Location, open_location
+from asam_datasets.published._pages import decoded_bytes
+from asam_datasets.published._thrift import ThriftError
 
 GET_AGAIN = "Get the dataset again; `asam-datasets verify DATASET --deep` looks at every record."
 """What to do about a dataset that does not hold what it should."""
@@ -24,8 +27,13 @@ _HOLE = 2**13
 
 _TAIL = 8  # the length of the footer, and PAR1
 _MOST_EXPECTED = 2**18  # a manifest may say anything
+_LARGEST_FOOTER = 2**22
 _FOOTERS = 64
-"""Footers that a reader keeps; each takes some 10 to 100 kB."""
+"""Footers that a reader keeps; each takes some 10 to 100 kB in the file."""
+
+MOST_BYTES = 2**29
+"""What the columns that are read of a row group may take, packed or decoded. A row group of ours has 32 MiB, or one
+record, whose image has 256 MiB at most; a hostile part has a gigabyte in every hundred bytes."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +73,6 @@ class PartFile:
             )
 
 
-class _Footer(NamedTuple):
-    metadata: pq.FileMetaData
-    row_groups: tuple[int, ...]
-
-
 class GroupReader:
     """Reads row groups of the parts of one dataset, for one thread. It keeps the connection, and the footers it met.
 
@@ -82,7 +85,7 @@ class GroupReader:
 
     def __init__(self, location: Location, log: Callable[[str], None] = lambda text: None) -> None:
         self._published = open_location(location, log)
-        self._footers: dict[str, _Footer] = {}
+        self._footers: dict[str, Footer] = {}
 
     def schema(self, part: PartFile) -> pa.Schema:
         """The Arrow schema that the footer states, with its metadata.
@@ -91,7 +94,7 @@ class GroupReader:
             SourceError: the part is damaged or gone.
             HubError: the Hub refused, or was not reached.
         """
-        return self._reading(part, lambda: self._footer(part).metadata.schema.to_arrow_schema())
+        return self._reading(part, lambda: _schema(self._footer(part)))
 
     def row_groups(self, part: PartFile) -> tuple[int, ...]:
         """The rows of each row group, as the footer states them.
@@ -120,7 +123,7 @@ class GroupReader:
             return self._published.call(f"reading {part.path}", read)
         except AsamDatasetsError:
             raise
-        except (pa.ArrowException, KeyError, UnicodeDecodeError) as error:
+        except (pa.ArrowException, ThriftError, KeyError, UnicodeDecodeError, MemoryError) as error:
             raise SourceError(
                 f"expected a part of a published dataset, found: {_first_line(error)}",
                 where=part.label,
@@ -138,23 +141,22 @@ class GroupReader:
     def _read(self, part: PartFile, group: int, columns: Sequence[str]) -> pa.Table:
         footer = self._footer(part)
         part.check_row_groups(footer.row_groups)
-        ranges = _column_ranges(footer.metadata.row_group(group), columns)
         with self._published.open(part.path, part.size_bytes) as file:
-            parquet = pq.ParquetFile(_fetch(file, ranges), metadata=footer.metadata)
-        table = parquet.read_row_group(group, columns=list(columns), use_threads=False)
+            content = _as_file(file, footer, group, columns)
+        parquet = pq.ParquetFile(pa.BufferReader(content))
+        table = parquet.read_row_group(0, columns=list(columns), use_threads=False)
         for name in (name.split(".")[0] for name in columns):
             if name not in table.column_names:  # Arrow leaves it out without a word
                 raise SourceError(f"expected a column {name}, found none", where=part.label, hint=GET_AGAIN)
         return table
 
-    def _footer(self, part: PartFile) -> _Footer:
+    def _footer(self, part: PartFile) -> Footer:
         if part.path not in self._footers:
             with self._published.open(part.path, part.size_bytes) as file:
-                metadata = _read_footer(file, part.footer_bytes)
+                footer = _read_footer(file, part.footer_bytes)
             if len(self._footers) >= _FOOTERS:
                 self._footers.pop(next(iter(self._footers)))
-            groups = tuple(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
-            self._footers[part.path] = _Footer(metadata, groups)
+            self._footers[part.path] = footer
         return self._footers[part.path]
 
 
@@ -162,56 +164,92 @@ def _first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0]
 
 
-def _fetch(file: IO[bytes], ranges: Sequence[tuple[int, int]]) -> pa.BufferReader:
-    """Some ranges of a file, in memory, under their own offsets; what is between them is never touched, so it takes
-    addresses and no memory.
+def _schema(footer: Footer) -> pa.Schema:
+    return pq.read_metadata(pa.BufferReader(MAGIC + footer.as_file())).schema.to_arrow_schema()
+
+
+def _is_asked(chunk: Chunk, columns: Sequence[str]) -> bool:
+    """Whether a column of Parquet's belongs to some columns (`annotations`) or their fields (`image.bytes`)."""
+    return any(f"{chunk.leaf.path}.".startswith(f"{name}.") for name in columns)
+
+
+def _as_file(file: Any, footer: Footer, group: int, columns: Sequence[str]) -> pa.Buffer:
+    """Some columns of a row group as a file of its own, in memory.
 
     Arrow reads any Python file in threads of its own, and a Python that ends while one of them still holds a piece is
     aborted: seen when a stream from the Hub was left after a few records. From memory it reads in this thread.
+
+    Raises:
+        ThriftError: a column is damaged, or takes too much memory.
     """
-    size_bytes = file.seek(0, os.SEEK_END)
-    memory = np.empty(size_bytes, np.uint8)
+    chunks = footer.chunks(group)
+    asked = [chunk for chunk in chunks if _is_asked(chunk, columns)]
+    ranges = _column_ranges(asked)
+    room = MOST_BYTES
+    if sum(stop - start for start, stop in ranges) > room:
+        raise ThriftError(f"columns of more than {room} bytes in a row group")
+    places: dict[str, int] = {}
+    size_bytes = len(MAGIC)
     for start, stop in ranges:
-        if not 0 <= start <= stop <= size_bytes:  # a footer may say anything
+        mine = [chunk for chunk in asked if start <= chunk.start and chunk.stop <= stop]
+        places.update((chunk.leaf.path, size_bytes + chunk.start - start) for chunk in mine)
+        size_bytes += stop - start
+    end = footer.as_file(chunks, places, footer.row_groups[group])
+    memory = np.empty(size_bytes + len(end), np.uint8)  # in large pages, where the system has them
+    content = memory.data
+    content[: len(MAGIC)], content[size_bytes:] = MAGIC, end
+    _fetch(file, ranges, content[len(MAGIC) : size_bytes])
+    for chunk in asked:
+        room -= decoded_bytes(content, chunk, places[chunk.leaf.path], room)
+    return pa.py_buffer(memory)
+
+
+def _fetch(file: Any, ranges: Sequence[tuple[int, int]], memory: memoryview) -> None:
+    """Read some ranges of a file, one behind the other.
+
+    Raises:
+        pa.ArrowInvalid: they are not in it; a footer may say anything.
+    """
+    size_bytes, at = file.seek(0, os.SEEK_END), 0
+    for start, stop in ranges:
+        if not 0 <= start <= stop <= size_bytes:
             raise pa.ArrowInvalid(f"a column at bytes {start} to {stop} of a file of {size_bytes}")
         file.seek(start)
-        content = file.read(stop - start)
-        if len(content) != stop - start:
-            raise pa.ArrowInvalid(f"{len(content)} bytes at byte {start}, where {stop - start} should be")
-        memory[start:stop] = np.frombuffer(content, np.uint8)
-    return pa.BufferReader(pa.py_buffer(memory))
+        while start < stop:
+            found = file.readinto(memory[at : at + stop - start])
+            if not found:
+                raise pa.ArrowInvalid(f"no bytes at byte {start}, where {stop - start} should be")
+            start, at = start + found, at + found
 
 
-def _column_ranges(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[tuple[int, int]]:
-    """First byte and end of what some columns (`annotations`) or their fields (`image.bytes`) take in a row group; what
-    lies next to each other is one range."""
+def _column_ranges(chunks: Sequence[Chunk]) -> list[tuple[int, int]]:
+    """First byte and end of what some columns take; what lies next to each other is one range."""
     ranges: list[tuple[int, int]] = []
-    for column in (group.column(number) for number in range(group.num_columns)):
-        if not any(f"{column.path_in_schema}.".startswith(f"{name}.") for name in columns):
-            continue
-        start = column.dictionary_page_offset or column.data_page_offset
-        stop = start + column.total_compressed_size
-        if ranges and 0 <= start - ranges[-1][1] <= _HOLE:
-            start = ranges.pop()[0]
+    for start, stop in sorted((chunk.start, chunk.stop) for chunk in chunks):
+        if ranges and start - ranges[-1][1] <= _HOLE:
+            first, last = ranges.pop()
+            start, stop = first, max(last, stop)
         ranges.append((start, stop))
     return ranges
 
 
-def _read_footer(file: IO[bytes], expected_bytes: int) -> pq.FileMetaData:
+def _read_footer(file: IO[bytes], expected_bytes: int) -> Footer:
     """The footer, in one read where it is as long as expected. Arrow would guess that it is in the last 64 KiB, which
     may be masks.
 
     Raises:
-        pa.ArrowInvalid: there is none.
+        pa.ArrowInvalid, ThriftError: there is none.
     """
     size_bytes = file.seek(0, os.SEEK_END)
     asked = min(size_bytes, max(_TAIL, min(expected_bytes, _MOST_EXPECTED)))
     file.seek(size_bytes - asked)
     tail = file.read(asked)
     length = int.from_bytes(tail[-_TAIL:-4], "little") + _TAIL
-    if len(tail) < _TAIL or not tail.endswith(b"PAR1") or length > size_bytes:
+    if len(tail) < _TAIL or not tail.endswith(MAGIC) or length > size_bytes:
         raise pa.ArrowInvalid(f"no footer of Parquet at the end of its {size_bytes} bytes")
+    if length > _LARGEST_FOOTER:
+        raise pa.ArrowInvalid(f"a footer of {length} bytes")
     if length > len(tail):
         file.seek(size_bytes - length)
         tail = file.read(length - len(tail)) + tail
-    return pq.read_metadata(pa.BufferReader(tail[-length:]))
+    return read_footer(tail[-length:-_TAIL], size_bytes)

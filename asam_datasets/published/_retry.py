@@ -1,23 +1,14 @@
-"""The one retry policy: how long to wait before another try, which failures may pass, and what is said of them."""
+"""Which failures of the Hub may pass, what is said of them, and how long it asks to wait."""
 
 from __future__ import annotations
 
-import math
-import os
 import re
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from asam_datasets.errors import AsamDatasetsError, TargetError
+from asam_datasets.errors import AsamDatasetsError
 
-WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-"""Pauses between attempts; after the last one the failure is told."""
-
-WAITS_VARIABLE = "ASAM_DATASETS_WAITS"
-"""Environment variable with other pauses: seconds with commas between, such as `1,2,4`."""
-
-_MAX_RETRY_AFTER_S = 300.0
+_MOST_WINDOW_S = 301.0
+_MOST_S = 3600.0
+_RATE_LIMIT = re.compile(r'"\w+"\s*;\s*r\s*=\s*0\s*;\s*t\s*=\s*(\d{1,6})(?!\d)')
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _XET = re.compile(
     r"Data processing error: (?:File reconstruction error: )?(?:CAS service error|CAS Client Error|Client error) ?: "
@@ -27,49 +18,6 @@ _XET = re.compile(
 since 1.5 those of tasks in the background; the others are ConnectionErrors and TimeoutErrors. Its other RuntimeErrors,
 of a disk or of damaged data, do not pass. Tried with 1.1.10, 1.2.0, 1.4.3 and 1.8.0 against a server that is not there.
 """
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """When something is tried again.
-
-    Args:
-        waits_s: pauses between attempts, in seconds; after the last one the failure is told.
-        log: gets a line whenever something is tried again.
-    """
-
-    waits_s: Sequence[float]
-    log: Callable[[str], None] = lambda text: None
-
-    @classmethod
-    def from_environment(cls, log: Callable[[str], None] = lambda text: None) -> RetryPolicy:
-        """With the pauses of `ASAM_DATASETS_WAITS`, or the usual ones.
-
-        Raises:
-            TargetError: the variable holds something else than pauses.
-        """
-        text = os.environ.get(WAITS_VARIABLE, "")
-        return cls(_parse_waits(text) if text.strip() else WAITS_S, log)
-
-    def first(self, count: int) -> RetryPolicy:
-        """The same with no more than `count` pauses."""
-        return RetryPolicy(self.waits_s[:count], self.log)
-
-    def pause(self, what: str, reason: str, attempt: int, *, at_least_s: float = 0.0) -> bool:
-        """Say so and wait before another try; False, at once, when none is left.
-
-        Args:
-            what: was done: `reading the repository`.
-            reason: why it did not succeed.
-            attempt: number of tries before the one that failed.
-            at_least_s: seconds that the other side asked for.
-        """
-        if attempt >= len(self.waits_s):
-            return False
-        wait = max(self.waits_s[attempt], at_least_s)
-        self.log(f"{what}: {reason}; trying again in {wait:g} s ({attempt + 1} of {len(self.waits_s)})")
-        time.sleep(wait)
-        return True
 
 
 def may_pass(error: Exception) -> bool:
@@ -82,6 +30,15 @@ def may_pass(error: Exception) -> bool:
         return not isinstance(error.__cause__, OfflineModeIsEnabled)
     status = status_of(error)
     return status in _TRANSIENT if status is not None else is_network(error)
+
+
+def cause_of(error: Exception) -> Exception:
+    """What really went wrong, where the client library only says of which file: `Error while uploading ...`."""
+    cause = error.__cause__
+    if type(error) is not RuntimeError or not isinstance(cause, Exception):
+        return error
+    known = isinstance(cause, AsamDatasetsError) or status_of(cause) is not None or is_network(cause)
+    return cause if known else error
 
 
 def is_network(error: Exception) -> bool:
@@ -105,24 +62,25 @@ def reason(error: Exception) -> str:
     return f"the Hub answered {status}" if status is not None else f"no answer ({type(error).__name__})"
 
 
-def retry_after_s(error: Exception) -> float:
-    """Seconds that the Hub asked for, 300 at most; 0 when it did not."""
-    headers = getattr(getattr(error, "response", None), "headers", {})
-    try:
-        return min(float(headers.get("Retry-After", 0)), _MAX_RETRY_AFTER_S)
-    except ValueError:  # a date
-        return 0.0
+def retry_after_s(error: Exception, quota_s: float) -> float:
+    """Seconds that the Hub asked for; 0 when it did not.
 
+    It says so by `Retry-After`, or by `RateLimit: "api";r=0;t=SECONDS`: no request is left in a window of 300 s that
+    ends then. A commit that is refused as too many is one of the quota of an hour.
 
-def _parse_waits(text: str) -> tuple[float, ...]:
-    try:
-        waits = tuple(float(number) for number in text.split(","))
-    except ValueError:
-        waits = (math.nan,)
-    if not all(0 <= wait < math.inf for wait in waits):
-        raise TargetError(
-            f"expected seconds with commas between, such as 1,2,4, found {text!r}",
-            where=WAITS_VARIABLE,
-            hint="Correct the environment variable, or unset it.",
-        )
-    return waits
+    Args:
+        error: how the attempt failed.
+        quota_s: what to wait for that quota, where the Hub does not say.
+    """
+    response = getattr(error, "response", None)
+    headers = getattr(response, "headers", {})
+    is_commit = "/commit/" in str(getattr(getattr(response, "request", None), "url", ""))
+    asked = headers.get("Retry-After", "").strip()
+    limit = _RATE_LIMIT.search(headers.get("RateLimit", "")) if status_of(error) == 429 else None
+    if asked.isdecimal():
+        wait = float(asked)
+    elif limit:
+        wait = float(limit[1]) + 1  # whole seconds of theirs
+    else:  # nothing, or a date
+        wait = quota_s if is_commit and status_of(error) == 429 else 0.0
+    return min(wait, _MOST_S if is_commit else _MOST_WINDOW_S)

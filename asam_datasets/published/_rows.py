@@ -3,7 +3,8 @@
 A repository may hold anything. Of a row that `read_rows` gives it is known that
 
 1. its values have the types of the tables, and its text is UTF-8;
-2. its height and width are 1 or more, and at most `MAX_PIXELS` together.
+2. its height and width are 1 or more, and at most `MAX_PIXELS` together;
+3. its caption has at most `_MOST_LETTERS` letters, and its names fit into a path: both are held for many rows at once.
 
 `checked_masks` adds that every segmentation is a mask of that size. `empty_places` and `wrong_numbers` find what else
 the tables promise, for those who rely on it.
@@ -23,7 +24,11 @@ from asam_datasets.masks import MAX_PIXELS, Runs, from_segmentation
 from asam_datasets.published._part import GET_AGAIN, GroupReader, PartFile
 from asam_datasets.tables import Kind
 
+_MOST_LETTERS = 2**20
+_MOST_OF_A_NAME = 2**12
+_SHOWN = 200  # letters of a name in messages
 _ALWAYS = ("file_name", "width", "height")
+_NAMES = ("caption", "file_name", "image_id", "archive", "dataset")
 _FETCHED = {"image": ("image.bytes",), "conditioning_image": ("conditioning_image.bytes",), "masks": ()}
 _FIELD = "annotations.list.element"
 
@@ -189,7 +194,7 @@ def read_file_names(reader: GroupReader, part: PartFile) -> list[str]:
             names += column.to_pylist()
         except UnicodeDecodeError:
             names.append(None)
-    if not all(isinstance(name, str) for name in names):
+    if not all(isinstance(name, str) and len(name) <= _MOST_OF_A_NAME for name in names):
         raise SourceError("expected a file name in each row, found another value", where=part.label, hint=GET_AGAIN)
     return names
 
@@ -255,12 +260,18 @@ def wrong_numbers(annotation: Annotation, mask: RLEMask, *, inclusive: bool) -> 
 
 
 def _typed(values: dict[str, Any], label: str) -> Row:
-    where = f"{label}: {values.get('file_name')}"
+    where = f"{label}: {str(values.get('file_name'))[:_SHOWN]}"
     try:
         row = msgspec.convert({**values, "where": where}, Row)
     except msgspec.ValidationError as error:
         problem = f"expected a row of a published dataset, found: {error}"
         raise RecordError(problem, where=where, hint=GET_AGAIN) from None
+    for name in _NAMES:
+        text = getattr(row, name)
+        most = _MOST_LETTERS if name == "caption" else _MOST_OF_A_NAME
+        if isinstance(text, str) and len(text) > most:
+            problem = f"expected a {name} of at most {most} letters, found {len(text)}"
+            raise RecordError(problem, where=where, hint=GET_AGAIN)
     if min(row.shape) < 1 or row.height * row.width > MAX_PIXELS:
         raise RecordError(
             f"expected 1 to {MAX_PIXELS} pixels, found {row.height} × {row.width} (height × width)",

@@ -6,7 +6,7 @@ need not be there any more. So bytes flow while builds are made, and few commits
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,6 +41,14 @@ def send(api: HfApi, repo_id: str, kind: str, files: Mapping[str, Path], revisio
         else files[one.path_in_repo]
         for one in operations
     }
+
+
+def operations(additions: Mapping[str, bytes | Path | Sent], deletions: Sequence[str]) -> list[Any]:
+    """What a commit adds, in this order, and deletes: a path that ends with a slash is a folder."""
+    from huggingface_hub import CommitOperationDelete
+
+    added = [addition(path, content) for path, content in additions.items()]
+    return [*added, *(CommitOperationDelete(path, is_folder=path.endswith("/")) for path in deletions)]
 
 
 def addition(path: str, content: bytes | Path | Sent) -> Any:

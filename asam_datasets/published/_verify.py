@@ -8,17 +8,27 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import yaml
 
-from asam_datasets.builds import BUILD_FILE, Build, decode_build, encode_build, parts_digest, same_content
-from asam_datasets.errors import TargetError
+from asam_datasets.builds import BUILD_FILE, Build, Part, decode_build, encode_build, parts_digest, same_content
+from asam_datasets.errors import AsamDatasetsError, TargetError
 from asam_datasets.progress import Listener
-from asam_datasets.published._client import FileInfo
-from asam_datasets.published._layout import PLACEHOLDER, README, build_folders, front_matter, load_yaml, read_front
+from asam_datasets.published._answers import FileInfo
+from asam_datasets.published._layout import (
+    PLACEHOLDER,
+    README,
+    NoDatasetError,
+    build_folders,
+    front_matter,
+    load_yaml,
+    read_front,
+)
 from asam_datasets.published._location import Published, open_published
 from asam_datasets.published._part import PartFile
 from asam_datasets.published._report import Finding, Report
 from asam_datasets.published._verify_records import PartCheck, check_part
 from asam_datasets.published._visible import visible_builds
 from asam_datasets.workers import open_workers
+
+_LARGEST_PART = 200 * 10**9  # bytes: what the Hub takes
 
 
 def verify(
@@ -137,16 +147,33 @@ def _check_files(published: Published, builds: Sequence[Build], files: Mapping[s
         if manifest not in files:
             yield Finding(manifest, "expected the record of the build, found no such file")
         elif not files[manifest].holds(encode_build(build)):
-            yield from _check_manifest(build, published.read(manifest) or b"", manifest)
+            try:
+                content = published.read(manifest) or b""
+            except NoDatasetError as error:
+                yield Finding(manifest, error.problem)
+            else:
+                yield from _check_manifest(build, content, manifest)
         for part in build.parts:
             path = f"{build.path}/{part.file}"
-            entry = files.get(path)
-            if entry is None:
-                yield Finding(path, "expected the part, found no such file")
-            elif entry.size != part.size_bytes:
-                yield Finding(path, f"expected {part.size_bytes} bytes, found {entry.size}")
-            elif (sha256 := published.sha256(path)) != part.sha256:
-                yield Finding(path, f"expected sha256 {part.sha256}, found {sha256}")
+            if problem := _part_problem(published, path, part, files.get(path)):
+                yield Finding(path, problem)
+
+
+def _part_problem(published: Published, path: str, part: Part, entry: FileInfo | None) -> str:
+    """What is wrong with the file of a part as a whole; empty if nothing is."""
+    if entry is None:
+        return "expected the part, found no such file"
+    if part.size_bytes > _LARGEST_PART:  # to read a sparse file of 4 TiB takes an hour
+        return f"expected at most {_LARGEST_PART} bytes, found {part.size_bytes}"
+    if entry.size != part.size_bytes:
+        return f"expected {part.size_bytes} bytes, found {entry.size}"
+    try:
+        sha256 = published.sha256(path)
+    except OSError as error:
+        if isinstance(error, AsamDatasetsError):  # the Hub's say nothing about the file
+            raise
+        return f"expected a file that can be read, found: {error.strerror}"
+    return "" if sha256 == part.sha256 else f"expected sha256 {part.sha256}, found {sha256}"
 
 
 def _check_manifest(build: Build, content: bytes, path: str) -> Iterator[Finding]:

@@ -81,7 +81,9 @@ def render_card(
     gone = frozenset() if gated else frozenset(_GATE)
     archives, sets, samples = (_of_kind(builds, kind) for kind in ("train", "evaluation", "adversarial"))
     text = _template().read_text("utf-8")
-    for kind, there in (("train", archives), ("evaluation", sets), ("adversarial", samples)):
+    turned = [build for build in builds if build.turned]
+    blocks = {"train": archives, "evaluation": sets, "adversarial": samples, "turned": turned}
+    for kind, there in blocks.items():
         block = re.compile(rf"<!-- if {kind} -->\n(.*?)<!-- end -->\n", re.DOTALL)
         text = block.sub(lambda found, there=there: found[1] if there else "", text)  # type: ignore[misc]
     written = Template(text).substitute(
@@ -96,6 +98,9 @@ def render_card(
         set_citations="\n".join(_citation(build) for build in sets),
         first_set=sets[0].name if sets else "",
         first_split=sets[0].split if sets else "",
+        turned_counts=", ".join(f"{build.turned:,} of {build.rows:,} in `{build.name}`" for build in turned),
+        turned_config=_config_name(turned[0]) if turned else "",
+        turned_split=turned[0].split if turned else "",
         license_link=SA1B.link,
         version=__version__,
     )
@@ -202,6 +207,11 @@ def _of_kind(builds: Sequence[Build], kind: Kind) -> list[Build]:
 
 def _column_rows(table: Mapping[str, Column]) -> str:
     return "\n".join(f"| `{name}` | {column.label} | {column.meaning} |" for name, column in table.items())
+
+
+def _config_name(build: Build) -> str:
+    """The config that has all columns of a build."""
+    return build.name if build.kind == "evaluation" else build.kind
 
 
 def _set_row(build: Build) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asam_datasets.builds import BUILD_FILE, decode_build
 from asam_datasets.errors import TargetError
-from asam_datasets.published import KIND, HubClient, build_folders
+from asam_datasets.published import KIND, HubClient, build_folders, check_commit
 from asam_datasets.rights import Holding, Rights
 
 _UNKNOWN = Rights("no manifest says what it is", "", "unknown")
@@ -21,13 +21,14 @@ def past_holdings(client: HubClient) -> list[Holding]:
     refs = client.call(
         "reading the references", client.api.list_repo_refs, client.repo_id, repo_type=KIND, include_pull_requests=True
     )
-    heads = {ref.target_commit for ref in (*refs.branches, *refs.tags, *(refs.pull_requests or ()))}
+    found = (*refs.branches, *refs.tags, *(refs.pull_requests or ()))
+    heads = {check_commit(ref.target_commit, client.url) for ref in found}
     commits: dict[str, None] = {}
     for head in sorted(heads):
         history = client.call(
             "reading the history", client.api.list_repo_commits, client.repo_id, repo_type=KIND, revision=head
         )
-        commits.update((commit.commit_id, None) for commit in history)
+        commits.update((check_commit(commit.commit_id, client.url), None) for commit in history)
     known: dict[str, Holding] = {}
     unknown: dict[str, Holding] = {}
     for commit in commits:

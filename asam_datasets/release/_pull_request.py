@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asam_datasets.published import KIND, HubClient
+from asam_datasets.published import KIND, HubClient, check_number
 
 PULL_REQUEST = "Publish with asam_datasets"
 """Title of our pull requests."""
@@ -27,7 +27,7 @@ def find_pull_request(client: HubClient, author: str) -> str | None:
             client.repo_id, repo_type=KIND, author=author, discussion_type="pull_request"
         )
         mine = [one for one in found if one.title == PULL_REQUEST and one.status in ("draft", "open")]
-        return f"{_REVISIONS}{mine[0].num}" if mine else None
+        return _revision(client, mine[0].num) if mine else None
 
     return client.call("looking for our pull request", find)
 
@@ -44,7 +44,7 @@ def start_pull_request(client: HubClient, author: str) -> str:
         if found is not None:
             return found
         made = client.api.create_pull_request(client.repo_id, PULL_REQUEST, repo_type=KIND)
-        return f"{_REVISIONS}{made.num}"
+        return _revision(client, made.num)
 
     return client.call("opening a pull request", start)
 
@@ -61,3 +61,7 @@ def submit_pull_request(client: HubClient, revision: str) -> None:
     if details.status == "draft":
         change = client.api.change_discussion_status
         client.call("submitting the pull request", change, client.repo_id, number, "open", repo_type=KIND)
+
+
+def _revision(client: HubClient, number: object) -> str:
+    return f"{_REVISIONS}{check_number(number, 'the number of a pull request', client.url)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asam_datasets.errors import RightsError
-from asam_datasets.published import KIND, SILENCE_S, HubClient
+from asam_datasets.published import KIND, HubClient, check_commit, odd_answer
 from asam_datasets.release._access import Access
 
 
@@ -14,8 +14,11 @@ def read_access(client: HubClient) -> tuple[Access, str]:
         RepositoryNotFoundError: of the client library; there is none, or the token may not see it.
         HubError: refused, or not reached.
     """
-    info = client.ask("reading the repository", client.api.repo_info, client.repo_id, repo_type=KIND, timeout=SILENCE_S)
-    return Access(bool(info.private), info.gated if info.gated in ("auto", "manual") else None), str(info.sha)
+    info = client.ask("reading the repository", client.api.repo_info, client.repo_id, repo_type=KIND)
+    if not isinstance(info.private, bool):
+        raise odd_answer("whether the dataset is private", info.private, client.url)
+    access = Access(info.private, info.gated if info.gated in ("auto", "manual") else None)
+    return access, check_commit(info.sha, client.url)
 
 
 def set_access(client: HubClient, before: Access, access: Access) -> None:

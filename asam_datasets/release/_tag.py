@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asam_datasets.errors import TargetError, option
-from asam_datasets.published import KIND, HubClient
+from asam_datasets.published import KIND, HubClient, check_commit
 
 
 def find_tag(client: HubClient, name: str | None, head: str) -> bool:
@@ -16,7 +16,7 @@ def find_tag(client: HubClient, name: str | None, head: str) -> bool:
     if name is None:
         return False
     refs = client.call("reading the tags", client.api.list_repo_refs, client.repo_id, repo_type=KIND)
-    targets = [tag.target_commit for tag in refs.tags if tag.name == name]
+    targets = [check_commit(tag.target_commit, client.url) for tag in refs.tags if tag.name == name]
     if targets and targets[0] != head:
         raise tag_is_taken(client, name)
     return bool(targets)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from asam_datasets.builds import BUILD_FILE, Built, encode_build
 from asam_datasets.errors import HubError
-from asam_datasets.published import KIND, ConflictError, HubClient, Sent, missing_parts, send
+from asam_datasets.published import ConflictError, HubClient, Sent, missing_parts
 from asam_datasets.release._card import count_bytes
 from asam_datasets.release._opening import CONFLICTS
 from asam_datasets.release._pace import COMMIT_MOST_FILES, is_commit
@@ -65,7 +65,7 @@ def send_builds(
     size = sum(one.size_bytes for one in expected.values())
     if size >= _TOLD_BYTES:
         client.log(f"Sending {_names(built)}: {count_bytes(size)}")
-    sent = client.call("uploading", send, client.api, client.repo_id, KIND, parts, state.revision)
+    sent = client.send(parts, state.revision)
     for path, content in sent.items():
         if isinstance(content, Sent) and content != expected[path]:
             raise HubError(

@@ -14,7 +14,7 @@ from asam_datasets.download import download
 from asam_datasets.errors import TargetError
 from asam_datasets.machine import only_writer, write_errors
 from asam_datasets.progress import Listener
-from asam_datasets.published import KIND, HubClient, send
+from asam_datasets.published import HubClient
 from asam_datasets.scale._plan import ScalePlan
 from asam_datasets.scale._run import Note, RunFolder
 from asam_datasets.scale._sent import name_some, read_made_captions
@@ -78,7 +78,7 @@ def _build(plan: ScalePlan, run: RunFolder, name: str, folder: Path, listener: L
     def send_part(path: Path, part: Part) -> None:
         listener.on_stage(f"{name}: sending {part.file}, {part.size_bytes:,} bytes")
         place = {f"{path.parent.name}/{part.file}": path}
-        client.call("uploading", send, client.api, run.repo_id, KIND, place, "main")
+        client.send(place, "main")
 
     with open_workers(plan.processes, listener.on_records) as workers:
         survey = look_over(ArchiveRecipe(open_source(source, name)), options, plan.on_bad_record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from asam_datasets.sources._adversarial import AdversarialRecord as AdversarialRecord
 from asam_datasets.sources._adversarial import AdversarialRef as AdversarialRef
 from asam_datasets.sources._adversarial import AdversarialSource as AdversarialSource
+from asam_datasets.sources._adversarial import check_sample as check_sample
 from asam_datasets.sources._bad import BadRecords as BadRecords
 from asam_datasets.sources._bad import OnBadRecord as OnBadRecord
 from asam_datasets.sources._bad import Reject as Reject
@@ -31,6 +32,7 @@ __all__ = [
     "Reject",
     "caption_id",
     "caption_report",
+    "check_sample",
     "encode_captions",
     "encode_lists",
     "parse_captions",

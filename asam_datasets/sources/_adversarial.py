@@ -17,8 +17,9 @@ from pathlib import Path
 
 from asam_datasets.errors import SKIP, RecordError, SourceError
 from asam_datasets.images import check_whole, decoding, open_image
+from asam_datasets.machine import leads_out, read_file
 from asam_datasets.sources._bad import BadRecords
-from asam_datasets.sources.sa1b import check_member_size, member_id
+from asam_datasets.sources.sa1b import MAX_MEMBER_BYTES, check_member_size, entries_of, member_id
 
 _KINDS = {".jpg": "JPEG", ".png": "PNG"}
 _MAX_NUMBER_BYTES = 256
@@ -100,17 +101,7 @@ class AdversarialSource:
 
     def check(self, ref: AdversarialRef, files: tuple[bytes, bytes]) -> AdversarialRecord:
         """Check what `read_files` gave. Raises RecordError as `read`."""
-        content, record = files
-        height, width = _check_image(content, ref.image, f"{self.label}: {ref.image}")
-        number = _parse_number(record, f"{self.label}: {ref.record}")
-        return AdversarialRecord(
-            image_id=ref.image_id,
-            file_name=ref.image.rsplit("/", 1)[-1],
-            content=content,
-            height=height,
-            width=width,
-            worst_iou=number,
-        )
+        return check_sample(ref, files, self.label)
 
     def records(self, bad: BadRecords) -> Iterator[AdversarialRecord]:
         """All samples in order; one that is bad follows the policy.
@@ -126,11 +117,14 @@ class AdversarialSource:
 
     def _names(self, folder: str, endings: tuple[str, ...], bad: BadRecords) -> dict[int, str]:
         found: dict[int, str] = {}
-        for path in sorted((self.path / folder).iterdir()):
+        for path in sorted(entries_of(self.path / folder)):
             name = f"{folder}/{path.name}"
             if path.name.startswith("."):
                 continue  # what file managers leave behind
             known = None
+            if path.is_symlink() and leads_out(self.path, path):
+                self._reject("expected files of the folder, found a link out of it", name, bad)
+                continue
             if path.suffix in endings and re.fullmatch(r"sa_\d+", path.stem) and path.is_file():
                 try:
                     known = member_id(f"{path.stem}.jpg", archive=self.label)
@@ -153,9 +147,33 @@ class AdversarialSource:
         path = self.path / name
         try:
             check_member_size(name, path.stat().st_size, archive=self.label)
-            return path.read_bytes()
+            return read_file(path, limit_bytes=MAX_MEMBER_BYTES)
         except OSError as error:
             raise SourceError(f"expected a readable file, found: {error.strerror}", where=str(path)) from error
+
+
+def check_sample(ref: AdversarialRef, files: tuple[bytes, bytes], label: str) -> AdversarialRecord:
+    """Check the bytes of a sample's two files: the image, and the number.
+
+    Args:
+        ref: its names.
+        files: their contents.
+        label: where they are, for messages.
+
+    Raises:
+        RecordError: the image is damaged, not what its ending says, or too large; the number is none.
+    """
+    content, record = files
+    height, width = _check_image(content, ref.image, f"{label}: {ref.image}")
+    number = _parse_number(record, f"{label}: {ref.record}")
+    return AdversarialRecord(
+        image_id=ref.image_id,
+        file_name=ref.image.rsplit("/", 1)[-1],
+        content=content,
+        height=height,
+        width=width,
+        worst_iou=number,
+    )
 
 
 def _check_image(content: bytes, name: str, where: str) -> tuple[int, int]:

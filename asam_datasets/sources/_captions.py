@@ -9,6 +9,7 @@ A caption file is one of these, in UTF-8, with or without a byte-order mark, wit
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,9 +20,14 @@ from typing import Any
 import msgspec
 
 from asam_datasets.errors import CaptionsError, SourceError, option
+from asam_datasets.machine import read_file
 from asam_datasets.sources._bad import BadRecords
 
+MAX_FILE_BYTES = 2**27
+"""Largest caption file, or list of ids, that is read: over a million captions of a hundred bytes."""
+
 _BOM = b"\xef\xbb\xbf"
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 _SHOWN = 5
 _ONE_ID = "One number a line, such as 226381."
 _LINE_HINT = "The file holds one JSON object a line; a torn last line can be deleted."
@@ -59,10 +65,11 @@ def read_captions(paths: Iterable[Path], bad: BadRecords | None = None) -> dict[
     captions: dict[str, str] = {}
     for path in paths:
         try:
-            content = path.read_bytes()
+            content = read_file(path, limit_bytes=MAX_FILE_BYTES)
         except OSError as error:
+            hint = "Give it as several files." if error.errno == errno.EFBIG else "Check the path."
             raise CaptionsError(
-                f"expected a caption file, found: {error.strerror}", where=str(path), hint="Check the path."
+                f"expected a caption file, found: {error.strerror}", where=str(path), hint=hint
             ) from error
         parse_captions(content, str(path), bad, captions)
     return captions
@@ -156,7 +163,7 @@ def _entries(path: str, content: bytes, bad: BadRecords) -> Iterator[tuple[str, 
                 other = CaptionsError(f"expected a text, found {json.dumps(text)[:60]}", where=where)
                 bad.reject(other, archive=path, member=name)
         return
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in enumerate(_lines(content), start=1):
         if not line.strip():
             continue
         where = f"{path}: line {number}"
@@ -164,6 +171,16 @@ def _entries(path: str, content: bytes, bad: BadRecords) -> Iterator[tuple[str, 
             yield where, *_read_line(line, where)
         except CaptionsError as error:
             bad.reject(error, archive=path, member=f"line {number}")
+
+
+def _lines(content: bytes) -> Iterator[bytes]:
+    """The lines of a file, one at a time: a hundred megabytes of line ends must not become as many objects."""
+    start = 0
+    for end in _LINE_END.finditer(content):
+        yield content[start : end.start()]
+        start = end.end()
+    if start < len(content):
+        yield content[start:]
 
 
 def _as_object(content: bytes) -> list[tuple[str, Any]] | None:
@@ -215,7 +232,7 @@ def read_ids(path: Path) -> frozenset[int]:
         SourceError: the file is missing or empty, or a line is not an id.
     """
     try:
-        lines: Sequence[str] = path.read_text("utf-8-sig").splitlines()
+        lines: Sequence[str] = read_file(path, limit_bytes=MAX_FILE_BYTES).decode("utf-8-sig").splitlines()
     except OSError as error:
         raise SourceError(f"expected a list of image ids, found: {error.strerror}", where=str(path)) from error
     except UnicodeDecodeError as error:

@@ -9,6 +9,7 @@ from asam_datasets.tables._columns import row_bytes as row_bytes
 from asam_datasets.tables._columns import row_groups as row_groups
 from asam_datasets.tables._columns import to_table as to_table
 from asam_datasets.tables._configs import ADVERSARIAL_NAME as ADVERSARIAL_NAME
+from asam_datasets.tables._configs import ALL_SETS as ALL_SETS
 from asam_datasets.tables._configs import VIEWS as VIEWS
 from asam_datasets.tables._configs import Config as Config
 from asam_datasets.tables._configs import configs_of as configs_of
@@ -29,6 +30,7 @@ from asam_datasets.tables._types import image_columns as image_columns
 __all__ = [
     "ADVERSARIAL",
     "ADVERSARIAL_NAME",
+    "ALL_SETS",
     "EVALUATION",
     "MAX_ROW_GROUP_BYTES",
     "TABLES",

@@ -28,6 +28,10 @@ from asam_datasets.training._controlnet import controlnet_batch as controlnet_ba
 from asam_datasets.training._controlnet import controlnet_sample as controlnet_sample
 from asam_datasets.training._controlnet import controlnet_samples as controlnet_samples
 from asam_datasets.training._geometry import Augment as Augment
+from asam_datasets.training._geometry import fitted_shape as fitted_shape
+from asam_datasets.training._images import decode_image as decode_image
+from asam_datasets.training._images import open_image as open_image
+from asam_datasets.training._images import resize_image as resize_image
 from asam_datasets.training._options import Choose as Choose
 from asam_datasets.training._options import ControlNetOptions as ControlNetOptions
 from asam_datasets.training._options import SamOptions as SamOptions
@@ -50,8 +54,12 @@ __all__ = [
     "controlnet_batch",
     "controlnet_sample",
     "controlnet_samples",
+    "decode_image",
+    "fitted_shape",
     "normalize",
+    "open_image",
     "open_stream",
+    "resize_image",
     "sam_batch",
     "sam_sample",
     "sam_samples",

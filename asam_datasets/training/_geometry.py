@@ -111,7 +111,7 @@ def draw_geometry(
         crop = Crop(
             crop.top + round((crop.height - side) / 2), crop.left + round((crop.width - side) / 2), side, side
         )  # as torchvision's CenterCrop rounds
-    shape = _fitted((crop.height, crop.width), size, fit)
+    shape = fitted_shape((crop.height, crop.width), size, fit)
     if augment.jitter is not None:
         scale = _between(augment.jitter, draws[3])
         scaled = [max(1.0, scale * side) for side in shape]
@@ -121,8 +121,8 @@ def draw_geometry(
     return Geometry(crop, bool(draws[6] < augment.mirror), shape, size)
 
 
-def _fitted(source: tuple[int, int], size: int, fit: Fit) -> tuple[int, int]:
-    """The (height, width) of a fitted image; rounded as SAM's `ResizeLongestSide` does."""
+def fitted_shape(source: tuple[int, int], size: int, fit: Fit) -> tuple[int, int]:
+    """The (height, width) of a fitted image, without padding; rounded as SAM's `ResizeLongestSide` does."""
     if fit != "pad":
         return size, size
     scale = size / max(source)

@@ -62,7 +62,7 @@ MISUSED = {
     "publish --train --out X": "Option '--train' requires an argument.",
     "publish --train a.tar --workers 0 --out X": "'--workers': expected at least 1, found 0",
     "verify X --workers -2": "'--workers': expected at least 1, found -2",
-    "catalog --catalog a.toml show": "expected `list` or `show ID`",
+    "catalog --catalog a.toml show": "expected `list`, `show ID [--toml]` or `new FOLDER [--out FILE]`",
 }
 
 

@@ -137,6 +137,10 @@ def test_ids_and_categories_are_the_sources_own(exported: Path) -> None:
     assert table["categories"] == [{"id": 3, "name": "car"}]
     assert [image["id"] for image in table["images"]] == [11, 12]
     assert table["images"][0]["file_name"] == "000000000139.jpg"
+    # ASAM's LVISDataset: coco_url.split("/")[-1] below the folder of the images.
+    names = [image["coco_url"].split("/")[-1] for image in table["images"]]
+    assert all((exported / "testdata/coco2017_val/imgs" / name).is_file() for name in names)
+    assert names == [image["file_name"] for image in table["images"]]
     assert {one["id"] for one in table["annotations"]} == {100, 101, 102, 104, 105}
     streets = json.loads((exported / "testdata/cityscapes/annotations.json").read_text())
     assert [image["id"] for image in streets["images"]] == [1]
@@ -320,6 +324,7 @@ def test_annotations_only_is_left_out_and_told(folders: Folders, publish: Run, t
     assert {path.name for path in (tmp_path / "sam-1b/testdata").iterdir()} == {"hrsod_te"}
     # `'sam' not in gt_path` is how ASAM's program tells binary masks from SA-1B.
     assert f"takes a path with `sam` in it for SA-1B, such as {tmp_path / 'sam-1b/testdata'}" in done.out
+    assert not any("`sam`" in note for note in export(tmp_path / "one", tmp_path / "plain", workers=1).notes)
     none = publish(*sets, "--annotations-only", "coco2017_val", "hrsod_te", "--out", tmp_path / "none")
     assert none.code == 0, none.err
     with pytest.raises(SourceError, match="expected images, found only annotations of coco2017_val, hrsod_te"):
@@ -387,6 +392,13 @@ def test_hostile_names(name: str, names: tuple[str, str], published: Path, tmp_p
         assert [(root / "imgs" / image["file_name"]).read_bytes() for image in images] == contents
 
 
+def test_a_name_that_asam_misreads(published: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    place = tmp_path_factory.mktemp("plain")  # the folder of this test has `sam` in its name
+    dataset = changed(published, place, "hrsod_te", lambda rows: rows[1].update(file_name="a_sample.png"))
+    (note,) = export(dataset, place / "out", workers=1).notes
+    assert "takes a path with `sam` in it for SA-1B, such as hrsod_te/gts/a_sample.png and 0 more" in note
+
+
 def test_names() -> None:
     assert flat_names(["a/1.jpg", "a/2.jpg"]) == ["1.jpg", "2.jpg"]
     assert flat_names(["a/1.jpg", "b/1.jpg", "b__1.jpg"]) == ["a__1.jpg", "b__1-2.jpg", "b__1.jpg"]
@@ -396,6 +408,15 @@ def test_names() -> None:
     assert len(long.encode()) <= 200
     assert long.endswith(".jpeg")
     assert mask_name("a.b.jpg") == "a.b.png"
+
+
+def test_names_that_are_cut_at_the_first_dot() -> None:
+    """As ASAM names what it writes of an image."""
+    paths = [f"x/Regression__Te1_5000_b_2022-08-02 11.16.00__img__00000{number}.png" for number in range(3)]
+    names = flat_names([*paths, "1.2.png", "1.3.png", "a.b.png"])
+    assert len({name.partition(".")[0] for name in names}) == 6
+    assert names[1] == "x__Regression__Te1_5000_b_2022-08-02 11_16_00__img__000001.png"
+    assert names[3:] == ["1_2.png", "1_3.png", "a.b.png"], "alone it keeps its name"
 
 
 BAD: dict[str, tuple[Callable[[Rows], object], str]] = {

@@ -531,6 +531,18 @@ def test_a_damaged_part(damage: Callable[[Path], object], published: Path, tmp_p
     assert " found" in str(raised.value)
 
 
+def test_an_image_that_is_there_twice(published: Path, tmp_path: Path) -> None:
+    """Its files would be written once, and counted twice."""
+    import pyarrow.parquet as pq
+
+    shutil.copytree(published, tmp_path / "dataset")
+    part = min((tmp_path / "dataset").rglob("*.parquet"))
+    table = pq.read_table(part)
+    pq.write_table(table.take([0, 0, *range(2, len(table))]), part)
+    with pytest.raises(SourceError, match="sa_000000: expected each image once, found image id 1 again"):
+        export(tmp_path / "dataset", tmp_path / "out", masks="none", workers=1)
+
+
 def test_a_dataset_that_would_write_elsewhere(published: Path, tmp_path: Path) -> None:
     """A repository may hold anything: names of files in it are checked before they become paths."""
     import pyarrow.parquet as pq
@@ -555,3 +567,10 @@ def test_offline(tmp_path: Path) -> None:
     assert done.code == 1
     assert "/datasets/xhk/ASAM-Datasets: " in done.err
     assert "Traceback" not in done.err
+    assert "There is no folder" not in done.err
+    (tmp_path / "data").mkdir()
+    missing = run("export", "data/out", "--out", tmp_path / "out", env=environment, cwd=tmp_path)
+    assert missing.code == 1
+    lines = [line for line in missing.err.splitlines() if "data/out" in line]
+    assert "There is no folder data/out: asking the Hub" in lines[1], "before it asks"
+    assert "/datasets/data/out: " in lines[2]

@@ -362,6 +362,31 @@ def test_a_trap_for_tar_readers(trap: Callable[[list[bytes]], bytes], tiny: Memb
             assert policy == "skip" or ids == [1, 2, 3]
 
 
+def test_pax_headers_that_cost_the_square(tiny: Members, tmp_path: Path) -> None:
+    """Of time and of memory: `tarfile` takes a record's name to go to the next `=`, far behind the record's end, and
+    gives each member a copy of what global headers say."""
+    numbers = iter(range(2**20))
+    many = [entry("pax", b"".join(b"14 %07d=x\n" % next(numbers) for _ in range(1000)), kind=tarfile.XGLTYPE)] * 100
+    own = [piece for number in range(2000) for piece in (pax(b"6 a=b\n"), entry(f"x{number}"))]
+    sources = [
+        pax(b"2 " * 2**18 + b"=") + entry("y"),
+        pax(b"3 \n" * 2**17 + b"=") + entry("y"),
+        pax(b"6 a=b\n" * 2**17) + entry("y"),
+        b"".join([*many, *own]),
+        pax(b"6 a=b\n" * 9) + entry("y"),
+    ]
+    for number, head in enumerate(sources):
+        (tmp_path / f"sa_{number}.tar").write_bytes(head + tar_bytes(tiny))
+    found = read_in_process(*sorted(tmp_path.glob("*.tar")))
+    assert len(found) == 10
+    for place, policy, ids, error in found:
+        if place.endswith("sa_4.tar"):
+            assert ids == [1, 2, 3]
+        elif policy == "raise":
+            assert error.startswith(f"{place}: expected a ")
+            assert "pax header" in error
+
+
 def read_in_process(*sources: Path) -> list[tuple[str, str, list[int], str]]:
     """Read archives to their end under both policies, in a process with little memory and time.
 

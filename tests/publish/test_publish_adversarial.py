@@ -5,17 +5,24 @@ import io
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from conftest import Run, clean_environment, run_python, run_reader
 from PIL import Image
 from pycocotools import mask as coco
 from reading import READERS
 
+from asam_datasets.builds import decode_build
 from asam_datasets.demo import DemoArchive
+from asam_datasets.errors import RecordError, SourceError, TargetError
+from asam_datasets.organized import export
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
@@ -125,13 +132,85 @@ def test_bad_samples(samples: Path, demo: DemoArchive, publish: Run, tmp_path: P
     assert "sa_777" in (tmp_path / "out/rejects.jsonl").read_text()
 
 
-def test_export_says_what_it_leaves_out(published: Path, demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
-    done = run_python("-m", "asam_datasets", "export", published, "--out", tmp_path / "folder", "--workers", "1")
+def test_export_and_publish_again(published: Path, samples: Path, publish: Run, tmp_path: Path) -> None:
+    """The folder is ASAM's, and gives the same parts again."""
+    out = tmp_path / "folder"
+    done = run_python("-m", "asam_datasets", "export", published, "--out", out, "--masks", "none", "--workers", "1")
     assert done.code == 0, done.err
-    assert "adversarial: 3 adversarial samples are left out" in done.out
+    assert "adversarial  3 images, each with its record" in done.out
+    assert "0 masks of " in done.out
     assert "have no caption" not in done.out
+    assert "sa_000000: 1 of 12 images have no annotation; ASAM's loader divides by their number" in done.out
+    for name in ("adv", "record"):
+        assert {path.name for path in (out / "adversarial" / name).iterdir()} == {
+            path.name for path in (samples / name).iterdir()
+        }
+    for path in (samples / "adv").iterdir():
+        assert (out / "adversarial/adv" / path.name).read_bytes() == path.read_bytes()
+    assert (out / "adversarial/record/sa_2.txt").read_text() == "0.25", "as the generator writes it"
+    assert not (out / ".asam_datasets").exists()
+    again = publish("--train", out, "--adversarial", out / "adversarial", "--out", tmp_path / "again")
+    assert again.code == 0, again.err
+    assert {path.name for path in (tmp_path / "again/data").glob("*/*/*")} == {
+        path.name for path in (published / "data").glob("*/*/*")
+    }
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*/**/*") if path.is_file()}
+    assert export(published, out, masks="none", workers=1).samples == 3
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*/**/*") if path.is_file()} == before
+    (out / "adversarial/record/mine.txt").write_text("mine")
+    with pytest.raises(TargetError, match=r"found adversarial/record/mine\.txt"):
+        export(published, out, masks="none", workers=1)
+
+
+Change = Callable[[list[dict[str, Any]]], object]
+BAD: dict[str, tuple[Change, str]] = {
+    "a name": (
+        lambda rows: rows[0].update(file_name="../sa_1.png"),
+        r"expected sa_1.png \(or .jpg\), found '../sa_1.png'",
+    ),
+    "another id": (lambda rows: rows[0].update(image_id=7), r"expected sa_7.png \(or .jpg\), found 'sa_1.png'"),
+    "a name of zeros": (lambda rows: rows[0].update(file_name="sa_01.png"), r"found 'sa_01.png'"),
+    "twice": (lambda rows: rows[1].update(rows[0]), "expected one sample of each image, found 1 again"),
+    "no IoU": (lambda rows: rows[0].update(worst_iou=None), "worst_iou: expected a value, found none"),
+    "an IoU of 2": (lambda rows: rows[0].update(worst_iou=2.0), "expected one number from 0 to 1, found '2.0'"),
+    "no image": (lambda rows: rows[0].update(image=None), "image: expected an image, found none"),
+    "another kind": (lambda rows: rows[0].update(file_name="sa_1.jpg"), "expected a whole JPEG"),
+    "another size": (lambda rows: rows[0].update(width=7), "expected 256 × 7"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_rows_are_not_exported(what: str, published: Path, tmp_path: Path) -> None:
+    change, expected = BAD[what]
+    copy = Path(shutil.copytree(published, tmp_path / "in/dataset"))
+    shutil.rmtree(copy / "data/train")
+    front = yaml.safe_load((copy / "README.md").read_text().split("---\n")[1])
+    front["configs"] = [config for config in front["configs"] if config["config_name"] == "adversarial"]
+    (copy / "README.md").write_text(f"---\n{json.dumps(front)}\n---\n")
+    (part,) = copy.glob("data/adversarial/*/*/*.parquet")
+    table = pq.read_table(part)
+    rows = table.to_pylist()
+    change(rows)
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), part)
+    with pytest.raises((RecordError, SourceError), match=expected) as raised:
+        export(copy, tmp_path / "in/out", workers=1)
+    assert raised.value.hint
+    assert {path.name for path in tmp_path.iterdir()} == {"in"}
+
+
+def test_export_says_what_has_no_caption(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
     some = tmp_path / "some.json"
     some.write_text(json.dumps({"img": "sa_2.jpg", "prompt": "one"}) + "\n")
     assert publish("--train", demo.archive, "--captions", some, "--out", tmp_path / "out").code == 0
     bare = run_python("-m", "asam_datasets", "export", tmp_path / "out", "--out", tmp_path / "bare", "--workers", "1")
     assert "sa_000000: 11 of 12 images have no caption, and are in no list" in bare.out
+    assert "11 images without a caption: sa_1.jpg, sa_3.jpg" in bare.out
+    (manifest,) = (tmp_path / "out").rglob("build.json")
+    for lists in (tmp_path / "bare").glob("*.json"):
+        lists.unlink()
+    (tmp_path / "bare/sa_000000/sa_5.jpg").unlink()  # what is missing is exported again, and counted as before
+    again = export(tmp_path / "out", tmp_path / "bare", workers=1)
+    assert list(again.report.missing) == [1, *range(3, 13)]
+    (archive,) = again.archives
+    assert (archive.images, archive.captions, archive.bare) == (12, 1, 1)
+    assert archive.masks == archive.annotations == decode_build(manifest.read_bytes(), "").annotations

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import hf_xet
 import pyarrow as pa
@@ -14,8 +15,9 @@ from huggingface_hub import HfApi
 from local_hub import Fault, LocalHub
 
 from asam_datasets.errors import HubError, TargetError
-from asam_datasets.published import HubClient, RetryPolicy, open_dataset
-from asam_datasets.published._retry import WAITS_S, WAITS_VARIABLE, is_network, may_pass
+from asam_datasets.published import HubClient, open_dataset
+from asam_datasets.published._retry import is_network, may_pass, retry_after_s
+from asam_datasets.retry import WAITS_S, WAITS_VARIABLE, RetryPolicy
 
 REPO = "xhk/ASAM-Datasets"
 CAS = "ReqwestMiddleware Error: error sending request for url (http://127.0.0.1:1/xorbs/default/6c3c)"
@@ -155,3 +157,46 @@ def test_a_token_that_xet_refuses_is_said_so() -> None:
     assert isinstance(told, HubError)
     assert "token" in str(told)
     assert "secret" not in str(told)
+
+
+@pytest.mark.parametrize(("headers", "path", "status", "wait_s"), [
+    ({"RateLimit": '"api";r=0;t=170'}, "/api/datasets/a/b", 429, 171),
+    ({"RateLimit": '"fixed window";"resolvers"; r=0; t=55'}, "/datasets/a/b/resolve/main/x", 429, 56),
+    ({"RateLimit": '"api";r=0;t=300'}, "/api/datasets/a/b", 429, 301),
+    ({"RateLimit": '"api";r=0;t=999999'}, "/api/datasets/a/b", 429, 301),
+    ({"RateLimit": '"api";r=12;t=170'}, "/api/datasets/a/b", 429, 0),
+    ({"RateLimit": '"api";r=0;t=170'}, "/api/datasets/a/b", 503, 0),
+    ({"RateLimit": "hello", "Retry-After": "7"}, "/api/datasets/a/b", 429, 7),
+    ({"Retry-After": "99999999999"}, "/api/datasets/a/b", 429, 301),
+    ({"Retry-After": "1800"}, "/api/datasets/a/b/commit/main", 429, 1800),
+    ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, "/api/datasets/a/b/commit/main", 429, 600),
+    ({"RateLimit": '"api";r=0;t=170'}, "/api/datasets/a/b/commit/main", 429, 171),
+    ({}, "/api/datasets/a/b/commit/main", 429, 600),
+    ({}, "/api/datasets/a/b/commit/main", 503, 0),
+    ({}, "/api/datasets/a/b", 429, 0),
+])  # fmt: skip
+def test_how_long_the_hub_asks_to_wait(headers: dict[str, str], path: str, status: int, wait_s: float) -> None:
+    """A window to its end; the quota of commits, of which nothing is said, ten minutes at a time."""
+    error = Exception()
+    request = SimpleNamespace(url=f"https://huggingface.co{path}")
+    error.response = SimpleNamespace(status_code=status, headers=headers, request=request)  # type: ignore[attr-defined]
+    assert retry_after_s(error, 600.0) == wait_s
+
+
+def test_a_window_is_waited_out_and_told(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = HfApi(endpoint=hub.url, token="hf_test")
+    api.create_repo(REPO, repo_type="dataset")
+    lines: list[str] = []
+    slept: list[float] = []
+    monkeypatch.setattr("asam_datasets.retry.time.sleep", slept.append)
+    client = HubClient(REPO, lines.append, api=api)
+    hub.inject(Fault(r"/tree/", kind="status", status=429, rate_limit=170, times=2))
+    assert client.list_files("main")
+    assert slept == [171, 171]
+    assert lines[0].startswith("listing the files: the Hub answered 429; trying again in 171 s, at ")
+    assert lines[0].endswith(" UTC (1 of 6)"), "its first word, and no reason to give up early"
+    hub.inject(Fault(r"/commit/", kind="status", status=429))
+    client.commit("m", {"a.txt": b"a"}, revision="main", parent=client.head("main"))
+    assert slept[2:] == [600]
+    monkeypatch.setenv(WAITS_VARIABLE, "0.1,0.3,0.2")
+    assert RetryPolicy.from_environment().quota_s == 0.3

@@ -16,7 +16,19 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
-from evaluation_trees import SHAPE, TREES, box, grid, palette_image, ring, save, via_region, write, write_image
+from evaluation_trees import (
+    SHAPE,
+    TREES,
+    box,
+    coco_json,
+    grid,
+    palette_image,
+    ring,
+    save,
+    via_region,
+    write,
+    write_image,
+)
 from PIL import Image
 
 from asam_datasets.errors import CatalogError
@@ -76,7 +88,7 @@ def annotations(identity: str, root: Path, **options: Any) -> list[tuple[int, in
 
 
 def test_the_catalog_says_what_it_does_not_know() -> None:
-    assert len(CATALOG) == 31
+    assert len(CATALOG) == 32
     for identity, entry in CATALOG.items():
         assert entry.id == identity
         assert entry.homepage.startswith("http")
@@ -113,7 +125,7 @@ def test_a_set_of_the_user(tmp_path: Path) -> None:
     write_image(tmp_path, "rgb/a.png")
     save(tmp_path / "ids/a.png", labels.astype(np.uint8))
     catalog = load_catalog([tmp_path / "mine.toml"])
-    assert len(catalog) == 32
+    assert len(catalog) == len(CATALOG) + 1
     (row,) = rows_of(parse_evaluation(f"leaves={tmp_path}", catalog))
     assert [a.area for a in row.annotations] == [(labels == 1).sum(), (labels == 3).sum()]
     assert "leaves" not in load_catalog()
@@ -224,16 +236,23 @@ def test_categories_ids_and_crowds(tmp_path: Path) -> None:
     ]
     assert annotations("egohos", tmp_path / "e")[:2] == [(1, 1, "left hand", 0), (2, 2, "right hand", 0)]
     assert annotations("streets", tmp_path / "f") == [(1, None, "car", 0), (2, None, None, 0)]
+    assert annotations("ndd20", tmp_path / "l") == [(1, None, "BND", 0), (2, None, "BND", 0)]
     assert annotations("visor", tmp_path / "g")[0] == (1, 300, "left hand", 0)
-    assert annotations("woodscape", tmp_path / "h") == [(1, None, "road", 0), (5, None, "car", 0)]
+    assert annotations("woodscape", tmp_path / "h") == [
+        (1, None, "road", 0),
+        (7, None, "car", 0),
+        (8, None, "pole", 0),
+    ]
     assert annotations("ovis", tmp_path / "i") == [(1, 1, "Person", 0)]
     assert annotations("zerowaste_f", tmp_path / "j", protocol="asam")[1] == (2, 2, "cardboard", 0)
+    ndd20 = rows_of(open_evaluation(CATALOG["ndd20"], tmp_path / "l"))
+    assert [[a.category for a in row.annotations] for row in ndd20] == [["BND"] * 2, ["dolphin"] * 2]
     assert annotations("hypersim", tmp_path / "k") == [(5, None, None, 0), (8, None, None, 0), (70000, None, None, 0)]
 
 
 def test_crowds_that_are_kept_are_marked_in_every_layout(tmp_path: Path) -> None:
     """No reading of ASAM's keeps them in these two; a user may."""
-    for identity, expected in (("ovis", [0, 1]), ("woodscape", [0, 1, 0])):
+    for identity, expected in (("ovis", [0, 1]), ("woodscape", [0, 1, 0, 0])):
         TREES[identity](tmp_path / identity)
         entry = CATALOG[identity]
         kept = msgspec.structs.replace(entry, layout=msgspec.structs.replace(entry.layout, crowds="keep"))
@@ -281,6 +300,28 @@ def test_via_projects_are_read_too(tmp_path: Path) -> None:
     (record,) = [source.read(ref).record for ref in source.index(BadRecords())]
     assert record
     np.testing.assert_array_equal(record.masks[0].to_array(), box(60, 40, 70, 60))
+
+
+def test_an_image_under_several_ids_is_a_row_each(tmp_path: Path) -> None:
+    """As in SA-Co, where each pair of an image and a phrase has an id of its own."""
+    write_image(tmp_path, "val2017/a.jpg")
+    write_image(tmp_path, "val2017/b.jpg")
+    images = {10: {"file_name": "a.jpg"}, 7: {"file_name": "b.jpg"}, 9: {"file_name": "a.jpg"}}
+    rings = {10: [([ring(1, 1, 9, 9)], 0)], 9: [([ring(2, 2, 5, 5)], 0), ([ring(20, 2, 30, 5)], 0)], 7: []}
+    write(tmp_path / "instances_val2017.json", coco_json(images, rings))
+    source = open_evaluation(CATALOG["coco2017_val"], tmp_path)
+    refs = source.index(BadRecords())
+    assert [(ref.file_name, ref.image_id) for ref in refs] == [
+        ("val2017/a.jpg", "10"),
+        ("val2017/a.jpg", "9"),
+        ("val2017/b.jpg", "7"),
+    ]
+    assert len({source.digest(ref) for ref in refs}) == 3
+    rows = rows_of(source)
+    assert [(row.image_id, [a.bbox for a in row.annotations]) for row in rows] == [
+        ("10", [(1, 1, 8, 8)]),
+        ("9", [(2, 2, 3, 3), (20, 2, 10, 3)]),
+    ]
 
 
 def test_an_annotation_file_that_changes_is_read_again(tmp_path: Path) -> None:

@@ -6,12 +6,16 @@ import contextlib
 import io
 import json
 import os
+import re
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import cv2
+import msgspec
 import numpy as np
 import pytest
 from evaluation_trees import SHAPE, TREES, grid, save, write_image
@@ -22,6 +26,7 @@ from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError
 from asam_datasets.masks import MAX_PIXELS
 from asam_datasets.sources import BadRecords
 from asam_datasets.sources.evaluation import EvaluationSource, load_catalog, open_evaluation
+from asam_datasets.sources.evaluation.layouts import Layout
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 
@@ -269,7 +274,7 @@ BAD_RECORDS: dict[str, tuple[str, Edit, str]] = {
     "via: not a polygon": (
         "ndd20",
         edit_json("ABOVE_LABELS.json", put("1.jpg8123", "regions", 0, "shape_attributes", "name", "circle")),
-        r"ABOVE_LABELS.json: 1.jpg: regions\[0\]: expected a polygon, found 'circle'",
+        r"ABOVE_LABELS.json: 1.jpg: regions\[0\]: expected a polygon or a polyline, found 'circle'",
     ),
     "via: more x than y": (
         "ndd20",
@@ -406,7 +411,8 @@ def test_a_wrong_folder_says_what_was_expected_and_what_is_there(tmp_path: Path)
         source.index(BadRecords())
     assert str(caught.value) == (
         f"hrsod_te={tmp_path}/data: expected HRSOD_test/<name>.jpg with HRSOD_test_mask/<name>.png, or "
-        "imgs/<name>.jpg with gts/<name>.png; found HRSOD_release/, readme.txt"
+        "imgs/<name>.jpg with gts/<name>.png, or images/<name>.jpg with masks_max255/<name>.png, or "
+        "images/<name>.jpg with masks/<name>.png; found HRSOD_release/ (3 .jpg, 3 .png), readme.txt"
     )
     assert caught.value.hint.startswith(f"Did you mean {tmp_path}/data/HRSOD_release? ")
     (tmp_path / "empty").mkdir()
@@ -415,6 +421,139 @@ def test_a_wrong_folder_says_what_was_expected_and_what_is_there(tmp_path: Path)
         empty.index(BadRecords())
     with pytest.raises(SourceError, match="expected the folder of an evaluation set, found nothing there"):
         open_evaluation(CATALOG["coco2017_val"], tmp_path / "none")
+
+
+WRONG = {
+    "binary": "hrsod_te",
+    "objects": "bbbc038v1",
+    "index_map": "cityscapes",
+    "rgb_map": "ade20k",
+    "coco": "coco2017_val",
+    "via": "ndd20",
+    "visor": "visor",
+    "woodscape": "woodscape",
+    "youtube_vis": "ovis",
+    "hypersim": "hypersim",
+}
+"""A set of each layout."""
+
+
+def wrong(identity: str, root: Path) -> SourceError:
+    """The error for a folder in which nothing of a set is found."""
+    with pytest.raises(SourceError) as caught:
+        open_evaluation(CATALOG[identity], root).index(BadRecords())
+    return caught.value
+
+
+def test_there_is_a_wrong_folder_for_every_layout() -> None:
+    assert {msgspec.to_builtins(CATALOG[i].layout)["type"] for i in WRONG.values()} == WRONG.keys()
+    assert len(WRONG) == len(get_args(Layout))
+
+
+@pytest.mark.parametrize("identity", WRONG.values())
+def test_a_folder_too_high_or_too_deep_gets_a_suggestion(tmp_path: Path, identity: str) -> None:
+    root = tmp_path / "sets/unpacked/v1"
+    TREES[identity](root)
+    deep = next(path for path in sorted(root.iterdir()) if path.is_dir())
+    if identity == "bbbc038v1":  # one level too deep is another form of it, and read
+        deep = deep / "00ae"
+    deeper = next((path for path in sorted(deep.iterdir()) if path.is_dir()), deep)
+    meant = root / "stage1_train" if identity == "bbbc038v1" else root
+    for folder, expected in ((root.parent, root), (root.parent.parent, root), (deep, meant), (deeper, meant)):
+        assert wrong(identity, folder).hint.startswith(f"Did you mean {expected}? "), folder
+
+
+@pytest.mark.parametrize("identity", WRONG.values())
+def test_archives_are_to_be_unpacked(tmp_path: Path, identity: str) -> None:
+    names = ["a.zip", "b.tar.gz", "c.RAR", "d.zip"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"PK")
+    assert wrong(identity, tmp_path).hint.startswith(
+        f"Unpack a.zip, b.tar.gz, c.RAR and 1 more in {tmp_path} first: archives are not read. "
+    )
+    with pytest.raises(SourceError, match=r"expected the folder of an evaluation set, found an archive") as caught:
+        open_evaluation(CATALOG[identity], tmp_path / "a.zip")
+    assert caught.value.hint == "Unpack it, and name the folder."
+    (tmp_path / "list.txt").touch()
+    with pytest.raises(SourceError, match="found a file"):
+        open_evaluation(CATALOG[identity], tmp_path / "list.txt")
+
+
+@pytest.mark.parametrize("identity", WRONG.values())
+def test_where_images_and_masks_do_not_meet_both_are_counted(tmp_path: Path, identity: str) -> None:
+    TREES[identity](tmp_path)
+    refs = open_evaluation(CATALOG[identity], tmp_path).index(BadRecords())
+    for ref in refs:
+        for name in [ref.file_name] if ref.key else ref.masks:
+            (tmp_path / name).rename((tmp_path / name).with_suffix(".tga"))
+    (tmp_path / "metadata_images_split_scene_v1.csv").unlink(missing_ok=True)
+    for frame in tmp_path.glob("*/images/*/frame.0002.*"):
+        frame.unlink()
+    error = wrong(identity, tmp_path)
+    if refs[0].key:
+        assert f"{refs[0].masks[0]}, which names no image that is there, such as " in error.problem
+    else:
+        assert re.search(rf": {len(refs)} like \S+ and 0 like \S+, of which none belong together: ", error.problem)
+        assert f"{refs[0].file_name} has no " in error.problem
+        assert re.search(r"/ has .*\d \.tga", error.problem)
+
+
+def test_a_mask_that_is_missing_is_counted_with_the_others(tmp_path: Path) -> None:
+    TREES["hrsod_te"](tmp_path)
+    for stem in ("1001_abc_o", "1002_def_o"):
+        (tmp_path / f"HRSOD_test_mask/{stem}.png").rename(tmp_path / f"HRSOD_test_mask/{stem}.tif")
+    with pytest.raises(RecordError) as caught:
+        open_evaluation(CATALOG["hrsod_te"], tmp_path).index(BadRecords())
+    assert caught.value.hint.startswith(
+        "1 of 3 images like HRSOD_test/<name>.jpg have a mask (HRSOD_test_mask/ has 2 .tif, 1 .png). Is the set "
+    )
+
+
+def test_frames_that_are_still_in_their_zip(tmp_path: Path) -> None:
+    """VISOR's come as a zip per video, inside of the archive."""
+    TREES["visor"](tmp_path)
+    frames = tmp_path / "GroundTruth-SparseAnnotations/rgb_frames/val/P01"
+    shutil.rmtree(frames / "P01_01")
+    (frames / "P01_01.zip").write_bytes(b"PK")
+    with pytest.raises(RecordError, match=r"expected the image .*, found none") as caught:
+        open_evaluation(CATALOG["visor"], tmp_path).index(BadRecords())
+    assert caught.value.hint == f"Unpack P01_01.zip in {frames} first: archives are not read."
+
+
+@pytest.mark.parametrize("identity", ["hrsod_te", "cvc_clinicdb", "coco2017_val", "bbbc038v1", "voc2012", "ade20k"])
+def test_endings_match_in_large_and_small_letters(tmp_path: Path, identity: str) -> None:
+    tree = TREES[identity](tmp_path)
+    assert tree.default
+    for path in sorted(tmp_path.rglob("*.*")):
+        if path.suffix in (".jpg", ".png", ".tif"):
+            path.rename(path.with_suffix(path.suffix.upper()))
+    found = read_all(open_evaluation(CATALOG[identity], tmp_path), BadRecords())
+    assert found == sorted(f"{name[:-4]}{name[-4:].upper()}" for name in tree.default)
+
+
+def test_the_search_for_a_better_folder_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Around the folder there may be a whole disk."""
+    monkeypatch.setattr("asam_datasets.sources.evaluation._tree._ENTRIES_SEARCHED", 30)
+    for number in range(40):
+        (tmp_path / f"other/{number:02}/images").mkdir(parents=True)
+    TREES["hypersim"](tmp_path / "zzz")
+    (tmp_path / "empty").mkdir()
+    assert "Did you mean" not in wrong("hypersim", tmp_path).hint
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not passed over: what lies in it belongs to the set."""
+    TREES["egohos"](tmp_path)
+    real = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if Path(path).name == "label":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(SourceError, match=r"val/label: expected a readable folder, found: Permission denied"):
+        open_evaluation(CATALOG["egohos"], tmp_path).index(BadRecords())
 
 
 def test_no_folder_is_suggested_where_that_might_search_the_disk(tmp_path: Path) -> None:
@@ -447,6 +586,37 @@ def test_the_asam_reading_drops_what_is_alone(tmp_path: Path) -> None:
         open_evaluation(CATALOG["cityscapes"], tmp_path).index(BadRecords())
     refs = open_evaluation(CATALOG["cityscapes"], tmp_path, protocol="asam").index(BadRecords())
     assert alone not in [ref.file_name for ref in refs]
+
+
+DEEP = np.array([0, 128, 129, 300, 33_000, 65_535, 65_280, 40], np.uint16)
+
+
+@pytest.mark.parametrize("identity", ["hrsod_te", "bbbc038v1"])
+def test_masks_of_16_bits_as_asam_reads_them(tmp_path: Path, identity: str) -> None:
+    """Its loader of binary masks takes the numbers as they are, the one of masks per object has OpenCV cut them."""
+    TREES[identity](tmp_path)
+    values = np.repeat(DEEP, SHAPE[1] // len(DEEP))[None].repeat(SHAPE[0], axis=0)
+    name = HRSOD_MASK if identity == "hrsod_te" else next(tmp_path.glob("*/00ae/masks/*.png")).relative_to(tmp_path)
+    source = open_evaluation(CATALOG[identity], tmp_path, protocol="asam")
+    ref = next(ref for ref in source.index(BadRecords()) if str(name) in ref.masks)
+    before = source.digest(ref)
+    assert before == open_evaluation(CATALOG[identity], tmp_path).digest(ref)
+    save(tmp_path / name, values)
+    record = source.read(ref).record
+    assert record is not None
+    read = values if identity == "hrsod_te" else cv2.imread(str(tmp_path / name), 0)
+    np.testing.assert_array_equal(record.masks[0].to_array(), read > 128)
+    plain = open_evaluation(CATALOG[identity], tmp_path)
+    with pytest.raises(RecordError, match="expected grey values of 8 bits"):
+        plain.read(ref)
+    assert plain.digest(ref) != source.digest(ref) != before
+
+
+def test_one_mask_under_two_spellings_of_its_ending_is_a_bad_record(tmp_path: Path) -> None:
+    TREES["hrsod_te"](tmp_path)
+    shutil.copy(tmp_path / HRSOD_MASK, tmp_path / HRSOD_MASK.replace(".png", ".PNG"))
+    with pytest.raises(RecordError, match=r"1001_abc_o\.jpg: expected one mask, found .*o\.PNG and .*o\.png"):
+        open_evaluation(CATALOG["hrsod_te"], tmp_path).index(BadRecords())
 
 
 def test_pycocotools_reading_takes_what_it_takes_and_leaves_the_rest(tmp_path: Path) -> None:
@@ -497,6 +667,75 @@ def test_pycocotools_reading_takes_what_it_takes_and_leaves_the_rest(tmp_path: P
         np.testing.assert_array_equal(mask, expected[0])
 
 
+TRIANGLE = [1.0, 2.0, 20.0, 30.0, 3.0, 40.0]
+ODD_RINGS: list[Any] = [
+    [[10, 10, 60, 10, 60]],
+    [[10, 10, 60, 10, 60], TRIANGLE],
+    [TRIANGLE, [10, 10, 60, 10, 60]],
+    [TRIANGLE, [10, 10, 60]],
+    [[10, 10, 60, 10, 60, 40, 7]],
+    [[10, 10, 60, 10]],
+    [[10, 10, 60]],
+    [[]],
+    [],
+    [[], TRIANGLE],
+    [[1e-320, -0.0, 60, 10, 60, 40]],
+    [[-500, -500, 500, -500, 500, 500]],
+]  # fmt: skip
+BAD_RINGS = [
+    "[[10, 10, 60, 10, 60, 1e300]]",
+    "[[1e308, 1e308, -1e308, 5, 6, 7]]",
+    "[[10, 10, 60, 10, 60, -1e300], [1, 2, 20, 30, 3, 40]]",
+    "[[10, 10, 60, 10, 1e400, 3]]",
+    "[[10, 10, 60, 10, null, 3]]",
+    "[[[10, 10], [60, 10], [60, 40]]]",
+]
+
+
+@pytest.mark.parametrize("rings", ODD_RINGS, ids=str)
+def test_rings_of_anybodys_making_as_pycocotools_has_them(rings: Any, tmp_path: Path) -> None:
+    """Whatever it makes of them is the mask; what it fails on is none. `[[10, 10, 60, 10, 60]]` crashed."""
+    TREES["coco2017_val"](tmp_path)
+    edit_json(COCO, put(*SEGMENTATION, rings))(tmp_path)
+    source = open_evaluation(CATALOG["coco2017_val"], tmp_path, protocol="asam")
+    found = source.read(source.index(BadRecords())[0]).record
+    assert found is not None
+    first = json.loads((tmp_path / COCO).read_text())["annotations"][0]["id"]
+    masks = {a.id: mask.to_array().astype(bool) for a, mask in zip(found.annotations, found.masks, strict=True)}
+    api = COCO_API()
+    api.imgs = {11: {"height": SHAPE[0], "width": SHAPE[1]}}
+    try:
+        expected = api.annToMask({"image_id": 11, "segmentation": rings}).astype(bool)
+    except Exception:  # noqa: BLE001 (as ASAM's loader has it)
+        expected = np.zeros(SHAPE, bool)
+    np.testing.assert_array_equal(masks.get(first, np.zeros(SHAPE, bool)), expected)
+
+
+@pytest.mark.parametrize("protocol", ["default", "asam"])
+@pytest.mark.parametrize("text", [*BAD_RINGS, *map(json.dumps, ODD_RINGS)])
+def test_rings_end_in_a_mask_or_in_one_reject(text: str, protocol: Any, tmp_path: Path) -> None:
+    TREES["coco2017_val"](tmp_path)
+    table = json.loads((tmp_path / COCO).read_text())
+    table["annotations"][0]["segmentation"] = "HERE"
+    (tmp_path / COCO).write_text(json.dumps(table).replace('"HERE"', text))
+    source = open_evaluation(CATALOG["coco2017_val"], tmp_path, protocol=protocol)
+    bad = BadRecords("skip")
+    assert read_all(source, bad)
+    assert len(bad.rejects) <= 1
+    for reject in bad.rejects:
+        assert "$.annotations[0].segmentation: expected " in reject.reason
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("protocol", ["default", "asam"])
+def test_numbers_that_are_no_json(number: str, protocol: Any, tmp_path: Path) -> None:
+    """Python writes them. The file is refused as a whole, with its place: no reader can tell what else it means."""
+    TREES["coco2017_val"](tmp_path)
+    edit_json(COCO, put(*SEGMENTATION, [[10, 10, 60, 10, 60, float(number)]]))(tmp_path)
+    with pytest.raises(SourceError, match=f"{COCO}: .*expected COCO JSON, found: JSON is malformed"):
+        read_all(open_evaluation(CATALOG["coco2017_val"], tmp_path, protocol=protocol), BadRecords("skip"))
+
+
 def test_files_that_systems_leave_behind_are_passed_over(tmp_path: Path) -> None:
     tree = TREES["hrsod_te"](tmp_path)
     (tmp_path / "HRSOD_test/._1001_abc_o.jpg").write_bytes(b"\0\5\x16\7")
@@ -520,6 +759,25 @@ def test_without_h5py_hypersim_says_what_to_install(tmp_path: Path, monkeypatch:
     with pytest.raises(SourceError, match="expected h5py") as caught:
         open_evaluation(CATALOG["hypersim"], tmp_path).index(BadRecords())
     assert "asam_datasets[evaluation]" in caught.value.hint
+
+
+@pytest.mark.parametrize("identity", ["visor", "woodscape"])
+def test_without_opencv_a_set_that_it_fills_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, identity: str
+) -> None:
+    TREES[identity](tmp_path)
+    entry = CATALOG[identity]
+    source = open_evaluation(entry, tmp_path)
+    refs = source.index(BadRecords())
+    monkeypatch.setitem(__import__("sys").modules, "cv2", None)
+    for use in (lambda: source.index(BadRecords()), lambda: tuple(map(source.read, refs))):
+        with pytest.raises(SourceError, match="expected OpenCV") as caught:
+            use()
+        assert "pip install 'asam_datasets[evaluation]'" in caught.value.hint
+    # Who asks for the other rule needs none.
+    other = msgspec.structs.replace(entry, layout=msgspec.structs.replace(entry.layout, raster="pycocotools"))
+    source = open_evaluation(other, tmp_path)
+    assert any(source.read(ref).record for ref in source.index(BadRecords()))
 
 
 def test_errors_are_of_the_project(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_trees import TREES, Masks, Tree
+from evaluation_trees import PACKED, SHAPE, TREES, Masks, Tree, repack, repacked, save, soft_mask, write_image
 from PIL import Image
 from pycocotools import mask as coco
 
 from asam_datasets.masks import PngEncoder
 from asam_datasets.sources import BadRecords
 from asam_datasets.sources.evaluation import EvaluationSource, load_catalog, open_evaluation
+from asam_datasets.sources.evaluation.layouts._binary import Binary
 from asam_datasets.tables import EVALUATION, render_evaluation, to_table
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
@@ -85,7 +86,7 @@ def check(source: EvaluationSource, expected: Masks) -> int:
 
 
 def test_every_entry_has_a_tree() -> None:
-    assert len(IDS) == 31
+    assert len(IDS) == 32
     assert sorted(IDS) == sorted(TREES)
 
 
@@ -100,6 +101,33 @@ def test_default_reading(trees: Made, identity: str) -> None:
 def test_variants(trees: Made, identity: str, variant: str) -> None:
     root, tree = trees[identity]
     check(open_evaluation(CATALOG[identity], root, variant=variant), tree.variants[variant])
+
+
+@pytest.mark.parametrize(("identity", "moves"), PACKED)
+def test_other_packagings(tmp_path: Path, identity: str, moves: dict[str, str]) -> None:
+    tree = TREES[identity](tmp_path)
+    repack(tmp_path, moves)
+    assert check(open_evaluation(CATALOG[identity], tmp_path), repacked(tree.default or {}, moves)) == tree.empty
+    if tree.asam is not None:
+        check(open_evaluation(CATALOG[identity], tmp_path, protocol="asam"), repacked(tree.asam, moves))
+
+
+def test_cvc_clinicdb_as_png(tmp_path: Path) -> None:
+    """Copies have PNG instead of TIFF, in folders of other names."""
+    for number, (images, masks) in enumerate((("images", "masks"), ("PNG/Original", "PNG/Ground Truth"))):
+        name = write_image(tmp_path / images, f"{images}/1.png")
+        save(tmp_path / images / masks / "1.png", soft_mask(number))
+        source = open_evaluation(CATALOG["cvc_clinicdb"], tmp_path / images)
+        assert check(source, {name: [soft_mask(number) >= 128]}) == 0
+
+
+def test_one_packaging_is_read_and_not_two(tmp_path: Path) -> None:
+    """HQ-SAM's HRSOD has masks of 0 and 1 in `masks` beside those in `masks_max255`."""
+    name = write_image(tmp_path, "images/a.jpg")
+    save(tmp_path / "masks/a.png", np.ones(SHAPE, np.uint8))
+    save(tmp_path / "masks_max255/a.png", soft_mask(3))
+    source = open_evaluation(CATALOG["hrsod_te"], tmp_path)
+    assert check(source, {name: [soft_mask(3) > 128]}) == 0
 
 
 @pytest.mark.parametrize("identity", DIFFERENT)
@@ -119,3 +147,19 @@ def test_protocol_asam_is_the_default_elsewhere(trees: Made, identity: str) -> N
     root, tree = trees[identity]
     assert tree.asam is None
     check(open_evaluation(CATALOG[identity], root, protocol="asam"), tree.default or {})
+
+
+@pytest.mark.parametrize("identity", IDS)
+def test_every_reading_says_what_its_own_masks_are(identity: str) -> None:
+    """`kind` decides what an export writes: for `binary` one mask per image. A reading inherits it from its entry, so
+    one with another layout has to say its own."""
+    entry = CATALOG[identity]
+    readings = [(entry.layout, entry.kind)] if entry.layout else []
+    others = [*entry.variants.values(), *([entry.asam] if entry.asam else [])]
+    readings += [(reading.layout, reading.kind or entry.kind) for reading in others]
+    for layout, kind in readings:
+        assert (kind == "binary") == isinstance(layout, Binary), (kind, layout)
+        if getattr(layout, "values_are_categories", False):
+            assert kind == "semantic"
+        if kind == "panoptic":
+            assert getattr(layout, "category_divisor", 0)

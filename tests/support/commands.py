@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # What programs that train import.
 TORCH = (
     *("torch", "torch.distributed.run", "torch.utils.data", "torchdata.stateful_dataloader", "transformers"),
-    *("asam_datasets.training", "asam_datasets.cli"),
+    *("asam_datasets.training", "asam_datasets.cli", "asam_datasets.evaluate._run"),
+    "transformers.models.sam.modeling_sam",  # transformers itself loads none before it is used
 )
 
 

@@ -1,7 +1,8 @@
 """A small faithful folder for each set of the catalog, with the masks that must come out of it.
 
 Names, folders, bit depths and JSON shapes are those of the released files. The expected masks are arrays, made without
-the package: by comparing maps with each value, by slices for rectangles, by pycocotools for COCO.
+the package: by comparing maps with each value, by slices for rectangles, by pycocotools for COCO, and by OpenCV for the
+sets whose official code fills outlines with it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -86,6 +88,13 @@ def ring(x0: int, y0: int, x1: int, y1: int) -> list[float]:
 
 def pairs(flat: Sequence[float]) -> list[list[float]]:
     return [[flat[i], flat[i + 1]] for i in range(0, len(flat), 2)]
+
+
+def filled(rings: Sequence[Sequence[Sequence[float]]], shape: tuple[int, int] = SHAPE) -> Array:
+    """What official code makes of an annotation: `np.array(points, dtype=np.int32)` of each ring, one `fillPoly`."""
+    image = np.zeros(shape, np.uint8)
+    cv2.fillPoly(image, [np.array(ring, dtype=np.int32) for ring in rings if ring], (255, 255, 255))
+    return image > 0
 
 
 def save(path: Path, content: Array | Image.Image, **options: Any) -> str:
@@ -210,7 +219,7 @@ def coco_set(
 
 # ------------------------------------------------------------------------------------------------ the sets
 
-Maker = Callable[[Path], Tree]
+Maker = Callable[..., Tree]
 TREES: dict[str, Maker] = {}
 
 
@@ -340,6 +349,7 @@ def gtea(root: Path) -> Tree:
         write_image(root, f"{name}.jpg")
         save(root / f"{name.replace('Images', 'Masks')}.png", soft.astype(np.uint8))
         masks[f"{name}.jpg"] = [soft / 255 > 0.1]
+    write_image(root, "GTEA/Images/frame_without_hands.jpg")  # some have no mask file at all
     third = write_image(root, "GTEA_GAZE_PLUS/train/Images/Ahmad_Pizza/frame_2.jpg")
     save(root / "GTEA_GAZE_PLUS/train/Masks/Ahmad_Pizza/frame_2.png", np.full(SHAPE, 25, np.uint8))
     asam = {name: by_value(soft, 0) for name in list(masks)[1:]} | {third: [np.ones(SHAPE, bool)]}
@@ -409,8 +419,8 @@ def lvis(root: Path) -> Tree:
     return Tree({one: masks}, {other: masks}, empty=2, variants={"v1": {other: masks, trained: masks}})
 
 
-def via_region(flat: Sequence[float], **attributes: str) -> dict[str, Any]:
-    shape = {"name": "polygon", "all_points_x": list(flat[::2]), "all_points_y": list(flat[1::2])}
+def via_region(flat: Sequence[float], outline: str = "polygon", **attributes: str) -> dict[str, Any]:
+    shape = {"name": outline, "all_points_x": list(flat[::2]), "all_points_y": list(flat[1::2])}
     return {"shape_attributes": shape, "region_attributes": attributes}
 
 
@@ -419,7 +429,10 @@ def ndd20(root: Path) -> Tree:
     masks: Masks = {}
     for side in ("ABOVE", "BELOW"):
         names = [write_image(root, f"{side}/{n}.jpg") for n in (1, 2)]
-        regions = [via_region(TRIANGLE[0]), via_region(ring(-9, 30, 12, 70)), via_region([1, 1, 5, 5])]
+        known = {"species": "BND", "object": "dolphin", "id": ""} if side == "ABOVE" else {"object": "dolphin"}
+        # VIA wrote `polyline`: people clicked all the way round, often without a last click on the first point.
+        outlines = [TRIANGLE[0], [*ring(-9, 30, 12, 70), -9, 30], [1, 1, 5, 5]]
+        regions = [via_region(outline, "polyline", **known) for outline in outlines]
         table = {
             "1.jpg8123": {"filename": "1.jpg", "size": 8123, "regions": regions, "file_attributes": {}},
             "2.jpg77": {"filename": "2.jpg", "size": 77, "regions": [], "file_attributes": {}},
@@ -556,38 +569,51 @@ def visor(root: Path) -> Tree:
         write_image(root, f"{base}/rgb_frames/val/P01/P01_01_frame_0000000140.jpg", full, mode="L"),
         write_image(root, f"{base}/rgb_frames/val/P01/P01_01/P01_01_frame_0000000298.jpg", full, mode="L"),
     ]
-    outer, inner, far = ring(100, 100, 500, 400), ring(200, 200, 300, 300), ring(1900, 1000, 1950, 1090)
+    blob = [[900 + 300.7 * np.cos(t), 500 + 200.3 * np.sin(3 * t)] for t in np.linspace(0, 6, 37)]
+    outer, inner, far = ring(100.9, 100.2, 500.5, 400.99), ring(200, 200, 300, 300), ring(1900, 1000, 1950.5, 1090)
+    segments: list[list[list[list[float]]]] = [
+        [pairs(outer), pairs(inner)],
+        [pairs(far), [[1.0, 2.0]], [[3.5, 9.5], [40.25, 9.75]]],  # a dot and a line, as the official code draws them
+        [],
+        [pairs(ring(50, 50, 250, 250)), []],
+        [[[float(x), float(y)] for x, y in blob], pairs([-30.7, -20.2, 60.6, 33.3, -9.5, 70.9])],
+        [[]],
+    ]
+    known = [("left hand", 300), ("knife", 4), ("cup", 13), ("board", 7), ("dough", 21), ("bowl", 9)]
     annotations = [
-        {"id": "a1", "name": "left hand", "class_id": 300, "exhaustive": "y", "segments": [pairs(outer), pairs(inner)]},
-        {"id": "a2", "name": "knife", "class_id": 4, "exhaustive": "y", "segments": [pairs(far), [[1.0, 2.0]]]},
-        {"id": "a3", "name": "cup", "class_id": 13, "exhaustive": "n", "segments": []},
-        {"id": "a4", "name": "board", "class_id": 7, "exhaustive": "y", "segments": [pairs(ring(50, 50, 250, 250))]},
+        {"id": f"a{number}", "name": name, "class_id": kind, "exhaustive": "y", "segments": each}
+        for number, ((name, kind), each) in enumerate(zip(known, segments, strict=True), 1)
     ]
     frames = [
         {"image": {"name": Path(name).name, "image_path": "P01_01/x.jpg", "video": "P01_01"}, "annotations": each}
         for name, each in zip(names, (annotations, []), strict=True)
     ]
     write(root / f"{base}/annotations/val/P01_01.json", {"info": {}, "video_annotations": frames})
-    hand = box(100, 100, 500, 400, full) & ~box(200, 200, 300, 300, full)
-    return Tree({names[0]: [hand, box(1900, 1000, 1950, 1090, full), box(50, 50, 250, 250, full)]}, empty=1)
+    return Tree({names[0]: [filled(each, full) for each in segments if any(each)]}, empty=1)
 
 
 @tree
 def woodscape(root: Path) -> Tree:
-    kinds: list[tuple[str, list[float]]] = [
-        ("road", ring(0, 30, 64, 48)),
-        ("void", ring(0, 0, 64, 3)),
-        ("ego_vehicle", ring(10, 40, 50, 48)),
-        ("grouped_pedestrian_and_animals", ring(5, 5, 15, 15)),
-        ("car", ring(-7, 10, 20, 25)),
+    kinds: list[tuple[list[str], list[float]]] = [
+        (["road"], ring(0.4, 30.9, 64, 48)),
+        (["void"], ring(0, 0, 64, 3)),
+        (["ego_vehicle"], ring(10, 40, 50, 48)),
+        (["grouped_pedestrian_and_animals"], ring(5, 5, 15, 15)),
+        (["car", "person"], ring(30, 5, 40, 15)),  # the official parser takes annotations of one tag
+        ([], ring(41, 5, 48, 15)),
+        (["car"], [-7.6, 10.5, 20.99, 12.2, 33.3, 25.7, 3.1, 44.4]),
+        (["pole"], [50.2, 3.3, 50.9, 22.8]),  # two points: a line
     ]
     names = []
     for stem, each in (("00001_FV", kinds), ("00002_MVL", kinds[1:3])):
         names.append(write_image(root, f"rgb_images/{stem}.png"))
-        annotation = [{"tags": [tag], "segmentation": pairs(flat), "states": {}} for tag, flat in each]
+        annotation = [
+            {"id": n, "tags": tags, "segmentation": pairs(flat), "z_order": -n, "states": {}}
+            for n, (tags, flat) in enumerate(each)
+        ]
         content = {"image_width": SHAPE[1], "image_height": SHAPE[0], "annotation": annotation}
         write(root / f"instance_annotations/{stem}.json", {f"{stem}.json": content})
-    return Tree({names[0]: [box(0, 30, 64, 48), box(-7, 10, 20, 25)]}, empty=1)
+    return Tree({names[0]: [filled([pairs(kinds[n][1])]) for n in (0, 6, 7)]}, empty=1)
 
 
 @tree
@@ -671,13 +697,19 @@ def camo(root: Path) -> Tree:
 
 
 @tree
-def kvasir_seg(root: Path) -> Tree:
-    name = write_image(root, "images/cju0qkwl35piu.jpg")
-    save(root / "masks/cju0qkwl35piu.jpg", np.stack([ellipse(20, 30, 9, 13) * np.uint8(255)] * 3, axis=-1))
-    values = np.asarray(Image.open(root / "masks/cju0qkwl35piu.jpg"))[:, :, 0]
+def kvasir_seg(root: Path, stem: str = "cju0qkwl35piu") -> Tree:
+    name = write_image(root, f"images/{stem}.jpg")
+    save(root / f"masks/{stem}.jpg", np.stack([ellipse(20, 30, 9, 13) * np.uint8(255)] * 3, axis=-1))
+    values = np.asarray(Image.open(root / f"masks/{stem}.jpg"))[:, :, 0]
     assert len(np.unique(values)) > 2  # as in the real ones, JPEG leaves values beside 0 and 255
     write(root / "kavsir_bboxes.json", {})
     return Tree({name: [values >= 128]})
+
+
+@tree
+def kvasir_sessile(root: Path) -> Tree:
+    write(root / "train.txt", "cju0qoxqj9q6s0835b43399p4\n")
+    return kvasir_seg(root, "cju0qoxqj9q6s0835b43399p4")
 
 
 @tree
@@ -703,6 +735,56 @@ def isic2018(root: Path) -> Tree:
         save(root / f"ISIC2018_Task1_{split}_GroundTruth/ISIC_0012169_segmentation.png", soft)
         trees[split] = {name: [soft >= 128]}
     return Tree(trees["Test"], variants={"validation": trees["Validation"]})
+
+
+# ------------------------------------------------------------------------------------------------ other packagings
+
+PACKED: list[tuple[str, dict[str, str]]] = [
+    # The two zips nest a folder of their own name: unpacked both, one, or the other with their names.
+    (
+        "woodscape",
+        {
+            "rgb_images": "rgb_images/rgb_images",
+            "instance_annotations": "instance_annotations/instance_annotations",
+        },
+    ),
+    ("woodscape", {"rgb_images": "rgb_images/rgb_images"}),
+    ("woodscape", {"instance_annotations": "instance_annotations/instance_annotations"}),
+    # As CMaskTrack-RCNN reads them.
+    ("ovis", {"train": "train_images", "annotations_train.json": "annotations/annotations_train.json"}),
+    ("ovis", {"train": "train_images"}),
+    ("ovis", {"annotations_train.json": "annotations/annotations_train.json"}),
+    # HQ-SAM's folders, InSPyReNet's, and those of ASAM's copy.
+    ("hrsod_te", {"HRSOD_test": "images", "HRSOD_test_mask": "masks_max255"}),
+    ("hrsod_te", {"HRSOD_test": "images", "HRSOD_test_mask": "masks"}),
+    ("hrsod_te", {"HRSOD_test": "imgs", "HRSOD_test_mask": "gts"}),
+    ("camo", {"Images/Test": "Image"}),
+    ("camo", {"Images/Test": "Imgs"}),
+    ("coco2017_val", {"val2017": "images/val2017"}),
+    ("coco2017_val", {"val2017": "images/val2017", "annotations/instances_val2017.json": "instances_val2017.json"}),
+    ("lvis", {"val2017": "images/val2017", "train2017": "images/train2017"}),
+    # The zip has one folder in it.
+    ("kvasir_sessile", {"images": "sessile-main-Kvasir-SEG/images", "masks": "sessile-main-Kvasir-SEG/masks"}),
+]
+"""Other ways in which the files of a set come: the set, and the new name of each of its folders or files."""
+
+
+def repack(root: Path, moves: Mapping[str, str]) -> None:
+    """Move what a tree has to other places, in order."""
+    for old, new in moves.items():
+        (root / old).rename(root / "moving")
+        (root / new).parent.mkdir(parents=True, exist_ok=True)
+        (root / "moving").rename(root / new)
+
+
+def repacked(masks: Masks, moves: Mapping[str, str]) -> Masks:
+    """The masks of a tree under the names that its images have after `repack`."""
+    for old, new in moves.items():
+        masks = {
+            f"{new}{name.removeprefix(old)}" if name.startswith(f"{old}/") else name: each
+            for name, each in masks.items()
+        }
+    return masks
 
 
 # A user's own catalog, with one set.

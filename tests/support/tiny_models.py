@@ -160,6 +160,27 @@ def make_encoder_decoder(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+def make_sam(folder: Path, seed: int = 0, side: int = 128) -> Path:
+    """A SAM for images of `side` × `side`; its logits have a quarter of that."""
+    import torch
+    from transformers import SamConfig, SamModel
+
+    vision = {
+        "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "output_channels": 32, "image_size": side,
+        "num_pos_feats": 16, "window_size": 4, "global_attn_indexes": [1],
+    }  # fmt: skip
+    torch.manual_seed(seed)
+    # Large weights: with the usual ones the masks of a fresh model hardly depend on image and prompt.
+    config = SamConfig(
+        vision_config=vision,
+        prompt_encoder_config={"hidden_size": 32, "image_size": side},
+        mask_decoder_config={"hidden_size": 32, "mlp_dim": 64, "num_attention_heads": 2, "iou_head_hidden_dim": 32},
+        initializer_range=0.3,
+    )
+    SamModel(config).save_pretrained(folder)
+    return folder
+
+
 def _liven(model: Any) -> None:
     """Larger weights: with those of a fresh model every image would get the same words."""
     import torch

@@ -9,6 +9,7 @@ from __future__ import annotations
 from asam_datasets.sources.evaluation._catalog import load_catalog as load_catalog
 from asam_datasets.sources.evaluation._entry import Entry as Entry
 from asam_datasets.sources.evaluation._entry import Protocol as Protocol
+from asam_datasets.sources.evaluation._own import begin_entry as begin_entry
 from asam_datasets.sources.evaluation._records import EvaluationAnnotation as EvaluationAnnotation
 from asam_datasets.sources.evaluation._records import EvaluationRecord as EvaluationRecord
 from asam_datasets.sources.evaluation._records import EvaluationRef as EvaluationRef
@@ -16,6 +17,7 @@ from asam_datasets.sources.evaluation._source import EvaluationSource as Evaluat
 from asam_datasets.sources.evaluation._source import find_entry as find_entry
 from asam_datasets.sources.evaluation._source import open_evaluation as open_evaluation
 from asam_datasets.sources.evaluation._source import parse_evaluation as parse_evaluation
+from asam_datasets.sources.evaluation._toml import entry_toml as entry_toml
 from asam_datasets.sources.evaluation._tree import describe_tree as describe_tree
 
 __all__ = [
@@ -25,7 +27,9 @@ __all__ = [
     "EvaluationRef",
     "EvaluationSource",
     "Protocol",
+    "begin_entry",
     "describe_tree",
+    "entry_toml",
     "find_entry",
     "load_catalog",
     "open_evaluation",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -11,8 +11,10 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
+from msgspec import inspect, structs
 
 from asam_datasets.errors import CatalogError
+from asam_datasets.machine import read_file
 from asam_datasets.sources.evaluation._entry import Entry
 
 if sys.version_info >= (3, 11):
@@ -21,6 +23,8 @@ else:
     import tomli as tomllib
 
 _OWN = "catalog.toml"
+_EXAMPLE = "`asam-datasets catalog show hrsod_te --toml` prints an entry that is right."
+_MAX_BYTES = 2**24
 # What counts on the files that a layout reads: a user's other layout makes these statements untrue.
 _ABOUT_THE_LAYOUT = ("expected_images", "expected_masks")
 
@@ -65,7 +69,7 @@ def _read_built_in() -> Mapping[str, dict[str, Any]]:
 
 def _read(path: Path) -> Mapping[str, dict[str, Any]]:
     try:
-        return _parse(path.read_text(encoding="utf-8"), str(path))
+        return _parse(read_file(path, limit_bytes=_MAX_BYTES).decode("utf-8"), str(path))
     except OSError as error:
         raise CatalogError(f"expected a readable TOML file, found: {error.strerror}", where=str(path)) from error
     except UnicodeDecodeError:
@@ -91,17 +95,101 @@ def _entry(identity: str, table: Mapping[str, Any], file: str) -> Entry:
     where = f"{file}: [{identity}]"
     if table.get("id", identity) != identity:
         raise CatalogError(f"expected the table's name {identity!r}, found {table['id']!r}", where=f"{where}: id")
+    missing = [field.name for field in structs.fields(Entry) if field.required and field.name not in {*table, "id"}]
+    if missing:
+        several = "s" if len(missing) > 1 else ""
+        raise CatalogError(
+            f"object missing required field{several} {', '.join(f'`{name}`' for name in missing)}",
+            where=where,
+            hint=" ".join([*filter(None, map(_allowed, missing)), _EXAMPLE]),
+        )
     try:
         # TOML's keys are strings; `strict=False` turns those of `names` into numbers.
         return msgspec.convert({**table, "id": identity}, Entry, strict=False)
     except msgspec.ValidationError as error:
         # msgspec ends its message with the place: "Expected `int`, got `str` - at `$.layout.threshold`".
         problem, _, place = str(error).partition(" - at ")
+        place = place.strip("`").removeprefix("$").removeprefix(".")
         problem = problem.replace("Expected", "expected", 1).replace(", got ", ", found ", 1)
         if problem.startswith(("Object", "Invalid")):
             problem = problem[0].lower() + problem[1:]
         raise CatalogError(
             problem,
-            where=f"{where}: {place.strip('`').removeprefix('$.')}" if place else where,
-            hint="`asam-datasets catalog show hrsod_te` prints an entry that is right.",
+            where=f"{where}: {place}" if place else where,
+            hint=" ".join(filter(None, [_help(problem, place, table), _EXAMPLE])),
         ) from None
+
+
+def _help(problem: str, place: str, table: Mapping[str, Any]) -> str:
+    """What may stand at a place of an entry that is not right."""
+    if "unknown field" not in problem:
+        return _allowed(place.rpartition(".")[2].partition("[")[0])
+    found: Any = table
+    for step in place.replace("[", ".").replace("]", "").split(".") if place else ():
+        found = found[int(step)] if isinstance(found, list) else found[step]
+    kinds = [kind for kind in _structs(Entry) if _is_of(kind, place, found)]
+    if len(kinds) != 1:
+        return ""
+    tag = kinds[0].__struct_config__.tag
+    what = f"A layout of the type {tag}" if tag else "A table there" if place else "A set"
+    return f"{what} has the fields {', '.join(field.encode_name for field in structs.fields(kinds[0]))}."
+
+
+def _is_of(kind: type[msgspec.Struct], place: str, found: Mapping[str, Any]) -> bool:
+    """Whether a table at a place is meant to be a struct of this kind."""
+    tag = kind.__struct_config__.tag
+    if not place or tag is not None:
+        return kind is Entry if not place else tag == found.get("type")
+    inside = place.rpartition(".")[2]
+    owner = "Pair" if "pairs" in place or "mask" in found else "AnnotationFile" if "json" in found else "Reading"
+    return "type" not in found and kind.__name__ == owner and not inside.endswith("layout")
+
+
+@lru_cache(maxsize=1)
+def _choices() -> Mapping[str, tuple[str, ...]]:
+    """The values of each field that has few, by its name; of `type` the layouts."""
+    found: dict[str, tuple[str, ...]] = {"type": tuple(sorted(_tags()))}
+    for kind in _structs(Entry):
+        for field in structs.fields(kind):
+            values = [one for one in _parts(inspect.type_info(field.type)) if isinstance(one, inspect.LiteralType)]
+            if values:
+                found[field.name] = tuple(str(value) for value in values[0].values)
+    return found
+
+
+def _allowed(field: str) -> str:
+    """What a field may be, in words; empty where that is not a few values."""
+    values = _choices().get(field, ())
+    return f"`{field}` is {', '.join(map(repr, values[:-1]))} or {values[-1]!r}." if values else ""
+
+
+def _tags() -> list[str]:
+    return [str(kind.__struct_config__.tag) for kind in _structs(Entry) if kind.__struct_config__.tag]
+
+
+def _structs(kind: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
+    """A struct and all that are below it."""
+    found = [kind]
+    for one in found:
+        for field in structs.fields(one):
+            inner = [part.cls for part in _parts(inspect.type_info(field.type)) if isinstance(part, inspect.StructType)]
+            found += [cls for cls in dict.fromkeys(inner) if cls not in found]
+    return found
+
+
+def _parts(kind: inspect.Type) -> Iterator[inspect.Type]:
+    """A type and what it is made of, but not the fields of structs."""
+    yield kind
+    inner: list[inspect.Type] = []
+    if isinstance(kind, inspect.UnionType):
+        inner += kind.types
+    elif isinstance(kind, inspect.Metadata):
+        inner.append(kind.type)
+    elif isinstance(kind, inspect.DictType):
+        inner.append(kind.value_type)
+    elif isinstance(kind, inspect.VarTupleType | inspect.ListType):
+        inner.append(kind.item_type)
+    elif isinstance(kind, inspect.TupleType):
+        inner += kind.item_types
+    for one in inner:
+        yield from _parts(one)

@@ -16,7 +16,7 @@ Protocol = Literal["default", "asam"]
 Count = Annotated[int, Meta(ge=1)]
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_RESERVED = ("train", "controlnet", "sam", "evaluation", "adversarial", "default")
+RESERVED = ("train", "controlnet", "sam", "evaluation", "adversarial", "default")
 """Configs of the dataset that are there already."""
 
 
@@ -73,8 +73,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     asam: Reading | None = None
 
     def __post_init__(self) -> None:
-        if not _ID.fullmatch(self.id) or self.id in _RESERVED:
-            taken = ", ".join(_RESERVED)
+        if not _ID.fullmatch(self.id) or self.id in RESERVED:
+            taken = ", ".join(RESERVED)
             raise ValueError(
                 f"expected an id of small letters, digits and underscores that is none of {taken}, found {self.id!r}"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,21 +12,30 @@ from asam_datasets.errors import RecordError
 from asam_datasets.images import decoding, open_image
 from asam_datasets.sources.evaluation._records import Folder
 
-MAX_IMAGE_BYTES = 2**30
+MAX_IMAGE_BYTES = 2**28
 """Largest image or mask file that is read; 8192 × 8192 in RGB without compression is 200 MB."""
 
 _GREY = ("1", "L", "P", "LA", "I;16", "I;16B", "I;16L", "I;16N", "I")
 _HINT = "The mask belongs to another image, or one of the two was resized."
 
 
-def read_grey(folder: Folder, name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
+Deep = Literal["reject", "stored", "high byte"]
+"""What becomes of a grey image of 16 bits: an error, its numbers up to 255, or the upper 8 of its bits."""
+
+
+def read_grey(folder: Folder, name: str, shape: tuple[int, int], deep: Deep = "reject") -> NDArray[np.uint8]:
     """The first channel of a mask image in 8 bits: uint8 (height, width). Images of 1 bit become 0 and 255.
 
     Raises:
-        RecordError: unreadable, of more than 8 bits, or not of `shape`.
+        RecordError: unreadable, of more bits than `deep` lets in, or not of `shape`.
     """
     where = folder.place(name)
     with _open_mask(folder, name, shape) as image:
+        # Pillow before 11 opens a PNG of 16 bits as `I`.
+        if deep != "reject" and (image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")):
+            numbers = _pixels(image, image.mode, where)
+            cut: NDArray[np.uint8] = np.minimum(numbers if deep == "stored" else numbers >> 8, 255).astype(np.uint8)
+            return cut
         if image.mode.startswith(("I", "F")):
             raise RecordError(f"expected grey values of 8 bits, found an image of mode {image.mode}", where=where)
         mode = {"1": "L", "L": "L", "LA": "LA", "RGBA": "RGBA"}.get(image.mode, "RGB")

@@ -7,6 +7,7 @@ outside is cut off.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -75,7 +76,7 @@ def from_rings(rings: Sequence[Ring], shape: tuple[int, int], where: str) -> RLE
     usable = [ring for ring in rings if len(ring) >= 6]
     if not usable:
         return None
-    _check(usable, where)
+    check_rings(usable, where)
     return _checked(coco.merge(coco.frPyObjects([list(ring) for ring in usable], *shape)), shape)
 
 
@@ -84,7 +85,7 @@ def from_rings_even_odd(rings: Sequence[Ring], shape: tuple[int, int], where: st
     usable = [ring for ring in rings if len(ring) >= 6]
     if not usable:
         return None
-    _check(usable, where)
+    check_rings(usable, where)
     mask = RLEMask.zeros(shape)
     for coded in coco.frPyObjects([list(ring) for ring in usable], *shape):
         mask = mask ^ _checked(coded, shape)
@@ -100,8 +101,9 @@ def _as_pycocotools(rings: list[list[float]], shape: tuple[int, int], where: str
     # `frPyObjects` looks at the first ring alone: up to four numbers make it fail, more make all of them polygons.
     if not rings or len(rings[0]) <= 4:
         return None
-    usable = [ring[: len(ring) // 2 * 2] for ring in rings if len(ring) >= 2]  # it passes over half a point
-    _check(usable, where)
+    # It passes over half a point, which must stay: a first ring of four numbers would be a box.
+    usable = [ring for ring in rings if len(ring) >= 2]
+    check_rings([ring[: len(ring) // 2 * 2] for ring in usable], where)
     return _checked(coco.merge(coco.frPyObjects(usable, *shape)), shape)
 
 
@@ -126,7 +128,12 @@ def _checked(coded: Segmentation, shape: tuple[int, int]) -> RLEMask:
     return from_segmentation(coded, shape=shape)
 
 
-def _check(rings: Sequence[Ring], where: str) -> None:
+def check_rings(rings: Sequence[Ring], where: str) -> None:
+    """Refuse outlines that no rasterizer should be given.
+
+    Raises:
+        RecordError: an odd number of coordinates, one that is not finite, or an outline longer than `MAX_OUTLINE`.
+    """
     length = 0.0
     for ring in rings:
         if len(ring) % 2:
@@ -134,6 +141,7 @@ def _check(rings: Sequence[Ring], where: str) -> None:
         xy = np.asarray(ring, np.float64).reshape(-1, 2)
         if not np.isfinite(xy).all():
             raise RecordError("expected finite coordinates, found others", where=where)
-        length += float(np.abs(xy - np.roll(xy, 1, axis=0)).max(axis=1, initial=0).sum())
-        if np.abs(xy).max(initial=0) > MAX_OUTLINE or length > MAX_OUTLINE:
+        inside = np.abs(xy).max(initial=0) <= MAX_OUTLINE
+        length += float(np.abs(xy - np.roll(xy, 1, axis=0)).max(axis=1, initial=0).sum()) if inside else math.inf
+        if length > MAX_OUTLINE:
             raise RecordError(f"expected an outline of at most {MAX_OUTLINE} pixels, found a longer one", where=where)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -11,8 +11,11 @@ from msgspec import Meta
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import SKIP, AsamDatasetsError, RecordError
+from asam_datasets.machine import leads_out, read_file
 from asam_datasets.masks import Runs, to_runs
 from asam_datasets.sources._bad import BadRecords
+
+LINK_HINT = "Give the folder that has the files themselves, or put copies in place of the links."
 
 Side = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
@@ -89,10 +92,13 @@ class Evidence(NamedTuple):
         content: all bytes that decide them, outside of the image and of the layout.
         objects: makes them, for an image of (height, width) pixels, out of this content and nothing else. Empty masks
             may be among them. Raises `RecordError` where the content cannot be used.
+        seen: what the content says of the (height, width) of the image, where these are masks of the image as it is
+            shown: EXIF may want it turned. None where they are masks of the pixels as they are stored.
     """
 
     content: bytes
     objects: Callable[[tuple[int, int]], Iterable[Object]]
+    seen: tuple[int | None, int | None] | None = None
 
 
 class Folder(NamedTuple):
@@ -126,16 +132,19 @@ class Folder(NamedTuple):
         """The bytes of a file.
 
         Raises:
-            RecordError: it is gone, cannot be read, or is larger than `limit_bytes`.
+            RecordError: it is gone, cannot be read, is no file of the folder, or is larger than `limit_bytes`.
         """
         if self.held is not None and self.held[0] == name:
             return self.held[1]
         path = self.root / name
         try:
+            if leads_out(self.root, path):
+                problem = "expected a file of the set, found a link out of its folder"
+                raise RecordError(problem, where=self.place(name), hint=f"{LINK_HINT} {SKIP} goes on without it.")
             size = path.stat().st_size
             if size > limit_bytes:
                 raise RecordError(f"expected at most {limit_bytes} bytes, found {size}", where=self.place(name))
-            return path.read_bytes()
+            return read_file(path, limit_bytes=limit_bytes)
         except OSError as error:
             raise RecordError(f"expected a readable file, found: {error.strerror}", where=self.place(name)) from error
 
@@ -149,6 +158,24 @@ class Folder(NamedTuple):
 
 
 _HINT = f"The table holds numbers of 64 bits: number the objects otherwise, or go on without this image: {SKIP}."
+
+
+def as_stored(objects: Iterable[Object], turns: int) -> Iterator[Object]:
+    """Masks of an image as it is shown, for the image as it is stored.
+
+    Args:
+        turns: the image's orientation, 1 to 8: how it is turned when it is shown.
+    """
+    for one in objects:
+        mask = one.mask
+        if turns in (5, 6, 7, 8):
+            mask = mask.transpose()
+        # Of the stored image: what is shown right is at the right no more.
+        if turns in (2, 3, 7, 8):
+            mask = mask.fliplr()
+        if turns in (3, 4, 6, 7):
+            mask = mask.flipud()
+        yield one._replace(mask=mask)
 
 
 def annotate(objects: Iterable[Object], where: str) -> tuple[list[EvaluationAnnotation], list[RLEMask]]:

@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 import msgspec
 
 from asam_datasets.errors import CatalogError, RecordError, SegmentationError, SourceError, option
-from asam_datasets.images import image_shape
+from asam_datasets.images import image_shape, orientation
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._entry import Entry, Kind, Protocol, Reading, Split
 from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES
+from asam_datasets.sources.evaluation._nearby import is_archive
+from asam_datasets.sources.evaluation._own import look_at, own_entry
+from asam_datasets.sources.evaluation._patterns import shown
 from asam_datasets.sources.evaluation._records import (
     EvaluationRead,
     EvaluationRecord,
     EvaluationRef,
     Evidence,
     Folder,
+    Object,
     annotate,
+    as_stored,
 )
-from asam_datasets.sources.evaluation._tree import wrong_folder
+from asam_datasets.sources.evaluation._tree import packed, wrong_folder
 from asam_datasets.sources.evaluation.layouts import Layout
 
 _SPEC = re.compile(r"([a-z][a-z0-9_]*)(?::([a-z][a-z0-9_-]*))?=(.+)", re.DOTALL)
 # Part of every digest: goes up when the same files would give other rows.
 _FORM = b"evaluation-2"
+# Part of the digest of an image that EXIF turns, where the masks are of the turned one.
+_TURNED = b"masks of the image as it is shown"
 
 
 @dataclass(frozen=True)
@@ -41,12 +48,16 @@ class EvaluationSource:
         root: its folder.
         protocol: `asam` reads it as ASAM's own loaders do, where that differs.
         variant: the name of one of the entry's other readings.
+        packing: the layout in the way in which the files in `root` are packed.
+        taken: how a folder is read that no catalog knows, and why, for people; empty for all others.
     """
 
     entry: Entry
     root: Path
     protocol: Protocol = "default"
     variant: str | None = None
+    packing: Layout | None = None
+    taken: str = ""
 
     @property
     def name(self) -> str:
@@ -61,6 +72,8 @@ class EvaluationSource:
     @property
     def layout(self) -> Layout:
         """The layout that this protocol and variant read."""
+        if self.packing is not None:
+            return self.packing
         reading = self._reading
         layout = self.entry.layout if reading is None else reading.layout
         if layout is None:
@@ -99,19 +112,20 @@ class EvaluationSource:
         return f"{self.label}: expected {'; expected '.join(differences)}" if differences else ""
 
     def index(self, bad: BadRecords) -> tuple[EvaluationRef, ...]:
-        """Find the images, by file name. Those without any object are among them: `read` gives None for each.
+        """Find the images, by file name and then by id: an annotation file may list one image under several ids, and
+        each is a row. Those without any object are among them: `read` gives None for each.
 
         Raises:
             RecordError: under the policy `raise`: an image without its mask file, or a mask without its image.
             SourceError: no image is where the layout has them, or an annotation file cannot be used.
         """
         folder = self._folder
-        refs: dict[str, EvaluationRef] = {}
+        refs: dict[tuple[str, str], EvaluationRef] = {}
         rejected = len(bad.rejects)
         for ref in self.layout.index(folder, bad):
             if not _is_text(ref.file_name):
                 folder.reject(bad, "expected a name in UTF-8, found other bytes", ref.file_name)
-            elif refs.setdefault(ref.file_name, ref) is not ref:
+            elif refs.setdefault((ref.file_name, ref.image_id), ref) is not ref:
                 folder.reject(bad, "expected each image once, found it in the annotations again", ref.file_name)
         if not refs and len(bad.rejects) == rejected:
             raise wrong_folder(self.entry, self.layout, self.root, self.label)
@@ -121,7 +135,7 @@ class EvaluationSource:
                 f"the first: {bad.rejects[rejected].reason})",
                 where=self.label,
             )
-        return tuple(refs[name] for name in sorted(refs))
+        return tuple(refs[key] for key in sorted(refs))
 
     def read(self, ref: EvaluationRef) -> EvaluationRead:
         """Read one image and its masks, each file once. Without a record it has no object, so it is not part of the
@@ -136,7 +150,8 @@ class EvaluationSource:
         shape = image_shape(image, where)
         try:
             place = self._folder.place(f"{next(iter(ref.masks), ref.file_name)}: image {ref.image_id}")
-            annotations, masks = annotate((one for evidence in all_evidence for one in evidence.objects(shape)), place)
+            objects = (one for evidence in all_evidence for one in _objects(evidence, image, shape))
+            annotations, masks = annotate(objects, place)
         except SegmentationError as error:
             raise RecordError(error.problem, where=where, hint=error.hint) from None
         if not masks:
@@ -162,12 +177,14 @@ class EvaluationSource:
         digest = hashlib.sha256()
         image = self._folder.read(ref.file_name, limit_bytes=MAX_IMAGE_BYTES)
         named = msgspec.json.encode([self.name, ref.file_name, ref.image_id])
-        for content in (_FORM, named, msgspec.json.encode(self.layout), image):
+        for content in (_FORM, named, self.layout.form(), image):
             _add(digest, content)
 
         def taken() -> Iterator[Evidence]:
             for evidence in self.layout.evidence(self._folder, ref):
                 _add(digest, evidence.content)
+                if evidence.seen is not None and orientation(image) != 1:
+                    _add(digest, _TURNED)
                 yield evidence
 
         return digest, image, taken()
@@ -209,19 +226,28 @@ def open_evaluation(
     if variant is None and entry.layout is None and not (protocol == "asam" and entry.asam):
         raise _variant_needed(entry)
     source = EvaluationSource(entry, Path(root), protocol, variant)
+    if source.root.is_file():
+        what = "an archive" if is_archive(source.root.name) else "a file"
+        hint = "Unpack it, and name the folder." if is_archive(source.root.name) else "Name the folder that it is in."
+        raise SourceError(f"expected the folder of an evaluation set, found {what}", where=source.label, hint=hint)
     if not source.root.is_dir():
         raise SourceError(
             "expected the folder of an evaluation set, found nothing there", where=source.label, hint="Check the path."
         )
-    return source
+    layout = packed(source.layout, source.root)
+    return replace(source, packing=layout.as_asam() if protocol == "asam" else layout)
 
 
 def parse_evaluation(text: str, catalog: Mapping[str, Entry], *, protocol: Protocol = "default") -> EvaluationSource:
     """A set as the command line names it: `hrsod_te=FOLDER`, or `ibd:coco=FOLDER` for a variant.
 
+    A set that the catalog does not have is read as what it looks like, where its folder has `images/` and `masks/` or a
+    COCO JSON; `taken` says so.
+
     Raises:
-        CatalogError: not of this form, or a set that the catalog does not have. Otherwise as `open_evaluation`.
-        SourceError: the folder is not there.
+        CatalogError: not of this form, or a set that is not in the catalog and looks like nothing known. Otherwise as
+            `open_evaluation`.
+        SourceError: the folder is not there, or cannot be read.
     """
     found = _SPEC.fullmatch(text)
     if found is None:
@@ -230,7 +256,30 @@ def parse_evaluation(text: str, catalog: Mapping[str, Entry], *, protocol: Proto
             hint="`asam-datasets catalog` lists the ids.",
         )
     identity, variant, root = found.groups()
+    if identity not in catalog and variant is None and Path(root).is_dir():
+        return _own(text, identity, Path(root), catalog, protocol)
     return open_evaluation(find_entry(catalog, identity), root, protocol=protocol, variant=variant)
+
+
+def _own(text: str, identity: str, root: Path, catalog: Mapping[str, Entry], protocol: Protocol) -> EvaluationSource:
+    """A set that the catalog does not have, by what its folder looks like; a slip of the pen is still one.
+
+    Raises:
+        CatalogError: the folder is that of a set with nearly this id, or looks like nothing known; or no set may be
+            called so.
+    """
+    near = [catalog[name].layout for name in _near(catalog, identity)]
+    look = None if any(way.fits(root) for layout in near if layout for way in layout.ways()) else look_at(root, text)
+    if look is None:
+        raise _unknown(catalog, identity)
+    try:
+        entry = own_entry(identity, look)
+    except ValueError as error:
+        raise CatalogError(str(error), where=text) from None
+    ((first, seconds), *_) = look.layout.places()
+    read_as = f"{shown(first)} with {shown(seconds[0])}, masks are {look.kind}"
+    taken = f"{text}: no catalog knows this set; it is read as {read_as}: {look.why}"
+    return replace(open_evaluation(entry, root, protocol=protocol), taken=taken)
 
 
 def find_entry(catalog: Mapping[str, Entry], identity: str) -> Entry:
@@ -241,19 +290,37 @@ def find_entry(catalog: Mapping[str, Entry], identity: str) -> Entry:
     """
     if identity in catalog:
         return catalog[identity]
+    raise _unknown(catalog, identity)
+
+
+def _near(catalog: Mapping[str, Entry], identity: str) -> list[str]:
+    """The ids that may have been meant."""
     near = [name for name in sorted(catalog) if name.startswith(identity)]
-    near = near or get_close_matches(identity, sorted(catalog), n=3)
+    return near or get_close_matches(identity, sorted(catalog), n=3)
+
+
+def _unknown(catalog: Mapping[str, Entry], identity: str) -> CatalogError:
+    near = _near(catalog, identity)
     meant = f"Did you mean {' or '.join(near)}? " if near else ""
-    raise CatalogError(
+    return CatalogError(
         f"expected a set of the catalog, found {identity!r}",
-        hint=f"{meant}`asam-datasets catalog` lists the ids; "
-        f"a set of your own goes into a TOML file: {option('catalog', 'mine.toml')}",
+        hint=f"{meant}`asam-datasets catalog` lists the ids; a set of your own has images/ beside masks/, or a COCO "
+        f"JSON, or a TOML file, {option('catalog', 'mine.toml')}: `asam-datasets catalog new FOLDER` begins one.",
     )
 
 
 def _variant_needed(entry: Entry) -> CatalogError:
     ways = " or ".join(f"{entry.id}:{variant}=FOLDER" for variant in entry.variants)
     return CatalogError(f"expected the variant that the folder holds, found none: say {ways}", where=entry.id)
+
+
+def _objects(evidence: Evidence, image: bytes, shape: tuple[int, int]) -> Iterable[Object]:
+    """The masks of a piece of evidence, for the pixels as they are stored: (height, width) of `shape`."""
+    turns = 1 if evidence.seen is None else orientation(image)
+    shown = shape[::-1] if turns > 4 else shape
+    if turns == 1 or (None not in (evidence.seen or ()) and evidence.seen != shown):
+        return evidence.objects(shape)
+    return as_stored(evidence.objects(shown), turns)
 
 
 def _add(digest: hashlib._Hash, content: bytes) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
 from asam_datasets.errors import SourceError
 from asam_datasets.sources.evaluation._entry import Entry
-from asam_datasets.sources.evaluation._patterns import find, shown
+from asam_datasets.sources.evaluation._nearby import unpack_first, what_is_in
+from asam_datasets.sources.evaluation._patterns import Budget, shown
 from asam_datasets.sources.evaluation.layouts import Layout
 
-_NAMES_SHOWN = 8
+_ENTRIES_SEARCHED = 200_000
+_FOLDERS_TRIED = 200
+_OPEN = re.compile(r"\{[a-z_]+\*\*\}|\{json\}")
 
 
 def describe_tree(entry: Entry) -> str:
@@ -26,50 +30,81 @@ def describe_tree(entry: Entry) -> str:
 
 
 def wrong_folder(entry: Entry, layout: Layout, root: Path, label: str) -> SourceError:
-    """The error for a folder in which the layout finds no image: what was expected, and what is there instead."""
+    """The error for a folder in which the layout finds no image: what was expected, what is there instead, and where
+    the set may lie."""
     expected = ", or ".join(
-        f"{shown(first)} with {' or '.join(map(shown, seconds))}" for first, seconds in layout.places()
+        f"{shown(first)} with {' or '.join(map(shown, seconds))}"
+        for way in layout.ways()
+        for first, seconds in way.places()
     )
     hint = f"`asam-datasets catalog show {entry.id}` prints the whole tree."
     try:
-        found = _what_is_in(root)
+        why = next(filter(None, (way.why_nothing(root) for way in layout.ways())), "")
+        found = f"{what_is_in(root)}{f': {why}' if why else ''}"
         better = _folder_that_fits(layout, root)
-    except OSError as error:
-        found, better = f"that it cannot be read: {error.strerror}", None
+        unpack = unpack_first(root)
+    except (OSError, SourceError) as error:
+        problem = error.strerror if isinstance(error, OSError) else error.problem
+        found, better, unpack = f"that it cannot be read: {problem}", None, ""
     if better:
         hint = f"Did you mean {better}? {hint}"
+    elif unpack:
+        hint = f"{unpack} {hint}"
     return SourceError(f"expected {expected}; found {found}", where=label, hint=hint)
+
+
+def packed(layout: Layout, root: Path) -> Layout:
+    """The layout in the way in which the files of a folder are packed; as it is where it has one way, or none fits.
+
+    Raises:
+        SourceError: a folder cannot be read.
+    """
+    ways = layout.ways()
+    if len(ways) == 1:
+        return layout
+    return next((way for way in ways if way.fits(root)), layout)
 
 
 def _tree(title: str, layout: Layout) -> Iterator[str]:
     yield title
     first_label, second_label = layout.labels
-    for number, (first, seconds) in enumerate(layout.places()):
-        if number:
-            yield "  or, or besides"
-        yield f"  {shown(first):<64} {first_label}"
-        for another, second in enumerate(seconds):
-            yield f"  {shown(second):<64} {'or here' if another else second_label}"
+    for turn, way in enumerate(layout.ways()):
+        for number, (first, seconds) in enumerate(way.places()):
+            if number:
+                yield "  or, or besides"
+            elif turn:
+                yield "  or, packed otherwise,"
+            yield f"  {shown(first):<64} {first_label}"
+            for another, second in enumerate(seconds):
+                yield f"  {shown(second):<64} {'or here' if another else second_label}"
     for name in sorted(layout.lists()):
         yield f"  {name:<64} names the images of the split"
 
 
-def _what_is_in(root: Path) -> str:
-    names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in root.iterdir())
-    if not names:
-        return "an empty folder"
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return f"{', '.join(names[:_NAMES_SHOWN])}{more}"
-
-
 def _folder_that_fits(layout: Layout, root: Path) -> Path | None:
-    """A folder next to this one, one up or one down, in which something fits: archives nest their folders.
+    """A folder up to two levels above or below this one in which images and masks fit: archives nest their folders, and
+    people name the folder of the images.
 
-    Patterns that begin with a field are not tried: they might have the whole disk searched.
+    Above, patterns that begin with any number of folders are not tried: they would take in the neighbors.
     """
-    near = [root.resolve().parent, *sorted(path for path in root.iterdir() if path.is_dir())]
-    for folder in near:
-        for first, _ in layout.places():
-            if "/" in first and not first.startswith("{") and next(find(folder, first), None) is not None:
+    budget = Budget(_ENTRIES_SEARCHED)
+    above = [root.resolve().parent, root.resolve().parent.parent]
+    below = _folders(root)
+    upwards = [way for way in layout.ways() if not any(_OPEN.match(first) for first, _ in way.places())]
+    tried: list[tuple[Path, Sequence[Layout]]] = [(above[0], upwards), *((path, layout.ways()) for path in below)]
+    tried += [(above[1], upwards), *((path, layout.ways()) for folder in below for path in _folders(folder))]
+    for folder, ways in tried:
+        try:
+            if any(way.fits(folder, budget) for way in ways):
                 return folder
+        except (OSError, SourceError):  # not one's own folder, perhaps
+            continue
     return None
+
+
+def _folders(path: Path) -> list[Path]:
+    try:
+        inside = sorted(p for p in path.iterdir() if p.is_dir() and not p.is_symlink() and not p.name.startswith("."))
+    except OSError:
+        return []
+    return inside[:_FOLDERS_TRIED]

@@ -15,7 +15,9 @@ from asam_datasets.sources.sa1b._open import open_archives as open_archives
 from asam_datasets.sources.sa1b._open import open_source as open_source
 from asam_datasets.sources.sa1b._open import split_name as split_name
 from asam_datasets.sources.sa1b._organized import check_organized as check_organized
+from asam_datasets.sources.sa1b._organized import entries_of as entries_of
 from asam_datasets.sources.sa1b._organized import find_captions as find_captions
+from asam_datasets.sources.sa1b._records import MAX_MEMBER_BYTES as MAX_MEMBER_BYTES
 from asam_datasets.sources.sa1b._records import Index as Index
 from asam_datasets.sources.sa1b._records import RawRecord as RawRecord
 from asam_datasets.sources.sa1b._records import RecordRef as RecordRef
@@ -29,6 +31,7 @@ from asam_datasets.sources.sa1b._stream import without_secrets as without_secret
 
 __all__ = [
     "ARCHIVE_NAME",
+    "MAX_MEMBER_BYTES",
     "Annotation",
     "FolderSource",
     "Index",
@@ -42,6 +45,7 @@ __all__ = [
     "check_organized",
     "check_tar",
     "ends_as_a_tar",
+    "entries_of",
     "find_archives",
     "find_captions",
     "member_id",

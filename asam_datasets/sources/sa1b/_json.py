@@ -68,6 +68,9 @@ class Record(msgspec.Struct, frozen=True):
     masks: list[RLEMask]
 
 
+MAX_ANNOTATIONS = 2**16
+"""Most annotations of one image. There are about 100 in real ones, and over 400 in some."""
+
 _DECODER = msgspec.json.Decoder(RecordJSON)
 
 
@@ -129,6 +132,9 @@ def _parse_json(raw: RawRecord) -> RecordJSON:
             where=_where(raw, place.strip("`") or "$"),
             hint=f"The file is cut or not SA-1B's: get the archive again, or leave it out: {SKIP}.",
         ) from None
+    if len(parsed.annotations) > MAX_ANNOTATIONS:
+        found = f"expected at most {MAX_ANNOTATIONS} annotations, found {len(parsed.annotations)}"
+        raise RecordError(found, where=_where(raw, "$.annotations"))
     expected_name = raw.image.rsplit("/", 1)[-1]
     if parsed.image.image_id != raw.image_id:
         raise RecordError(

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from asam_datasets.errors import SourceError, option
 from asam_datasets.sources.sa1b._folder import FolderSource
-from asam_datasets.sources.sa1b._organized import organized_archives
+from asam_datasets.sources.sa1b._organized import entries_of, organized_archives, own_path
 from asam_datasets.sources.sa1b._stream import StreamSource, is_compressed, without_secrets
 from asam_datasets.sources.sa1b._tar import TarSource
 
@@ -67,13 +67,14 @@ def find_archives(location: str | Path) -> list[str]:
     folder (`sam-1b/sa_000000/`, `sam-1b/sa_000001/`, ...).
 
     Raises:
-        SourceError: a folder that holds two of these kinds, which could mean either.
+        SourceError: a folder that holds two of these kinds, which could mean either, cannot be read, or has a link out
+            of it for an archive.
     """
     text = str(location)
     folder = Path(text)
     if "://" in text or not folder.is_dir():
         return [text]
-    names = sorted(entry.name for entry in folder.iterdir())
+    names = sorted(entry.name for entry in entries_of(folder))
     tars = [name for name in names if re.search(_TAR, name)]
     images = any(name.startswith("sa_") and name.endswith(".jpg") for name in names)
     if tars and images:
@@ -89,7 +90,7 @@ def find_archives(location: str | Path) -> list[str]:
             where=text,
             hint="Give the archives one by one, or move them elsewhere.",
         )
-    return [str(path) for path in organized or [folder / name for name in tars]] or [text]
+    return [own_path(folder, path) for path in organized or [folder / name for name in tars]] or [text]
 
 
 def open_source(location: str | Path, name: str | None = None) -> Source:

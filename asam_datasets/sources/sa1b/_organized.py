@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rlemasklib import RLEMask
 
-from asam_datasets.errors import RecordError
+from asam_datasets.errors import RecordError, SourceError
 from asam_datasets.images import decoding, open_image
+from asam_datasets.machine import leads_out, read_file
 from asam_datasets.masks import PngEncoder
 from asam_datasets.sources._lists import CAPTION_LIST, CONTROLNET_LIST
-from asam_datasets.sources.sa1b._folder import FolderSource
+from asam_datasets.sources.sa1b._folder import LINK_HINT, FolderSource
 from asam_datasets.sources.sa1b._json import Record, read_record
-from asam_datasets.sources.sa1b._records import RecordRef
+from asam_datasets.sources.sa1b._records import MAX_MEMBER_BYTES, RecordRef
 
 _ARCHIVE = re.compile(r"sa_[0-9]{6}")
 _IMAGE = re.compile(r"sa_[0-9]+\.jpg")
@@ -45,7 +46,7 @@ def organized_archives(folder: Path) -> list[Path]:
         return []
     return sorted(
         entry
-        for entry in folder.iterdir()
+        for entry in entries_of(folder)
         if not entry.name.startswith(".")
         and entry.is_dir()
         and (_lists_of(entry) or (_ARCHIVE.fullmatch(entry.name) and _has_images(entry)))
@@ -57,6 +58,9 @@ def find_captions(location: str | Path) -> list[Path]:
 
     Both lists of an archive are returned where both are there: `read_captions` reads either, and says when they
     differ. Nothing is found for tars and URLs.
+
+    Raises:
+        SourceError: the folder cannot be read, or a list is a link out of it.
     """
     folder = Path(location)
     if "://" in str(location) or not folder.is_dir():
@@ -95,12 +99,12 @@ def _disagreements(record: Record, stem: Path, encoder: PngEncoder) -> Iterator[
             yield stem.name, f"expected {len(expected)} masks, found {_difference(set(expected), found)}"
         for name, mask in expected.items():
             if name in found:
-                problem = _compare_mask((stem / name).read_bytes(), mask, encoder)
+                problem = _compare_mask(_content(stem / name), mask, encoder)
                 if problem:
                     yield f"{stem.name}/{name}", problem
     image = stem.with_suffix(".png")
     if image.is_file():
-        content = image.read_bytes()
+        content = _content(image)
         shape = (record.image.height, record.image.width)
         painted = encoder.conditioning(record.masks, shape)
         problem = "" if content == painted else _compare_pixels(content, _pixels(painted), "the annotations' map")
@@ -145,8 +149,39 @@ def _difference(expected: set[str], found: set[str]) -> str:
 
 def _lists_of(archive: Path) -> list[Path]:
     paths = [archive.with_name(archive.name + ending) for ending in (CAPTION_LIST, CONTROLNET_LIST)]
-    return [path for path in paths if path.is_file()]
+    return [Path(own_path(archive.parent, path)) for path in paths if path.is_file()]
+
+
+def entries_of(folder: Path) -> list[Path]:
+    """What lies in a folder.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise SourceError(f"expected a readable folder, found: {error.strerror}", where=str(folder)) from error
+
+
+def own_path(folder: Path, path: Path) -> str:
+    """A path in a folder that somebody gave.
+
+    Raises:
+        SourceError: it is a link out of the folder: what is elsewhere was not given, and must not be published.
+    """
+    if leads_out(folder, path):
+        raise SourceError("expected files of the folder, found a link out of it", where=str(path), hint=LINK_HINT)
+    return str(path)
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a mask or a map; none of what is no file."""
+    try:
+        return read_file(path, limit_bytes=MAX_MEMBER_BYTES)
+    except OSError:
+        return b""
 
 
 def _has_images(folder: Path) -> bool:
-    return any(_IMAGE.fullmatch(entry.name) for entry in folder.iterdir())
+    return any(_IMAGE.fullmatch(entry.name) for entry in entries_of(folder))

@@ -11,8 +11,13 @@ from typing import NamedTuple
 from asam_datasets.errors import SKIP, RecordError, SourceError
 from asam_datasets.sources._bad import BadRecords
 
-MAX_MEMBER_BYTES = 2**28
-"""Largest member that is read, in bytes: a forged size must not fill the memory. Real ones are about 1 MB."""
+MAX_MEMBER_BYTES = 2**26
+"""Largest member that is read, in bytes: a forged size must not fill the memory. Real ones are about 1 MB; this is one
+byte for each pixel of the largest image."""
+
+MAX_JSON_BYTES = 2**24
+"""Largest JSON of one image. Real ones are about 0.1 MB, a few times that at most; in memory it
+takes thirty times as much."""
 
 _ID_DIGITS = 18  # what int64 holds, whatever the digits are
 _MEMBER = re.compile(r"sa_(\d+)\.(jpg|json)")
@@ -177,13 +182,14 @@ def nothing_in(archive: str, seen: int = 0) -> SourceError:
 
 
 def check_member_size(name: str, size_bytes: int, *, archive: str) -> None:
-    """Refuse a member larger than `MAX_MEMBER_BYTES`.
+    """Refuse a member larger than `MAX_MEMBER_BYTES`, and JSON larger than `MAX_JSON_BYTES`.
 
     Raises:
         RecordError: it is larger.
     """
-    if size_bytes > MAX_MEMBER_BYTES:
-        raise RecordError(f"expected at most {MAX_MEMBER_BYTES} bytes, found {size_bytes}", where=f"{archive}: {name}")
+    most = MAX_JSON_BYTES if name.endswith(".json") else MAX_MEMBER_BYTES
+    if size_bytes > most:
+        raise RecordError(f"expected at most {most} bytes, found {size_bytes}", where=f"{archive}: {name}")
 
 
 def select(refs: Sequence[RecordRef], ids: frozenset[int] | None) -> tuple[RecordRef, ...]:

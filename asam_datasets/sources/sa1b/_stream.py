@@ -20,6 +20,7 @@ from zlib_ng import gzip_ng, zlib_ng
 
 from asam_datasets.errors import RecordError, SourceError
 from asam_datasets.sources._bad import BadRecords
+from asam_datasets.sources.sa1b._answers import options_for
 from asam_datasets.sources.sa1b._records import Pairing, RawRecord, check_member_size, member_id, nothing_in
 from asam_datasets.sources.sa1b._tar import open_tar, tar_members
 
@@ -29,6 +30,7 @@ _ZLIB_ERROR = cast(type[Exception], zlib_ng.error)
 _HELD_BYTES = 64 * 2**20
 _BLOCK_BYTES = 8 * 2**20
 _TRIES = 5
+_GREW = 100  # times: JPEG does not shrink, JSON does so by less than ten
 _GONE = "FileNotFoundError"
 _TAR_ENDING_BYTES = 1024  # two blocks of zeros
 
@@ -153,7 +155,7 @@ def open_location(location: str, label: str) -> IO[bytes]:
         import fsspec.core
 
         # Not `fsspec.open`: it takes the question mark of a signed URL for a pattern.
-        system, path = fsspec.core.url_to_fs(location)
+        system, path = fsspec.core.url_to_fs(location, **options_for(location))
         return io.BufferedReader(_Retrying(lambda: system.open(path, "rb"), label), _BLOCK_BYTES)
     except Exception as error:
         raise _unreachable(label, error) from error
@@ -181,6 +183,8 @@ class _Retrying(io.RawIOBase):
                         self._file.seek(self._position)
                 content = self._file.read(len(buffer))
                 break
+            except SourceError as error:  # of ours: another try would give the same
+                raise error.inside(self._label) from error
             except Exception as error:  # noqa: BLE001 (aiohttp, httpx and requests share no base; raised below)
                 failure = error
         else:
@@ -238,20 +242,45 @@ class _Held:
         return name, self._file.read(size)
 
 
-class _GzipReader(io.RawIOBase):
-    """A gzip stream whose damage is an `OSError`, so that `tarfile` and our messages see one kind."""
+class _Counting(io.RawIOBase):
+    """A file that counts what was read of it."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._gzip = gzip_ng.GzipNGFile(fileobj=cast(BinaryIO, file), mode="rb")  # type: ignore[no-untyped-call]
+        self._file: Any = file
+        self.bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        read = int(self._file.readinto(buffer))
+        self.bytes += read
+        return read
+
+
+class _GzipReader(io.RawIOBase):
+    """A gzip stream whose damage is an `OSError`, so that `tarfile` and our messages see one kind.
+
+    What grows more than anything of SA-1B does is damage as well: a megabyte of it fills a disk with halves of records.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._packed = _Counting(file)
+        self._bytes = 0
+        self._gzip = gzip_ng.GzipNGFile(fileobj=cast(BinaryIO, self._packed), mode="rb")  # type: ignore[no-untyped-call]
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         try:
-            return int(self._gzip.readinto(buffer))
+            read = int(self._gzip.readinto(buffer))
         except (EOFError, _ZLIB_ERROR, gzip.BadGzipFile) as error:
             raise OSError(f"the gzip data are cut or damaged ({error})") from error
+        self._bytes += read
+        if self._bytes > _HELD_BYTES + _GREW * self._packed.bytes:
+            raise OSError(f"{self._packed.bytes} bytes of gzip data grew to {self._bytes}, as no images do")
+        return read
 
     def close(self) -> None:
         if not self.closed:

@@ -7,6 +7,7 @@ errors: a tar is complete when its end-of-archive block was seen.
 from __future__ import annotations
 
 import io
+import os
 import re
 import tarfile
 from collections.abc import Iterator
@@ -40,7 +41,9 @@ _KINDS = {
 }
 _MAX_TAR_BYTES = 2**44
 _MAX_EXTENSION_BYTES = 2**20  # of a header that holds a long name or pax records; `tarfile` reads it whole
+_MAX_PAX_RECORDS = 1024
 _LONG_NUMBER = re.compile(rb"[0-9]{20}")
+_RECORD = re.compile(rb"([0-9]{1,7}) ")
 _EXTENSIONS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, b"X")
 
 
@@ -52,17 +55,19 @@ class TarSource:
         self.name = name
         self.label = str(path)
         self._file: BinaryIO | None = None
+        self._indexed: tuple[int, ...] = ()
 
     def index(self, bad: BadRecords) -> Index:
         """Find the records by walking the headers; no member is read. Raises what `pair_members` raises."""
         with open(self.path, "rb") as file:
+            self._indexed = _state(file)
             return pair_members(self.label, tar_members(file, self.label, bad), bad)
 
     def read(self, ref: RecordRef) -> RawRecord:
         """Read one record's two members.
 
         Raises:
-            SourceError: the tar is gone, or shorter than when it was indexed.
+            SourceError: the tar is gone, or is another one than when it was indexed.
         """
         return RawRecord.of(self.name, self.label, ref, self._read)
 
@@ -78,15 +83,23 @@ class TarSource:
                 self._file = open(self.path, "rb")  # noqa: SIM115 (closed by `close`)
             self._file.seek(member.offset)
             content = self._file.read(member.size_bytes)
+            changed = bool(self._indexed) and _state(self._file) != self._indexed
         except OSError as error:
             raise SourceError(f"expected a readable tar, found: {error.strerror}", where=self.label) from error
-        if len(content) != member.size_bytes:
+        if len(content) != member.size_bytes or changed:
+            found = "another tar" if changed else str(len(content))
             raise SourceError(
-                f"expected {member.size_bytes} bytes of {member.name}, found {len(content)}",
+                f"expected {member.size_bytes} bytes of {member.name}, found {found}",
                 where=self.label,
-                hint="The tar changed while it was read.",
+                hint="The tar changed while it was read: run it again when nothing writes there any more.",
             )
         return content
+
+
+def _state(file: BinaryIO) -> tuple[int, ...]:
+    """What changes when a file does: its number, size, and time of the last write."""
+    state = os.fstat(file.fileno())
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def tar_members(file: BinaryIO, label: str, bad: BadRecords) -> Iterator[Member]:
@@ -133,9 +146,10 @@ def _reason(error: Exception) -> str:
 
 
 class _Ending:
-    """How the last header of a tar looked."""
+    """How the last header of a tar looked, and how many pax records there were that count for all of it."""
 
     error: tarfile.TarError | None = None
+    global_records: int = 0
 
 
 class _TarInfo(tarfile.TarInfo):
@@ -156,10 +170,15 @@ class _TarInfo(tarfile.TarInfo):
 
     def _proc_pax(self, tar: Any) -> Any:
         """Records of a pax header. `tarfile` looks for one of them with a regular expression that takes the square of
-        a number's digits: four seconds for 64 KiB of them."""
+        a number's digits (four seconds for 64 KiB of them), and for its name without regard to where the record ends
+        (five minutes, and all memory, for a megabyte of `2 `). Each member gets a copy of what global ones say."""
         content = tar.fileobj.read(self._block(self.size))  # type: ignore[attr-defined]
-        if _LONG_NUMBER.search(content):
-            error = tarfile.InvalidHeaderError("a number of twenty digits")  # type: ignore[attr-defined]
+        records = _count_records(content[: self.size])
+        if self.type == tarfile.XGLTYPE:
+            records = self.ending.global_records = records + self.ending.global_records
+        if not 0 <= records <= _MAX_PAX_RECORDS or _LONG_NUMBER.search(content):
+            problem = "a number of twenty digits, more records than anybody needs, or one that is none"
+            error = tarfile.InvalidHeaderError(f"a pax header with {problem}")  # type: ignore[attr-defined]
             self.ending.error = error
             raise error
         file, tar.fileobj = tar.fileobj, _Again(content, tar.fileobj)
@@ -167,6 +186,21 @@ class _TarInfo(tarfile.TarInfo):
             return super()._proc_pax(tar)  # type: ignore[misc]
         finally:
             tar.fileobj = file
+
+
+def _count_records(content: bytes) -> int:
+    """How many pax records there are, each `LENGTH NAME=VALUE` and a line's end; far below zero if one is none."""
+    place = count = 0
+    end = len(content.rstrip(b"\0"))
+    while place < end:
+        number = _RECORD.match(content, place)
+        following = place + int(number[1]) if number else 0
+        if number is None or not number.end() < following <= end or content[following - 1 : following] != b"\n":
+            return -(2**32)
+        if content.find(b"=", number.end(), following) < 0:
+            return -(2**32)
+        place, count = following, count + 1
+    return count
 
 
 class _Again:

@@ -17,8 +17,9 @@ class Fault:
     - `drop`: the connection closes without an answer, and the request is not performed;
     - `lost_answer`: the request is performed, then the connection closes without an answer;
     - `cut`: the connection closes in the middle of an answer that has a body;
-    - `status`: the answer is `status`, with `Retry-After` when `retry_after` is given, and the request is
-      not performed;
+    - `status`: the answer is `status`, with `Retry-After` when `retry_after` is given and `RateLimit` when
+      `rate_limit` is (seconds that the window still lasts), and the request is not performed;
+      `body` and `headers` take the place of what it says;
     - `slow`: everything is as usual, `delay_s` later. The other kinds also wait for `delay_s`.
 
     `path` is a regular expression, searched for in the decoded path without its query; `method` is one
@@ -31,6 +32,9 @@ class Fault:
     times: int = 1
     status: int = 503
     retry_after: int | None = None
+    rate_limit: int | None = field(default=None, kw_only=True)
+    body: bytes | None = field(default=None, kw_only=True)
+    headers: dict[str, str] = field(default_factory=dict, kw_only=True)
     delay_s: float = 0.0
     skip: int = 0
     fired: list[Request] = field(default_factory=list, compare=False, repr=False)

@@ -105,6 +105,10 @@ class App:
             if fault.kind == "status":
                 await self._body(http, request)
                 headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+                if fault.rate_limit is not None:
+                    headers["RateLimit"] = f'"api";r=0;t={fault.rate_limit}'
+                if fault.body is not None:
+                    return Reply(fault.status, fault.body, {"Content-Type": "text/html", **headers, **fault.headers})
                 return json_reply({"error": "A fault that the test ordered"}, fault.status, headers)
         try:
             reply = await self._perform(http, request)

@@ -6,6 +6,7 @@ a value means is the same in every layout:
 - `threshold`: the smallest grey value that is foreground, 1 to 255;
 - `background`, `ignored`: values (or colors) that never become a mask;
 - `crowds`: whether regions that stand for a group of objects are masks (`keep`, marked `iscrowd`) or not (`drop`);
+- `packagings`: other ways in which the same files are packed: the first way that fits the folder is taken, and only it;
 - `lone_images`, `lone_masks`: whether an image without its mask file, or the reverse, is a bad record (`reject`)
   or belongs to the set as it is released (`drop`).
 """
@@ -13,16 +14,22 @@ a value means is the same in every layout:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
 from asam_datasets.sources._bad import BadRecords
+from asam_datasets.sources.evaluation._patterns import Budget
 from asam_datasets.sources.evaluation._records import EvaluationRef, Evidence, Folder
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Policy = Literal["reject", "drop"]
 Crowds = Literal["drop", "keep"]
+Raster = Literal["opencv", "pycocotools"]
 Threshold = Annotated[int, Meta(ge=1, le=255)]
 
 
@@ -38,6 +45,38 @@ class BaseLayout(Described, frozen=True, kw_only=True, tag_field="type"):
 
     labels: ClassVar[tuple[str, str]]
     """What the two kinds of files in `places` are, for people."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"packagings"})
+    """Fields that were added when sets were published already: at their default they are no part of `form`."""
+
+    def form(self) -> bytes:
+        """The layout as it goes into digests: all that it says of the masks."""
+        said = msgspec.to_builtins(self)
+        for field in msgspec.structs.fields(self):
+            if field.name in self.later and getattr(self, field.name) == field.default:
+                del said[field.encode_name]
+        return msgspec.json.encode(said)
+
+    def as_asam(self) -> Self:
+        """The layout as ASAM's loaders read the same files: what `protocol="asam"` reads where an entry has no other
+        reading, or in that one."""
+        return self
+
+    def ways(self) -> list[Self]:
+        """The layout for each way in which the files may be packed, its own first."""
+        raise NotImplementedError
+
+    def fits(self, root: Path, budget: Budget | None = None) -> bool:
+        """Whether an image lies in a folder together with what its masks come from.
+
+        Args:
+            budget: ends the search when it is used up.
+        """
+        raise NotImplementedError
+
+    def why_nothing(self, root: Path) -> str:
+        """What was found of the files that belong together, for people; empty where there is none of them."""
+        raise NotImplementedError
 
     def index(self, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
         """Find the images, in any order; images that turn out to have no mask are among them.

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import ClassVar
 
-from rlemasklib import RLEMask
-
-from asam_datasets.sources.evaluation._images import read_grey
-from asam_datasets.sources.evaluation._records import Folder, Object
-from asam_datasets.sources.evaluation.layouts._base import Threshold
-from asam_datasets.sources.evaluation.layouts._pairs import PairedLayout
+from asam_datasets.sources.evaluation._images import Deep
+from asam_datasets.sources.evaluation.layouts._grey import GreyLayout
 
 
-class Binary(PairedLayout, frozen=True, kw_only=True, tag="binary"):
+class Binary(GreyLayout, frozen=True, kw_only=True, tag="binary"):
     """One grey image per image: PNG, JPEG or TIFF; of several channels the first. From `threshold` on is mask."""
 
-    threshold: Threshold = 128
-
-    def objects(self, folder: Folder, name: str, shape: tuple[int, int]) -> Iterator[Object]:
-        """The one mask."""
-        yield Object(RLEMask.from_array(read_grey(folder, name, shape), threshold=self.threshold))
+    asam_deep: ClassVar[Deep] = "stored"  # `skimage.io.imread`, and then > 128

@@ -68,6 +68,9 @@ class Coco(JSONLayout, frozen=True, kw_only=True, tag="coco"):
     Args:
         as_pycocotools: whatever `COCO.annToMask` makes of an annotation is its mask, and what it fails on is left out:
             all rings where the first has two points. Otherwise only rings of fewer than three points are left out.
+            ASAM's loader opens the image with OpenCV besides, which turns it as EXIF wants: masks of the turned image,
+            as the sizes in the JSON say (or where they say nothing), are turned back to the pixels as they are stored.
+            Where the sizes are those of the stored image, ASAM would stretch one over the other; here they fit.
     """
 
     crowds: Crowds = "drop"
@@ -95,7 +98,8 @@ class Coco(JSONLayout, frozen=True, kw_only=True, tag="coco"):
         own = parsed.annotations.get(image.id, [])
         said = [[a.id, a.category_id, parsed.category(a), int(a.iscrowd), a.segmentation] for _, a in own]
         content = msgspec.json.encode([image.height, image.width, said])
-        yield Evidence(content, partial(self._objects, folder.place(ref.masks[0]), parsed, image))
+        seen = (image.height, image.width) if self.as_pycocotools else None
+        yield Evidence(content, partial(self._objects, folder.place(ref.masks[0]), parsed, image), seen)
 
     def _objects(self, place: str, parsed: _Parsed, image: _Image, shape: tuple[int, int]) -> Iterator[Object]:
         """The masks in the order of the file."""

@@ -7,13 +7,11 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from asam_datasets.errors import RecordError, SourceError
+from asam_datasets.errors import SourceError
 from asam_datasets.masks import from_label_map
 from asam_datasets.sources._bad import BadRecords
-from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES, check_shape
+from asam_datasets.sources.evaluation._hdf5 import MAX_FILE_BYTES, read_map
+from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES
 from asam_datasets.sources.evaluation._patterns import match
 from asam_datasets.sources.evaluation._records import EvaluationRef, Folder, Object
 from asam_datasets.sources.evaluation.layouts._pairs import PairedLayout
@@ -51,7 +49,8 @@ class Hypersim(PairedLayout, frozen=True, kw_only=True, tag="hypersim"):
 
     def objects(self, folder: Folder, name: str, shape: tuple[int, int]) -> Iterator[Object]:
         """The masks by number, in ascending order."""
-        labels = _read_map(folder, name, shape)
+        data = folder.read(name, limit_bytes=MAX_FILE_BYTES)
+        labels = read_map(data, _KEY, shape, folder.place(name))
         for value, mask in from_label_map(labels, leave_out=(*self.background, *self.ignored)).items():
             yield Object(mask, value)
 
@@ -75,31 +74,6 @@ class Hypersim(PairedLayout, frozen=True, kw_only=True, tag="hypersim"):
             for row in rows
             if row["included_in_public_release"] == "True"
         )
-
-
-def _read_map(folder: Folder, name: str, shape: tuple[int, int]) -> NDArray[np.integer[Any]]:
-    h5py = _h5py()
-    where = folder.place(name)
-    data = folder.read(name, limit_bytes=MAX_IMAGE_BYTES)
-    try:
-        with h5py.File(io.BytesIO(data), "r") as file:
-            # Links, virtual maps and outside storage name other files of this machine.
-            if isinstance(file.get(_KEY, getlink=True), h5py.SoftLink | h5py.ExternalLink):
-                raise RecordError(f"expected integers under the key {_KEY!r}, found a link", where=where)
-            values = file[_KEY]
-            if not isinstance(values, h5py.Dataset) or values.dtype.kind not in "iu":
-                raise RecordError(f"expected integers under the key {_KEY!r}, found something else", where=where)
-            if values.is_virtual or values.external:
-                raise RecordError("expected the map in the file itself, found that it lies outside", where=where)
-            check_shape(values.shape, shape, where)
-            labels: NDArray[np.integer[Any]] = values[()]
-            return labels
-    except KeyError:
-        raise RecordError(f"expected the key {_KEY!r}, found none", where=where) from None
-    except (OSError, RuntimeError, ValueError, TypeError) as error:
-        if isinstance(error, RecordError):
-            raise
-        raise RecordError(f"expected a readable HDF5 file, found one that fails with: {error}", where=where) from None
 
 
 def _frame(scene: str, camera: str, frame: str) -> tuple[str, str, str]:

@@ -9,25 +9,38 @@ slice of the file) until that image is asked for: one bad segmentation is then a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from asam_datasets.errors import SKIP, RecordError, SourceError
+from asam_datasets.machine import leads_out, read_file
 from asam_datasets.sources._bad import BadRecords
-from asam_datasets.sources.evaluation._patterns import check_pattern, fill, find
-from asam_datasets.sources.evaluation._records import EvaluationRef, Folder, without_ending
+from asam_datasets.sources.evaluation._nearby import archives_near
+from asam_datasets.sources.evaluation._patterns import Budget, check_pattern, fill, find, fixed_folder, on_disk, shown
+from asam_datasets.sources.evaluation._records import LINK_HINT, EvaluationRef, Folder, without_ending
 from asam_datasets.sources.evaluation.layouts._base import BaseLayout, Described, Policy
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 FROM_JSON = frozenset({"file_name", "coco_folder", "coco_name"})
 """Fields of an image's path that an annotation file fills."""
 
 MAX_JSON_BYTES = 2**32
 """Largest annotation file that is read; LVIS v1 has about 1 GB for its training set."""
+
+_HEAD_BYTES = 2**20
+_NAMES_TRIED = 200
+# What the formats call the names of images; other things have a `name` too, but no file of theirs is there.
+_TEXT = rb'("(?:[^"\\]|\\.)+")'
+_NAME = re.compile(rb'"(?:file_?name|name|coco_url)"\s*:\s*' + _TEXT + rb'|"file_names"\s*:\s*\[\s*' + _TEXT)
 
 T = TypeVar("T")
 Parsed = TypeVar("Parsed")
@@ -48,6 +61,9 @@ class AnnotationFile(Described, frozen=True, kw_only=True):
             unknown = check_pattern(pattern) - known
             if unknown:
                 raise ValueError(f"expected fields of `json` or {sorted(FROM_JSON)}, found {sorted(unknown)}")
+
+
+Files = Annotated[tuple[AnnotationFile, ...], Meta(min_length=1)]
 
 
 class Listed(NamedTuple):
@@ -73,7 +89,8 @@ class JSONLayout(BaseLayout, frozen=True, kw_only=True):
 
     labels: ClassVar[tuple[str, str]] = ("annotations", "images")
 
-    files: Annotated[tuple[AnnotationFile, ...], Meta(min_length=1)]
+    files: Files
+    packagings: tuple[Files, ...] = ()
     lone_images: Policy = "reject"
 
     def images(self, folder: Folder, json: str, bad: BadRecords) -> Iterator[Listed]:
@@ -85,7 +102,14 @@ class JSONLayout(BaseLayout, frozen=True, kw_only=True):
         raise NotImplementedError
 
     def index(self, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
-        """The images of each annotation file that is there."""
+        """The images of each annotation file that is there. Where none of them is on disk, there are none: the folder
+        is another one.
+
+        Raises:
+            RecordError: under the policy `raise`: an image that is not there, or whose name leaves the folder.
+            SourceError: a file cannot be used.
+        """
+        refs, lone = [], []
         for file in self.files:
             for json, fields in sorted(find(folder.root, file.json)):
                 for image in self.images(folder, json, bad):
@@ -94,16 +118,46 @@ class JSONLayout(BaseLayout, frozen=True, kw_only=True):
                     except RecordError as error:
                         folder.reject_error(bad, error, image.member)
                         continue
-                    if found is not None:
-                        identity = without_ending(found[0]) if image.image_id is None else image.image_id
-                        yield EvaluationRef(*found, identity, (json,), image.key)
-                    elif self.lone_images == "reject":
-                        places = " or ".join(fill(pattern, {**fields, **image.fields}) for pattern in file.images)
-                        folder.reject(bad, f"expected the image {places}, found none", image.member)
+                    if found is None:
+                        lone.append((image.member, [fill(one, {**fields, **image.fields}) for one in file.images]))
+                        continue
+                    identity = without_ending(found[0]) if image.image_id is None else image.image_id
+                    refs.append(EvaluationRef(*found, identity, (json,), image.key))
+        if self.lone_images == "reject" and refs:
+            unpack: dict[PurePosixPath, str] = {}
+            counted = f"{len(refs):,} of {len(refs) + len(lone):,} images that the annotations name are there."
+            for member, places in lone:
+                problem = f"expected the image {' or '.join(places)}, found none"
+                inside = PurePosixPath(places[0]).parent
+                if inside not in unpack:
+                    unpack[inside] = archives_near(folder.root, places[0])
+                hint = f"{counted} Is the set unpacked whole? {SKIP} leaves such images out."
+                folder.reject(bad, problem, member, unpack[inside] or hint)
+        yield from refs
 
     def places(self) -> list[tuple[str, tuple[str, ...]]]:
         """Annotation files, and where the images of each may be."""
         return [(file.json, file.images) for file in self.files]
+
+    def ways(self) -> list[Self]:
+        """See `BaseLayout`."""
+        return [msgspec.structs.replace(self, files=each, packagings=()) for each in (self.files, *self.packagings)]
+
+    def fits(self, root: Path, budget: Budget | None = None) -> bool:
+        """Whether one of the images that an annotation file names first is there."""
+        return any(
+            _has_image(root, file.images, name, fields)
+            for file in self.files
+            for name, fields in find(root, file.json, budget)
+        )
+
+    def why_nothing(self, root: Path) -> str:
+        """The annotation files that were found, and that no image of theirs was."""
+        return "; ".join(
+            f"{name}, which names no image that is there, such as {' or '.join(map(shown, file.images))}"
+            for file in self.files
+            for name, _ in sorted(find(root, file.json))[:2]
+        )
 
 
 class JSONStruct(msgspec.Struct, frozen=True, gc=False):
@@ -122,6 +176,8 @@ def load(folder: Folder, name: str, parse: Callable[[bytes, str], Parsed]) -> Pa
     path = folder.root / name
     where = folder.place(name)
     try:
+        if leads_out(folder.root, path):
+            raise SourceError("expected a file of the set, found a link out of its folder", where=where, hint=LINK_HINT)
         state = path.stat()
         if state.st_size > MAX_JSON_BYTES:
             raise SourceError(f"expected at most {MAX_JSON_BYTES} bytes, found {state.st_size}", where=where)
@@ -169,6 +225,29 @@ def lost(folder: Folder, ref: EvaluationRef) -> RecordError:
     )
 
 
+def _has_image(root: Path, patterns: Sequence[str], json: str, fields: Mapping[str, str]) -> bool:
+    """Whether an image of an annotation file is there, by the names at the file's beginning; where it has none there,
+    whether the folder of the images is."""
+    with (root / json).open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    tried = 0
+    for found in _NAME.finditer(head):
+        try:
+            name = str(msgspec.json.decode(found[1] or found[2]))
+        except msgspec.DecodeError:
+            continue
+        url = urlsplit(name).path.rpartition("/")
+        named = {"file_name": name, "coco_folder": url[0].rpartition("/")[2], "coco_name": url[2]}
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            continue
+        if any(on_disk(root, fill(pattern, {**fields, **named})) for pattern in patterns):
+            return True
+        tried += 1
+        if tried == _NAMES_TRIED:
+            return False
+    return not tried and any((root / fixed_folder(fill(pattern, fields))).is_dir() for pattern in patterns)
+
+
 def _locate(
     folder: Folder, patterns: Sequence[str], fields: Mapping[str, str], image: Listed
 ) -> tuple[str, int] | None:
@@ -189,9 +268,9 @@ def _locate(
                 hint=f"Look at where this file comes from; {SKIP} leaves such images out.",
             )
     for pattern in patterns:
-        name = PurePosixPath(fill(pattern, {**fields, **image.fields})).as_posix()
-        size = folder.size_bytes(name)
-        if size is not None:
+        name = on_disk(folder.root, PurePosixPath(fill(pattern, {**fields, **image.fields})).as_posix())
+        size = None if name is None else folder.size_bytes(name)
+        if name is not None and size is not None:
             return name, size
     return None
 
@@ -200,4 +279,4 @@ def _locate(
 # twos.
 @lru_cache(maxsize=8)
 def _parsed(path: Path, size: int, changed_ns: int, where: str, parse: Callable[[bytes, str], Any]) -> Any:
-    return parse(path.read_bytes(), where)
+    return parse(read_file(path, limit_bytes=MAX_JSON_BYTES), where)

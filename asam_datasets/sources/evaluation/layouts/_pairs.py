@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from typing import Annotated, ClassVar
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
+import msgspec
 from msgspec import Meta
 
-from asam_datasets.errors import SourceError
+from asam_datasets.errors import SKIP, SourceError
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES
-from asam_datasets.sources.evaluation._patterns import check_pattern, fill, find, match, shown
+from asam_datasets.sources.evaluation._nearby import archives_near
+from asam_datasets.sources.evaluation._patterns import (
+    Budget,
+    check_pattern,
+    fill,
+    find,
+    fixed_folder,
+    match,
+    on_disk,
+    shown,
+)
 from asam_datasets.sources.evaluation._records import EvaluationRef, Evidence, Folder, Object, without_ending
 from asam_datasets.sources.evaluation.layouts._base import BaseLayout, Described, Policy
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _MAX_LIST_BYTES = 2**26
 
@@ -42,18 +60,22 @@ class Pair(Described, frozen=True, kw_only=True):
         return check_pattern(self.mask) - check_pattern(self.image)
 
 
+Pairs = Annotated[tuple[Pair, ...], Meta(min_length=1)]
+
+
 class PairedLayout(BaseLayout, frozen=True, kw_only=True):
     """Base of the layouts whose masks lie in files of their own; what a file says is all that they add."""
 
     labels: ClassVar[tuple[str, str]] = ("images", "masks")
 
-    pairs: Annotated[tuple[Pair, ...], Meta(min_length=1)]
+    pairs: Pairs
+    packagings: tuple[Pairs, ...] = ()
     lone_images: Policy = "reject"
     lone_masks: Policy = "reject"
 
     def __post_init__(self) -> None:
         """One mask file for one image, where a layout does not say otherwise."""
-        for pair in self.pairs:
+        for pair in chain(self.pairs, *self.packagings):
             if pair.open_fields:
                 raise ValueError(f"expected only fields of `image` in `mask`, found {sorted(pair.open_fields)}")
 
@@ -69,30 +91,37 @@ class PairedLayout(BaseLayout, frozen=True, kw_only=True):
         raise NotImplementedError
 
     def index(self, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
-        """Join images and mask files. What is alone, on either side, is reported unless the layout lets it be.
+        """Join images and mask files. What is alone, on either side, is reported unless the layout lets it be. Where no
+        image at all has a mask, there are none: the folder is another one.
 
         Raises:
             RecordError: under the policy `raise`: a file that is alone, of no bytes or of too many.
             SourceError: the list of a split is missing.
         """
+        if self.lone_images == "reject" and not any(pair.listed for pair in self.pairs) and not self.fits(folder.root):
+            return
         seen: set[str] = set()
         for pair in self.pairs:
             listed = _listed(pair, folder)
             masks = _masks(pair, folder)
             own_masks = {name for names in masks.values() for name in names}
             used: set[str] = set()
+            advice = ""  # found once, as it takes a walk over the folder
             for name, fields in sorted(find(folder.root, pair.image)):
                 if name in seen or name in own_masks or not _is_listed(fields.get("name", ""), name, listed):
                     continue
                 expected = fill(pair.mask, fields)
                 own = sorted(masks.get(expected, ()))
                 used.add(expected)
-                if own:
+                if own or self.lone_images == "reject":
                     seen.add(name)
+                if len(own) > 1 and not pair.open_fields:
+                    folder.reject(bad, f"expected one mask, found {' and '.join(own)}", name)
+                elif own:
                     yield from _ref(folder, bad, name, tuple(own))
                 elif self.lone_images == "reject":
-                    seen.add(name)
-                    folder.reject(bad, f"expected its mask {shown(expected)}, found none", name)
+                    advice = advice or archives_near(folder.root, expected) or _counts(pair, folder, expected)
+                    folder.reject(bad, f"expected its mask {shown(expected)}, found none", name, advice)
             if listed is not None and self.lone_images == "reject":
                 _report_missing(pair, folder, bad, listed)
             if listed is None and self.lone_masks == "reject":
@@ -114,6 +143,29 @@ class PairedLayout(BaseLayout, frozen=True, kw_only=True):
         """Those of the splits."""
         return {pair.listed for pair in self.pairs if pair.listed}
 
+    def ways(self) -> list[Self]:
+        """See `BaseLayout`."""
+        return [msgspec.structs.replace(self, pairs=each, packagings=()) for each in (self.pairs, *self.packagings)]
+
+    def fits(self, root: Path, budget: Budget | None = None) -> bool:
+        """Whether an image has a mask file."""
+        return any(_has_mask(root, pair, fields) for pair in self.pairs for _, fields in find(root, pair.image, budget))
+
+    def why_nothing(self, root: Path) -> str:
+        """How many files are like images and like masks, and of what kind the files are in the place of masks."""
+        said = []
+        for pair in self.pairs:
+            images = sorted(find(root, pair.image))
+            if not images:
+                continue
+            masks = sum(1 for _ in find(root, pair.mask))
+            name, fields = images[0]
+            said.append(
+                f"{len(images):,} like {shown(pair.image)} and {masks:,} like {shown(pair.mask)}, of which none belong "
+                f"together: {name} has no {shown(fill(pair.mask, fields))}{_instead(root, fill(pair.mask, fields))}"
+            )
+        return "; ".join(said)
+
 
 def _masks(pair: Pair, folder: Folder) -> dict[str, list[str]]:
     """The mask files by what their image knows of their path: the pattern with the shared fields filled in."""
@@ -121,11 +173,40 @@ def _masks(pair: Pair, folder: Folder) -> dict[str, list[str]]:
     open_fields = pair.open_fields
     for name, fields in find(folder.root, pair.mask):
         # Beside the images, `a_mask.png` may look like an image too: it is a mask when there is `a.png`.
-        if match(pair.image, name) is not None and folder.size_bytes(fill(pair.image, fields)) is None:
+        if match(pair.image, name) is not None and on_disk(folder.root, fill(pair.image, fields)) is None:
             continue
         shared = {field: value for field, value in fields.items() if field not in open_fields}
         found.setdefault(fill(pair.mask, shared), []).append(name)
     return found
+
+
+def _has_mask(root: Path, pair: Pair, fields: Mapping[str, str]) -> bool:
+    expected = fill(pair.mask, fields)
+    if pair.open_fields:
+        return next(find(root, expected), None) is not None
+    return on_disk(root, expected) is not None
+
+
+def _counts(pair: Pair, folder: Folder, expected: str) -> str:
+    """A hint for an image without a mask: how many others have one."""
+    images = list(find(folder.root, pair.image))
+    fit = sum(_has_mask(folder.root, pair, fields) for _, fields in images)
+    return (
+        f"{fit:,} of {len(images):,} images like {shown(pair.image)} have a mask{_instead(folder.root, expected)}. "
+        f"Is the set unpacked whole? {SKIP} leaves such images out."
+    )
+
+
+def _instead(root: Path, mask: str) -> str:
+    """What lies in the folder of a mask that is not there, by the endings."""
+    inside = fixed_folder(mask)
+    if not inside:
+        return ""
+    endings: Counter[str] = Counter()
+    for _, _, files in os.walk(root / inside):
+        endings.update(PurePosixPath(file).suffix or "without an ending" for file in files if not file.startswith("."))
+    counted = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(4))
+    return f" ({inside}/ has {counted or 'no files'})"
 
 
 def _listed(pair: Pair, folder: Folder) -> frozenset[str] | None:

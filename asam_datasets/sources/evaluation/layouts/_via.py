@@ -48,18 +48,22 @@ _FILES = msgspec.json.Decoder(dict[str, _File])
 _TABLE = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _REGIONS = msgspec.json.Decoder(list[_Region] | dict[str, _Region])
 _PROJECT = "_via_img_metadata"
+# People draw with both: with `polyline` they click all the way round, and the ring is closed.
+_RINGS = ("polygon", "polyline")
 
 
 class Via(JSONLayout, frozen=True, kw_only=True, tag="via"):
-    """JSON of the VGG Image Annotator: `regions` as dict (version 1) or list (version 2). Each polygon is a mask.
+    """JSON of the VGG Image Annotator: `regions` as dict (version 1) or list (version 2). Each polygon is a mask, and
+    each polyline, as a closed ring.
 
     Images are found by `filename`, as the keys of the file carry its size besides.
 
     Args:
-        category_attribute: the region attribute that names the class; empty for none.
+        category_attribute: the region attribute that names the class, or several, of which the first that says
+            something counts; empty for none.
     """
 
-    category_attribute: str = ""
+    category_attribute: str | tuple[str, ...] = ""
 
     def images(self, folder: Folder, json: str, bad: BadRecords) -> Iterator[Listed]:
         """The images in the order of the file; names that come twice are reported."""
@@ -83,15 +87,23 @@ class Via(JSONLayout, frozen=True, kw_only=True, tag="via"):
         for key, region in regions.items() if isinstance(regions, dict) else enumerate(regions):
             where = f"{place}[{key}]"
             outline = region.shape_attributes
-            if outline.name != "polygon":
-                raise RecordError(f"expected a polygon, found {outline.name!r}", where=where)
+            if outline.name not in _RINGS:
+                raise RecordError(f"expected a polygon or a polyline, found {outline.name!r}", where=where)
             xs, ys = outline.all_points_x, outline.all_points_y
             if len(xs) != len(ys):
                 raise RecordError(f"expected as many x as y, found {len(xs)} and {len(ys)}", where=where)
             mask = from_rings([[n for xy in zip(xs, ys, strict=True) for n in xy]], shape, where)
             if mask is not None:
-                category = region.region_attributes.get(self.category_attribute)
-                yield Object(mask, category=category if isinstance(category, str) else None)
+                yield Object(mask, category=self._category(region.region_attributes))
+
+    def _category(self, attributes: dict[str, Any]) -> str | None:
+        """What the first attribute that is filled in says."""
+        wanted = self.category_attribute
+        for name in (wanted,) if isinstance(wanted, str) else wanted:
+            value = attributes.get(name)
+            if isinstance(value, str) and value.strip():
+                return value
+        return None
 
 
 def _parse(data: bytes, where: str) -> _Parsed:

@@ -9,8 +9,10 @@ import msgspec
 
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._images import check_shape
+from asam_datasets.sources.evaluation._opencv import from_rings_opencv, load_opencv
 from asam_datasets.sources.evaluation._polygons import from_rings_even_odd, points
 from asam_datasets.sources.evaluation._records import EvaluationRef, Evidence, Folder, Object, without_ending
+from asam_datasets.sources.evaluation.layouts._base import Raster
 from asam_datasets.sources.evaluation.layouts._json import (
     JSONLayout,
     JSONStruct,
@@ -51,9 +53,21 @@ class Visor(JSONLayout, frozen=True, kw_only=True, tag="visor"):
 
     Args:
         size: (height, width) in pixels that the coordinates are meant for.
+        raster: who fills the polygons; the official code calls `cv2.fillPoly`.
     """
 
     size: tuple[int, int] = (1080, 1920)
+    raster: Raster = "opencv"
+
+    def index(self, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
+        """See `JSONLayout`.
+
+        Raises:
+            SourceError: also where OpenCV is needed and not installed.
+        """
+        if self.raster == "opencv":
+            load_opencv()
+        yield from super().index(folder, bad)
 
     def images(self, folder: Folder, json: str, bad: BadRecords) -> Iterator[Listed]:
         """The frames of a video."""
@@ -79,7 +93,8 @@ class Visor(JSONLayout, frozen=True, kw_only=True, tag="visor"):
         annotations = decode_own(_ANNOTATIONS, content, place, "annotations of VISOR")
         for position, annotation in enumerate(annotations):
             rings = [points(segment) for segment in annotation.segments]
-            mask = from_rings_even_odd(rings, shape, f"{place}.annotations[{position}].segments")
+            fill = from_rings_opencv if self.raster == "opencv" else from_rings_even_odd
+            mask = fill(rings, shape, f"{place}.annotations[{position}].segments")
             if mask is not None:
                 yield Object(mask, position + 1, annotation.class_id, annotation.name)
 

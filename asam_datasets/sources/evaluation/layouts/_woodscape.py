@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import msgspec
 
 from asam_datasets.errors import RecordError, SourceError
+from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES, check_shape
+from asam_datasets.sources.evaluation._opencv import from_rings_opencv, load_opencv
 from asam_datasets.sources.evaluation._polygons import from_rings, points
-from asam_datasets.sources.evaluation._records import Folder, Object
-from asam_datasets.sources.evaluation.layouts._base import Crowds
+from asam_datasets.sources.evaluation._records import EvaluationRef, Folder, Object
+from asam_datasets.sources.evaluation.layouts._base import Crowds, Raster
 from asam_datasets.sources.evaluation.layouts._json import JSONStruct, decode
 from asam_datasets.sources.evaluation.layouts._pairs import PairedLayout
 
@@ -30,16 +32,30 @@ _DECODER = msgspec.json.Decoder(dict[str, _Image])
 
 
 class WoodScape(PairedLayout, frozen=True, kw_only=True, tag="woodscape"):
-    """WoodScape's JSON per image: one ring per annotation, with tags. Its one key is the file's own name.
+    """WoodScape's JSON per image: one ring per annotation, with a tag. Its one key is the file's own name.
+
+    As the official code does, annotations that have not exactly one tag are left out.
 
     Args:
         ignored_tags: annotations with one of these never become a mask.
         crowd_prefix: a tag that starts so marks a group of objects.
+        raster: who fills the polygons; the official code calls `cv2.fillPoly`.
     """
 
     ignored_tags: tuple[str, ...] = ()
     crowd_prefix: str = ""
     crowds: Crowds = "drop"
+    raster: Raster = "opencv"
+
+    def index(self, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
+        """See `PairedLayout`.
+
+        Raises:
+            SourceError: also where OpenCV is needed and not installed.
+        """
+        if self.raster == "opencv":
+            load_opencv()
+        yield from super().index(folder, bad)
 
     def objects(self, folder: Folder, name: str, shape: tuple[int, int]) -> Iterator[Object]:
         """The masks in the order of the file, cut off at the image's edges."""
@@ -53,14 +69,14 @@ class WoodScape(PairedLayout, frozen=True, kw_only=True, tag="woodscape"):
             raise RecordError(f"expected one key, the file's own name, found {len(images)}", where=where)
         (image,) = images.values()
         check_shape((image.image_height, image.image_width), shape, where)
+        fill = from_rings_opencv if self.raster == "opencv" else from_rings
         for position, annotation in enumerate(image.annotation):
-            if not set(self.ignored_tags).isdisjoint(annotation.tags):
+            if len(annotation.tags) != 1 or annotation.tags[0] in self.ignored_tags:
                 continue
-            prefix = self.crowd_prefix
-            is_group = bool(prefix) and any(tag.startswith(prefix) for tag in annotation.tags)
+            (tag,) = annotation.tags
+            is_group = bool(self.crowd_prefix) and tag.startswith(self.crowd_prefix)
             if is_group and self.crowds == "drop":
                 continue
-            mask = from_rings([points(annotation.segmentation)], shape, f"{where}: annotation[{position}]")
+            mask = fill([points(annotation.segmentation)], shape, f"{where}: annotation[{position}]")
             if mask is not None:
-                category = annotation.tags[0] if annotation.tags else None
-                yield Object(mask, position + 1, category=category, iscrowd=is_group)
+                yield Object(mask, position + 1, category=tag, iscrowd=is_group)

@@ -1,0 +1,77 @@
+"""What loading a model of transformers has in common, whatever it is for. Loads torch and transformers in functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from asam_datasets.errors import ModelError, option
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("float32", "bfloat16", "float16")
+"""The numbers that a model may calculate with."""
+
+
+def import_transformers(extra: str) -> tuple[Any, Any]:
+    """torch and transformers, which then says nothing but errors.
+
+    Args:
+        extra: what brings them, for the message.
+
+    Raises:
+        ModelError: one of them is not there.
+    """
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise ModelError(
+            f"expected torch and transformers, found no module named {error.name}",
+            hint=f"pip install 'asam_datasets[{extra}]'; in a checkout: pip install -c constraints.txt -e '.[{extra}]'",
+        ) from None
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    return torch, transformers
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device of a name such as `cuda:1`; of `auto` a GPU, where there is one.
+
+    Raises:
+        ModelError: there is no such device.
+    """
+    import torch
+
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ModelError(
+            f"expected a device that is there, found {wanted!r} ({str(error).splitlines()[0][:200]})",
+            where=option("device"),
+            hint="Give auto, cpu, or cuda:0.",
+        ) from None
+    return device
+
+
+def choose_dtype(wanted: str, device: torch.device) -> str:
+    """One of `DTYPES`; of `auto` bfloat16 on a GPU, and float32 elsewhere.
+
+    Raises:
+        ModelError: it is none of them.
+    """
+    if wanted == "auto":
+        return "bfloat16" if device.type == "cuda" else "float32"
+    if wanted not in DTYPES:
+        raise ModelError(f"expected one of auto, {', '.join(DTYPES)}, found {wanted!r}", where=option("dtype"))
+    return wanted
+
+
+def describe_device(device: torch.device) -> str:
+    """A device for people: `cuda:0 (NVIDIA H100)`."""
+    import torch
+
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)

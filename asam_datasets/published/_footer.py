@@ -1,0 +1,216 @@
+"""The footer of a part: read and checked here, and written anew for Arrow.
+
+Arrow looks into what a footer says at places where nothing catches its exceptions: damaged statistics end the process.
+So it never sees a footer of anybody's making. Of one that `read_footer` gives it is known that
+
+1. its schema is a tree of at most `_MOST_COLUMNS` columns with names in UTF-8, nested no deeper than `_DEEPEST`;
+2. each row group has one chunk of each column, of the column's type, in this file, at a place within it.
+
+What Arrow gets (`as_file`) is a file of one row group, without statistics, indexes and whatever else a footer may have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from asam_datasets.published._thrift import (
+    Field,
+    Items,
+    Kind,
+    Struct,
+    ThriftError,
+    get,
+    get_structs,
+    read_struct,
+    write_struct,
+)
+
+MAGIC = b"PAR1"
+
+_MOST_COLUMNS = 1000
+_DEEPEST = 10
+_KEPT_METADATA = (b"ARROW:schema", b"huggingface")
+_WIDTHS = {0: 1, 1: 4, 2: 8, 3: 12, 4: 4, 5: 8, 6: 0}
+"""Bytes of a value of each of Parquet's types, 0 for texts; type 7 has its own."""
+_FIXED, _MOST_FIXED = 7, 2**20
+_CODECS = range(8)
+_CHUNK_FIELDS = {
+    1: Kind.I32, 2: Kind.LIST, 3: Kind.LIST, 4: Kind.I32, 5: Kind.I64, 6: Kind.I64, 7: Kind.I64, 9: Kind.I64,
+}  # fmt: skip
+_VALUES, _PACKED, _DATA, _DICTIONARY = 5, 7, 9, 11  # fields of a chunk
+
+
+class Leaf(NamedTuple):
+    """A column of Parquet's: its path, such as `annotations.list.element.area`, its type, and the bytes of a value."""
+
+    path: str
+    kind: int
+    width: int
+
+
+class Chunk(NamedTuple):
+    """A column in a row group: what it is, where it lies, and how many values it has, nulls and empty lists too."""
+
+    leaf: Leaf
+    codec: int
+    values: int
+    start: int
+    stop: int
+    fields: Struct
+
+
+class Footer:
+    """A checked footer.
+
+    Args:
+        fields: of the whole.
+        size_bytes: of the file.
+
+    Raises:
+        ThriftError: see the module.
+    """
+
+    def __init__(self, fields: Struct, size_bytes: int) -> None:
+        self._schema = get_structs(fields, 2)
+        self._size_bytes = size_bytes
+        self._groups = get_structs(fields, 4)
+        self._metadata = [
+            one
+            for one in (get_structs(fields, 5) if 5 in fields else [])
+            if get(one, 1, Kind.BINARY) in _KEPT_METADATA and get(one, 2, Kind.BINARY, b"")
+        ]
+        rows = [get(group, 3, Kind.I64) for group in self._groups]
+        if any(not 0 <= count < 2**31 for count in rows):
+            raise ThriftError("a row group with a number of rows that cannot be")
+        self.row_groups = tuple(rows)
+
+    @cached_property
+    def leaves(self) -> list[Leaf]:
+        """The columns, in the order of the schema.
+
+        Raises:
+            ThriftError: it is no such tree.
+        """
+        leaves: list[Leaf] = []
+        elements = iter(self._schema)
+        root = next(elements, {})
+        open_names: list[tuple[list[str], int]] = [([], get(root, 5, Kind.I32))]  # path, and children to come
+        for element in elements:
+            while open_names and not open_names[-1][1]:
+                open_names.pop()
+            if not open_names or len(open_names) > _DEEPEST or len(leaves) >= _MOST_COLUMNS:
+                raise ThriftError("a schema of too many columns, or nested too deeply")
+            above, left = open_names[-1]
+            open_names[-1] = (above, left - 1)
+            path = [*above, _name(element)]
+            children = get(element, 5, Kind.I32, 0)
+            if children < 0 or not 0 <= get(element, 3, Kind.I32) <= 2:
+                raise ThriftError("a schema that is none")
+            if children:
+                open_names.append((path, children))
+            else:
+                leaves.append(_leaf(".".join(path), element))
+        if any(left for _, left in open_names) or not leaves:
+            raise ThriftError("a schema that is cut")
+        return leaves
+
+    def chunks(self, group: int) -> list[Chunk]:
+        """The columns of a row group.
+
+        Raises:
+            ThriftError: a column is missing, or lies elsewhere.
+        """
+        columns = get_structs(self._groups[group], 1)
+        if len(columns) != len(self.leaves):
+            raise ThriftError(f"a row group with {len(columns)} columns of {len(self.leaves)}")
+        return [self._chunk(column, leaf) for column, leaf in zip(columns, self.leaves, strict=True)]
+
+    def _chunk(self, column: Struct, leaf: Leaf) -> Chunk:
+        if 1 in column:
+            raise ThriftError("a column in another file")
+        found: Struct = get(column, 3, Kind.STRUCT)
+        fields = {number: Field(kind, get(found, number, kind)) for number, kind in _CHUNK_FIELDS.items()}
+        if _DICTIONARY in found:
+            fields[_DICTIONARY] = Field(Kind.I64, get(found, _DICTIONARY, Kind.I64))
+        encodings, path = fields[2].value, fields[3].value
+        if (encodings.values and encodings.kind != Kind.I32) or path.kind != Kind.BINARY:
+            raise ThriftError("a column with another type in its fields")
+        if fields[1].value != leaf.kind or b".".join(path.values) != leaf.path.encode():
+            raise ThriftError(f"another column in the place of {leaf.path}")
+        values, packed = fields[_VALUES].value, fields[_PACKED].value
+        starts = [fields[number].value for number in (_DATA, _DICTIONARY) if number in fields and fields[number].value]
+        start = min(starts, default=0)
+        if not (0 <= start <= start + packed <= self._size_bytes and max(starts, default=0) <= start + packed):
+            raise ThriftError(f"a column at bytes {start} to {start + packed} of a file of {self._size_bytes}")
+        if not 0 <= values < 2**31 or fields[4].value not in _CODECS:
+            raise ThriftError(f"a column with {values} values in codec {fields[4].value}")
+        return Chunk(leaf, fields[4].value, values, start, start + packed, fields)
+
+    def as_file(self, chunks: Sequence[Chunk] = (), places: Mapping[str, int] | None = None, rows: int = 0) -> bytes:
+        """The end of a file of one row group, or of none: its footer, and what stands behind that.
+
+        Args:
+            chunks: the columns of the row group, all of them.
+            places: by its path, where the bytes of a column begin in that file; the others are not in it.
+            rows: of the row group.
+        """
+        groups = []
+        if chunks:
+            columns = [_moved(chunk, (places or {}).get(chunk.leaf.path)) for chunk in chunks]
+            groups.append(
+                {1: Field(Kind.LIST, Items(Kind.STRUCT, columns)), 2: Field(Kind.I64, 0), 3: Field(Kind.I64, rows)}
+            )
+        fields = {
+            1: Field(Kind.I32, 2),
+            2: Field(Kind.LIST, Items(Kind.STRUCT, self._schema)),
+            3: Field(Kind.I64, rows),
+            4: Field(Kind.LIST, Items(Kind.STRUCT, groups)),
+        }
+        if self._metadata:
+            fields[5] = Field(Kind.LIST, Items(Kind.STRUCT, self._metadata))
+        content = write_struct(fields)
+        return content + len(content).to_bytes(4, "little") + MAGIC
+
+
+def read_footer(content: bytes, size_bytes: int) -> Footer:
+    """Read a footer.
+
+    Args:
+        content: its bytes, without the length and what is behind it.
+        size_bytes: of the file that it is the end of.
+
+    Raises:
+        ThriftError: there is none; see the module.
+    """
+    return Footer(read_struct(content)[0], size_bytes)
+
+
+def _name(element: Struct) -> str:
+    try:
+        return str(get(element, 4, Kind.BINARY), "utf-8")
+    except UnicodeDecodeError:
+        raise ThriftError("a column whose name is not UTF-8") from None
+
+
+def _leaf(path: str, element: Struct) -> Leaf:
+    kind = get(element, 1, Kind.I32)
+    width = get(element, 2, Kind.I32) if kind == _FIXED else _WIDTHS.get(kind)
+    if width is None or (kind == _FIXED and not 0 < width <= _MOST_FIXED):
+        raise ThriftError(f"a column of type {kind}")
+    return Leaf(path, kind, width)
+
+
+def _moved(chunk: Chunk, place: int | None) -> Struct:
+    """A column of the row group, as it is in a file where it begins elsewhere, or is not there at all."""
+    fields = dict(chunk.fields)
+    if place is None:
+        fields.pop(_DICTIONARY, None)
+        fields |= {number: Field(Kind.I64, 0) for number in (_VALUES, _PACKED)}
+        fields[_DATA] = Field(Kind.I64, len(MAGIC))
+    else:
+        for number in (_DATA, _DICTIONARY):
+            if number in fields and fields[number].value:
+                fields[number] = Field(Kind.I64, fields[number].value - chunk.start + place)
+    return {2: Field(Kind.I64, 0), 3: Field(Kind.STRUCT, fields)}

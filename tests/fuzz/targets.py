@@ -1,0 +1,20 @@
+"""All targets. A new one is a module with a `TARGET`, and its line here."""
+
+from __future__ import annotations
+
+from fuzz import caption_files, hdf5, indexes, manifests, mask_images, masks, parts, polygons, readmes, sa1b_json, tars
+from fuzz.target import Target
+
+TARGETS: tuple[Target, ...] = (
+    masks.TARGET,
+    sa1b_json.TARGET,
+    caption_files.TARGET,
+    manifests.TARGET,
+    indexes.TARGET,
+    readmes.TARGET,
+    tars.TARGET,
+    polygons.TARGET,
+    hdf5.TARGET,
+    parts.TARGET,
+    mask_images.TARGET,
+)
