@@ -91,7 +91,7 @@ def test_a_summary_folds() -> None:
     folders = [f"data/train/sa_{number:06}-0123456789abcdef" for number in range(994)]
     done = Summary(
         target="x", location="x", revision=None, configs=["train"], rows=1, annotations=1, captions=0, size_bytes=1,
-        changes=Changes(added=folders, unchanged=folders[:3]), missing_ids=[], dropped=0, without_caption=0,
+        changes=Changes(added=folders, unchanged=folders[:3]), missing_ids=[], dropped=0, without_caption=0, turned={},
         warnings=folders, rejected=0, rejects=None, seconds=1.0,
     )  # fmt: skip
     lines = summary_text(done)
