@@ -97,8 +97,9 @@ class Archives:
 class Simulation:
     """One Hub, and the programs that speak to it."""
 
-    def __init__(self, hub: Any, folder: Path, workers: int, parts: int) -> None:
+    def __init__(self, hub: Any, folder: Path, workers: int, parts: int, log: Path | None) -> None:
         self.hub = hub
+        self.log = log
         self.folder = folder
         self.workers = workers
         self.parts = parts
@@ -151,6 +152,9 @@ class Simulation:
         self.figures.append(found)
         shown = ", ".join(f"{count:,} {name}" for name, count in sorted(found.counts.items()) if count)
         print(f"  {what}: {shown} ({found.seconds:.0f} s)", flush=True)
+        if self.log:
+            with self.log.open("a") as file:
+                file.write("\n".join([f"# {what}", *map(str, self.hub.log), ""]))
 
     def run(self, python: Sequence[str], *command: str, package: bool = True) -> None:
         """Run a program with a cache of its own to its end.
@@ -180,7 +184,7 @@ def simulate(arguments: argparse.Namespace, folder: Path) -> list[Figures]:
     archives = Archives(folder / "archives", max(arguments.parts, 1))
     limits = Limits(plan=arguments.plan, hour_s=arguments.hour_s)
     with LocalHub(folder / "hub", xet=not arguments.no_xet, limits=limits) as hub:
-        simulation = Simulation(hub, folder, arguments.workers, arguments.parts)
+        simulation = Simulation(hub, folder, arguments.workers, arguments.parts, arguments.log)
         archives.write(arguments.archives)
         bulk = simulation.publish(f"publish {arguments.archives:,} archives", archives.folder)
         _read(simulation, arguments)
@@ -221,6 +225,7 @@ def main() -> None:
     parser.add_argument("--plan", default="free", choices=("free", "pro", "team"), help="of the account (free)")
     parser.add_argument("--hour-s", type=float, default=60.0, metavar="S", help="how long the Hub's hour takes (60)")
     parser.add_argument("--no-xet", action="store_true", help="upload by LFS, which the log can see")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="write down every request")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures down")
     arguments = parser.parse_args()
     arguments.archives = arguments.archives or (40 if arguments.quick else 1_000)

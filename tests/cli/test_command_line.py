@@ -112,7 +112,7 @@ def test_there_are_options_of_many_values() -> None:
 
 @pytest.mark.parametrize(("verb", "option", "name"), many())
 def test_every_option_of_many_values_takes_many(verb: str, option: str, name: str) -> None:
-    required = {"organize": "sa.tar --out X", "download": "links.txt --out X", "evaluate": "X"}.get(verb, "")
+    required = {"organize": "sa.tar --out X", "download": "links.txt --out X", "evaluate": "X --out X"}.get(verb, "")
     found = read(verb, f"{required} {option} one two")[name]
     assert list(map(str, found)) == ["one", "two"]
 
