@@ -137,6 +137,9 @@ def refuse_links(top: Path, path: Path) -> None:
             )
 
 
+_OPEN_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
 def read_file(path: Path, *, limit_bytes: int) -> bytes:
     """The bytes of a regular file; a pipe or a device, which may have no end, is not waited for.
 
@@ -145,7 +148,7 @@ def read_file(path: Path, *, limit_bytes: int) -> bytes:
     """
     _require_file(os.stat(path), path)  # to open some devices is to do something to them
     # Without `O_NONBLOCK` a pipe that came just now would be waited for.
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+    with os.fdopen(os.open(path, os.O_RDONLY | _OPEN_FLAGS), "rb") as file:
         state = os.fstat(file.fileno())
         _require_file(state, path)
         content = file.read(limit_bytes + 1) if state.st_size <= limit_bytes else b""

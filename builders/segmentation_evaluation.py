@@ -19,8 +19,8 @@ import datasets
 import pyarrow as pa
 
 from asam_datasets.builds import Slice, evaluation_slices, slice_tables
-from asam_datasets.sources.evaluation import load_catalog, open_evaluation
-from asam_datasets.tables import EVALUATION, features_json
+from asam_datasets.sources.evaluation import EvaluationSource, load_catalog, open_evaluation
+from asam_datasets.tables import columns_of, features_json
 
 
 @dataclass
@@ -42,15 +42,19 @@ class SegmentationEvaluation(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     ]
 
     def _info(self) -> datasets.DatasetInfo:
-        return datasets.DatasetInfo(features=datasets.Features.from_dict(features_json(EVALUATION)))
+        columns = columns_of("evaluation", self._source().extra)
+        return datasets.DatasetInfo(features=datasets.Features.from_dict(features_json(columns)))
+
+    def _source(self) -> EvaluationSource:
+        """The set, in no folder."""
+        entry = load_catalog([Path(path) for path in self.config.catalog])[self.config.name]
+        return EvaluationSource(entry, Path(), self.config.protocol, self.config.variant)
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         if not self.config.data_dir:
             raise ValueError("expected data_dir=... (the folder of the set), found none")
-        entry = load_catalog([Path(path) for path in self.config.catalog])[self.config.name]
-        source = open_evaluation(
-            entry, self.config.data_dir, protocol=self.config.protocol, variant=self.config.variant
-        )
+        known = self._source()
+        source = open_evaluation(known.entry, self.config.data_dir, protocol=known.protocol, variant=known.variant)
         return [datasets.SplitGenerator(source.split, gen_kwargs={"slices": evaluation_slices(source)})]
 
     def _generate_tables(self, slices: list[Slice]) -> Iterator[tuple[tuple[int, int], pa.Table]]:

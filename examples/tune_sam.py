@@ -4,7 +4,10 @@
     python examples/tune_sam.py                          # 20 steps of a tiny random SAM on ./demo-dataset
     python examples/tune_sam.py --steps 40 --resume      # goes on, with the losses of a run that was never stopped
     torchrun --nproc-per-node 8 examples/tune_sam.py --dataset xhk/ASAM-Datasets --model facebook/sam-vit-base \\
-        --prompt random --augment --steps 7000 --save-every 500 --workers 4 --out tuned
+        --mixture adversarial=0.5 --prompt random --augment --steps 7000 --save-every 500 --workers 4 --out tuned
+
+A job may come back with other numbers of processes and workers: `--resume` then shares what was left of the epoch among
+those, each image once. With the same numbers the losses are those of a run that was never stopped.
 
 What was tuned, measured on evaluation sets, and put back into the model:
 
@@ -23,8 +26,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -39,12 +43,24 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from transformers import AutoConfig, SamConfig, SamModel
 
 from asam_datasets.errors import AsamDatasetsError, ModelError, SourceError, StreamError, TargetError
-from asam_datasets.training import Augment, Choose, SamOptions, Stream, normalize, open_stream, sam_batch
+from asam_datasets.training import (
+    Augment,
+    Choose,
+    Mixture,
+    SamOptions,
+    Stream,
+    gather_state,
+    normalize,
+    open_mixture,
+    open_stream,
+    sam_batch,
+)
 
 TUNED = ("mask_decoder.mask_tokens", "mask_decoder.iou_token")
 POINTS = 10
-SETTINGS = ("model", "batch_size", "masks", "prompt", "augment", "workers", "lr", "seed")
+SETTINGS = ("model", "mixture", "batch_size", "masks", "prompt", "augment", "lr", "seed")
 """The options that decide the losses: a checkpoint is continued with the same ones only."""
+LOAD = '  model.load_state_dict(torch.load("{}")["tokens"], strict=False)'
 
 
 @dataclass(frozen=True)
@@ -57,8 +73,9 @@ class Run:
     sam: SamModel
     tokens: dict[str, torch.nn.Parameter]
     optimizer: torch.optim.Optimizer
-    stream: Stream
+    stream: Stream | Mixture
     loader: StatefulDataLoader
+    log: Callable[[str, float, int], None]
 
     @property
     def checkpoint(self) -> Path:
@@ -68,6 +85,13 @@ class Run:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Tune the tokens of SAM's mask decoder.")
     parser.add_argument("--dataset", default="./demo-dataset", help="a published folder, or a repository on the Hub")
+    parser.add_argument(
+        "--mixture",
+        nargs="+",
+        default=[],
+        metavar="CONFIG=SHARE",
+        help="other configs in the same batches, such as adversarial=0.5; the originals have the rest",
+    )
     parser.add_argument("--model", default="", help="such as facebook/sam-vit-base; a tiny random one if not given")
     parser.add_argument("--steps", type=int, default=20, help="at which step to end, counted from the very first")
     parser.add_argument("--batch-size", type=int, default=4, help="images for each step and process")
@@ -80,7 +104,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("tuned-sam"), help="folder of checkpoint.pt")
     parser.add_argument("--save-every", type=int, default=0, help="steps; 0 saves at the end only")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--tensorboard", type=Path, help="folder for the losses, to be seen by tensorboard")
     args = parser.parse_args()
+    args.mixture = sorted(args.mixture)
+    try:
+        args.shares = {name: float(share) for name, _, share in (one.partition("=") for one in args.mixture)}
+    except ValueError:
+        parser.error(f"--mixture: expected CONFIG=SHARE such as adversarial=0.5, found {' '.join(args.mixture)}")
+    if not all(share > 0 for share in args.shares.values()) or sum(args.shares.values()) >= 1:
+        parser.error("--mixture: expected shares above 0 that leave something for the originals")
     for name, lowest in {"steps": 1, "batch_size": 1, "masks": 1, "workers": 0, "seed": 0, "save_every": 0}.items():
         if getattr(args, name) < lowest:
             parser.error(f"--{name.replace('_', '-')}: expected {lowest} or more, found {getattr(args, name)}")
@@ -116,7 +148,23 @@ def make_model(name: str) -> SamModel:
     return model.eval()
 
 
-def make_loader(args: argparse.Namespace, model: SamModel) -> tuple[Stream, StatefulDataLoader]:
+def make_stream(args: argparse.Namespace) -> Stream | Mixture:
+    """The originals, or a mixture of them and what `--mixture` names: an epoch then is one of the longest of them."""
+    # `drop`: the ranks wait for each other in every step, so none may have a batch more than the others.
+    columns = ["image", "annotations", "image_id"]
+    originals, *others = (
+        open_stream(args.dataset, config, seed=args.seed, ends="drop", columns=columns)
+        for config in ("sam", *args.shares)
+    )
+    if not all(len(stream) for stream in (originals, *others)):
+        raise SourceError("expected at least one record for each process, found fewer", where=args.dataset)
+    if not others:
+        return originals
+    shares = zip(others, args.shares.values(), strict=True)
+    return open_mixture([(originals, 1 - sum(args.shares.values())), *shares], stop="longest")
+
+
+def make_loader(args: argparse.Namespace, model: SamModel) -> tuple[Stream | Mixture, StatefulDataLoader]:
     """Images of the size that the model takes, masks of the size of its logits."""
     size, patch = model.config.vision_config.image_size, model.config.vision_config.patch_size
     options = SamOptions(
@@ -128,11 +176,7 @@ def make_loader(args: argparse.Namespace, model: SamModel) -> tuple[Stream, Stat
         low_res=4 * size // patch,
         seed=args.seed,
     )
-    # `drop`: the ranks wait for each other in every step, so none may have a batch more than the others.
-    columns = ["image", "annotations", "image_id"]
-    stream = open_stream(args.dataset, "sam", seed=args.seed, ends="drop", columns=columns)
-    if not stream.num_records:
-        raise SourceError("expected at least one record for each process, found fewer", where=args.dataset)
+    stream = make_stream(args)
     loader = StatefulDataLoader(
         stream,
         batch_size=args.batch_size,
@@ -191,6 +235,7 @@ def tune(args: argparse.Namespace, device: torch.device) -> None:
         optimizer=optimizer,
         stream=stream,
         loader=loader,
+        log=make_log(args.tensorboard) if rank == 0 else lambda name, value, step: None,
     )
     step, epoch = load(run) if args.resume else (0, 0)
     model = DistributedDataParallel(sam) if world_size > 1 else sam
@@ -207,17 +252,38 @@ def tune(args: argparse.Namespace, device: torch.device) -> None:
             mean = (over_ranks(loss) / all_masks).item()
             if rank == 0:  # nine digits tell any two float32 apart
                 print(f"step {step}  epoch {epoch}  loss {mean:.9g}", flush=True)
+                run.log("loss", mean, step)
+                run.log("epoch", epoch, step)
             if step == args.steps or (args.save_every and step % args.save_every == 0):
                 save(run, step, epoch)
             if step == args.steps:
                 break
         epoch += 1
+    if rank == 0:
+        print(f"saved {run.checkpoint}; what was tuned goes back into its model by\n{LOAD.format(run.checkpoint)}",
+              file=sys.stderr)  # fmt: skip
+
+
+def make_log(folder: Path | None) -> Callable[[str, float, int], None]:
+    """What takes a number of a step: TensorBoard's writer, or nothing."""
+    if folder is None:
+        return lambda name, value, step: None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ModuleNotFoundError:
+        raise ModelError(
+            "expected the package tensorboard, found none", where="--tensorboard", hint="pip install tensorboard"
+        ) from None
+    writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+    return lambda name, value, step: writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
 
 
 def save(run: Run, step: int, epoch: int) -> None:
     """Write the checkpoint of all ranks: one file, which replaces the one before it as a whole."""
+    state = run.stream.state_dict()
     mine = {
-        "stream": run.stream.state_dict()["stream"],
+        "stream": state["streams"][0]["stream"] if "streams" in state else state["stream"],
+        "dataset": dataset_of(state),
         "loader": run.loader.state_dict(),
         "random": torch.get_rng_state(),
     }
@@ -229,6 +295,7 @@ def save(run: Run, step: int, epoch: int) -> None:
     checkpoint = {
         "step": step,
         "epoch": epoch,
+        "workers": run.args.workers,
         "settings": {name: getattr(run.args, name) for name in SETTINGS},
         "tokens": {name: token.detach().cpu() for name, token in run.tokens.items()},
         "optimizer": run.optimizer.state_dict(),
@@ -242,20 +309,27 @@ def save(run: Run, step: int, epoch: int) -> None:
         run.sam.save_pretrained(run.checkpoint.parent / "model")
 
 
+def dataset_of(state: dict[str, Any]) -> str:
+    """What tells which records are tuned on, whatever the ranks are."""
+    return str(state.get("mixture") or state["dataset"])
+
+
 def load(run: Run) -> tuple[int, int]:
-    """Take up the checkpoint: the step and the epoch that it was taken in."""
+    """Take up the checkpoint: the step and the epoch that it was taken in.
+
+    With other numbers of processes or workers, what is left of the epoch is shared by these.
+    """
     where = str(run.checkpoint)
     if not run.checkpoint.exists():
         raise SourceError("expected a checkpoint, found none", where=where, hint="Leave --resume out to start anew.")
     checkpoint = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
-    expected = {**checkpoint["settings"], "processes": len(checkpoint["ranks"])}
-    for name, value in expected.items():
-        found = run.world_size if name == "processes" else getattr(run.args, name)
+    for name, value in checkpoint["settings"].items():
+        found = getattr(run.args, name)
         if found != value:
             hint = "Give the options that the run was started with."
             raise StreamError(f"expected {name.replace('_', '-')} {value!r}, found {found!r}", where=where, hint=hint)
-    mine = checkpoint["ranks"][run.rank]
-    if mine["stream"] != run.stream.state_dict()["stream"]:
+    ranks = checkpoint["ranks"]
+    if ranks[0]["dataset"] != dataset_of(run.stream.state_dict()):
         hint = "Give the dataset, in the state, that the run was started with."
         raise StreamError(f"expected its own dataset, found another in {run.args.dataset}", where=where, hint=hint)
     if checkpoint["step"] >= run.args.steps:
@@ -265,8 +339,14 @@ def load(run: Run) -> tuple[int, int]:
         for name, token in run.tokens.items():
             token.copy_(checkpoint["tokens"][name])
     run.optimizer.load_state_dict(checkpoint["optimizer"])
-    run.loader.load_state_dict(mine["loader"])
-    torch.set_rng_state(mine["random"])
+    if (len(ranks), checkpoint["workers"]) == (run.world_size, run.args.workers):
+        run.loader.load_state_dict(ranks[run.rank]["loader"])
+        torch.set_rng_state(ranks[run.rank]["random"])
+    else:
+        run.stream.load_state_dict(gather_state([one["loader"] for one in ranks]))
+        torch.manual_seed(
+            run.args.seed + 1000 * checkpoint["step"] + run.rank
+        )  # what it draws, each process on its own
     return checkpoint["step"], checkpoint["epoch"]
 
 

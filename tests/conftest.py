@@ -17,6 +17,7 @@ from commands import kill_and_wait_for_all as kill_and_wait_for_all
 from commands import run_python as run_python
 from commands import run_reader as run_reader
 from hypothesis import settings
+from many_records import publish_many
 
 from asam_datasets.demo import DemoArchive, write_demo
 
@@ -41,6 +42,12 @@ def members(demo: DemoArchive) -> dict[str, bytes]:
 def publish() -> Run:
     """Run `python -m asam_datasets.publish`."""
     return run_publish
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory, publish: Run) -> Path:
+    """A dataset of 500 records in 16 parts."""
+    return publish_many(tmp_path_factory.mktemp("many"), publish)
 
 
 def run_publish(*args: str | Path, env: Mapping[str, str] | None = None, cwd: Path = ROOT, fresh: bool = False) -> Ran:

@@ -18,8 +18,10 @@ LIGHT = [
     "import asam_datasets.organized",
     "import asam_datasets.published",
     "import asam_datasets.preview",
+    "import asam_datasets.evaluate",
     "from asam_datasets.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n",
     "from asam_datasets.cli import main\ntry: main(['publish', '--help'])\nexcept SystemExit: pass\n",
+    "from asam_datasets.cli import main\ntry: main(['evaluate', '--help'])\nexcept SystemExit: pass\n",
     "from asam_datasets.cli import main\ntry: main(['caption', '--help'])\nexcept SystemExit: pass\n",
 ]
 # What a code loads is found in a fork of a fresh interpreter, and stays there: none profits from the one before it.

@@ -46,6 +46,7 @@ class AdversarialRecipe:
     images: bool = True
     kind: ClassVar[Kind] = "adversarial"
     drops: ClassVar[bool] = False
+    extra: ClassVar[tuple[str, ...]] = ()
     rights: ClassVar[Rights] = SA1B
     info: ClassVar[None] = None
     name: ClassVar[str] = ADVERSARIAL_NAME

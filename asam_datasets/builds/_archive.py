@@ -36,6 +36,7 @@ class ArchiveRecipe:
     images: bool = True
     kind: ClassVar[Kind] = "train"
     drops: ClassVar[bool] = False
+    extra: ClassVar[tuple[str, ...]] = ()
     rights: ClassVar[Rights] = SA1B
     info: ClassVar[None] = None
 

@@ -223,7 +223,7 @@ def _spool(
         def write(count: int) -> list[Part]:
             ranges = enumerate(part_ranges(len(rows), count))
             tasks = (
-                WaitingTask(tuple(rows[r.start : r.stop]), folder / part_file(number), recipe.kind)
+                WaitingTask(tuple(rows[r.start : r.stop]), folder / part_file(number), recipe.kind, tuple(recipe.extra))
                 for number, r in ranges
             )
             return _taken(workers.run(write_waiting, tasks), folder, on_part)

@@ -37,6 +37,11 @@ class EvaluationRecipe:
         return self.source.label
 
     @property
+    def extra(self) -> Sequence[str]:
+        """The columns that the set has besides those of all sets."""
+        return self.source.extra
+
+    @property
     def taken(self) -> str:
         """How a set is read that no catalog knows, for people; empty for all others."""
         return self.source.taken
@@ -60,6 +65,7 @@ class EvaluationRecipe:
             masks=source.kind,
             protocol=source.protocol if entry.asam is not None else "default",
             variant=source.variant,
+            columns=list(source.extra),
         )
 
     def index(self, options: Options, bad: BadRecords) -> Index:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -20,7 +20,7 @@ from msgspec import UNSET, UnsetType
 from asam_datasets.errors import TargetError
 from asam_datasets.rights import Holding, Rights
 from asam_datasets.sources.sa1b import ARCHIVE_NAME
-from asam_datasets.tables import Kind
+from asam_datasets.tables import Column, Kind, columns_of
 
 FORMAT = 2
 """Raised when the same input shall give other parts than before; part of every digest."""
@@ -56,8 +56,9 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     turned: int = 0
 
 
-class EvaluationInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the card says of an evaluation set; see the catalog for the words."""
+class EvaluationInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the card says of an evaluation set; see the catalog for the words. `columns` are those that its parts have
+    besides the ones of all sets."""
 
     title: str
     homepage: str
@@ -67,6 +68,7 @@ class EvaluationInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     masks: str
     protocol: str
     variant: str | None
+    columns: list[str] = []
 
 
 class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"images": "pictures"}):
@@ -103,6 +105,16 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"im
     def split(self) -> str:
         """The split that its rows are in."""
         return self.evaluation.split if self.evaluation else "train"
+
+    @property
+    def extra(self) -> Sequence[str]:
+        """The columns that its parts have besides those of their table."""
+        return self.evaluation.columns if self.evaluation else ()
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """The columns of its parts."""
+        return columns_of(self.kind, self.extra)
 
     @property
     def path(self) -> str:

@@ -89,6 +89,10 @@ class Recipe(Protocol):
         """Whether an image may turn out to be no row; the number of rows is then known when all were read."""
 
     @property
+    def extra(self) -> Sequence[str]:
+        """The columns of the rows besides those of the table."""
+
+    @property
     def rights(self) -> Rights:
         """The license, and whether the images may be given on."""
 

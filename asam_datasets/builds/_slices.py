@@ -18,7 +18,7 @@ from asam_datasets.masks import PngEncoder
 from asam_datasets.sources import BadRecords
 from asam_datasets.sources.evaluation import EvaluationSource
 from asam_datasets.sources.sa1b import open_archives
-from asam_datasets.tables import TABLES, AnyRow, row_groups, to_table
+from asam_datasets.tables import AnyRow, columns_of, row_groups, to_table
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ def slice_tables(slice_: Slice, columns: Collection[str] | None = None) -> Itera
     Raises:
         SourceError, RecordError: as the sources.
     """
-    table = TABLES[slice_.recipe.kind]
+    table = columns_of(slice_.recipe.kind, slice_.recipe.extra)
     for group in row_groups(_rows(slice_, columns)):
-        made = to_table(table.columns, group)
+        made = to_table(table, group)
         yield made if columns is None else made.select([name for name in made.column_names if name in columns])
 
 

@@ -61,6 +61,7 @@ class WaitingTask:
     rows: tuple[Waiting, ...]
     path: Path
     kind: Kind
+    extra: tuple[str, ...] = ()
 
 
 class Spooled(NamedTuple):
@@ -126,7 +127,7 @@ def build_part(task: RefsTask) -> Part:
             yield rendered.row
             record_done()
 
-    part = write_part(task.path, rows(), inputs=inputs, kind=task.recipe.kind)
+    part = write_part(task.path, rows(), inputs=inputs, kind=task.recipe.kind, extra=task.recipe.extra)
     note = _Finished(part, _software())
     write_atomically(task.path.with_suffix(".json"), msgspec.json.encode(note))
     return part
@@ -174,7 +175,8 @@ def write_waiting(task: WaitingTask) -> Part:
                 file.seek(waiting.offset)
                 yield decoder.decode(file.read(waiting.length))
 
-    return write_part(task.path, rows(), inputs=[waiting.inputs for waiting in task.rows], kind=task.kind)
+    inputs = [waiting.inputs for waiting in task.rows]
+    return write_part(task.path, rows(), inputs=inputs, kind=task.kind, extra=task.extra)
 
 
 def _opened(task: RefsTask) -> Iterator[tuple[int, Ref]]:

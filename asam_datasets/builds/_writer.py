@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -21,7 +21,17 @@ from msgspec import UNSET
 from asam_datasets.builds._digest import inputs_of
 from asam_datasets.builds._manifest import Part
 from asam_datasets.images import orientation
-from asam_datasets.tables import TABLES, AnyRow, Column, Kind, Scalar, arrow_schema, image_columns, row_groups, to_table
+from asam_datasets.tables import (
+    AnyRow,
+    Column,
+    Kind,
+    Scalar,
+    arrow_schema,
+    columns_of,
+    image_columns,
+    row_groups,
+    to_table,
+)
 
 _ZSTD_LEVEL = 3
 
@@ -48,7 +58,9 @@ class _Hashing:
         self.closed = True
 
 
-def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind: Kind = "train") -> Part:
+def write_part(
+    path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind: Kind = "train", extra: Collection[str] = ()
+) -> Part:
     """Write rows into a new file at `path`; it is there as a whole or not at all.
 
     Args:
@@ -56,18 +68,19 @@ def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind:
         rows: the rows in order; read one row group at a time.
         inputs: filled by the iteration over `rows` with the digest of what each was made from; read at the end.
         kind: the table that the rows belong to.
+        extra: the columns that they have besides those of the table.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     count = annotations = captions = turned = 0
     missing: Counter[str] = Counter()
     image_ids: list[tuple[int, int]] = []
-    table = TABLES[kind]
+    columns = columns_of(kind, extra)
     try:
         with open(temporary, "wb") as file:
             sink = _Hashing(file)
-            with _open_writer(sink, table.columns) as writer:
+            with _open_writer(sink, columns) as writer:
                 for group in row_groups(rows):
-                    writer.write_table(to_table(table.columns, group), row_group_size=len(group))
+                    writer.write_table(to_table(columns, group), row_group_size=len(group))
                     count += len(group)
                     annotations += sum(len(row.annotations) for row in group)
                     missing.update(_left_out(group))
@@ -92,7 +105,7 @@ def write_part(path: Path, rows: Iterable[AnyRow], *, inputs: list[bytes], kind:
         inputs_of(inputs),
         annotations,
         captions,
-        _column_bytes(footer, table.columns),
+        _column_bytes(footer, columns),
         dict(sorted(missing.items())),
         image_ids,
         turned,

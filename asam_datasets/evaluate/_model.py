@@ -42,6 +42,14 @@ class Predicted:
     scores: NDArray[np.float32]
 
 
+def no_room(device: torch.device, error: RuntimeError) -> ModelError:
+    """What is said when the memory of a device is full."""
+    return ModelError(
+        f"expected room for the model on {device}, found: {str(error).splitlines()[0]}",
+        hint=f"Give a smaller {option('model')}, {option('dtype', 'bfloat16')}, or {option('device', 'cpu')}.",
+    )
+
+
 class Predictor:
     """A loaded model on a device.
 
@@ -64,11 +72,8 @@ class Predictor:
         try:
             self._model = model.to(device).eval()
             self._model.vision_encoder.to(self._dtype)
-        except (torch.cuda.OutOfMemoryError, RuntimeError) as error:
-            raise ModelError(
-                f"expected room for the model on {device}, found: {str(error).splitlines()[0]}",
-                hint=f"Give a smaller {option('model')}, {option('dtype', 'bfloat16')}, or {option('device', 'cpu')}.",
-            ) from None
+        except RuntimeError as error:  # of CUDA, that there is no room
+            raise no_room(device, error) from None
 
     def predict(self, sample: Sample, *, candidates: bool) -> Iterator[Predicted]:
         """The masks for the prompts of a sample. The image goes through the encoder once.

@@ -98,7 +98,7 @@ def _check(dataset: Dataset, config: Config[Build]) -> None:
 def revision_of(dataset: Dataset) -> str:
     """Which state of a dataset it is: the commit on the Hub, or of a folder a digest of all that it shows."""
     commit = dataset.published.location.commit
-    paths = sorted(build.path for build in dataset.builds)
+    paths = sorted(f"{build.kind}/{build.folder}" for build in dataset.builds)
     return commit or hashlib.sha256("\n".join(paths).encode()).hexdigest()[:16]
 
 

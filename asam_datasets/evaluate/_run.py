@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from asam_datasets.evaluate._paper import is_fine
 from asam_datasets.evaluate._plan import EvaluatedSet, choose_sets, remaining, revision_of, share
 from asam_datasets.evaluate._ranks import Ranks, open_ranks
 from asam_datasets.evaluate._results import Evaluation, check_targets, sheet_file, summarize, write_results
-from asam_datasets.evaluate._samples import Recipe, Samples, load_samples
+from asam_datasets.evaluate._samples import Recipe, load_samples
 from asam_datasets.evaluate._score import score_sample
 from asam_datasets.evaluate._state import ImageScore, Key, appending, join_states, read_states, state_file
 from asam_datasets.evaluate._worst import choose_worst, draw_worst
@@ -63,9 +64,11 @@ def _score(
     listener: Listener,
 ) -> dict[Key, ImageScore]:
     """The scores of all images, of this run and of those before it."""
-    scores: dict[Key, ImageScore] = {}
-    for found in ranks.gather(read_states(out, settings)):  # all have read before one begins to write
-        scores |= found
+    scores = read_states(out, settings)
+    # All have read before one begins to write; on one disk all have read the same.
+    if len(set(ranks.gather(hashlib.sha256(repr(sorted(scores)).encode()).hexdigest()))) > 1:
+        for found in ranks.gather(scores):
+            scores = {**found, **scores}
     left = remaining(sets, scores.keys())
     mine = list(share(left, ranks.rank, ranks.world_size))
     total = sum(one.rows.stop - one.rows.start for one in sets)
@@ -73,10 +76,10 @@ def _score(
     if todo < total:
         listener.on_stage(f"{total - todo:,} of {total:,} images are scored already")
     listener.on_total(sum(len(piece.rows) for piece in mine))
-    samples = Samples(mine, location, _recipe(predictor, options), listener.on_stage)
+    samples = load_samples(mine, location, _recipe(predictor, options), workers=options.workers, log=listener.on_stage)
     new: dict[Key, ImageScore] = {}
     with appending(out, ranks.rank, settings) as lines:
-        for sample in load_samples(samples, options.workers if mine else 0):
+        for sample in samples:
             score = score_sample(
                 predictor,
                 sample,

@@ -69,32 +69,43 @@ class Sample:
 class Samples(torch.utils.data.IterableDataset[Sample]):
     """The samples of a rank, in the order of the dataset; its workers share them in stretches."""
 
-    def __init__(
-        self, pieces: Sequence[Piece], location: Location, recipe: Recipe, log: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, pieces: Sequence[Piece], location: Location, recipe: Recipe, log: Callable[[str], None]) -> None:
         super().__init__()
         self._pieces, self._location, self._recipe, self._log = tuple(pieces), location, recipe, log
 
     def __iter__(self) -> Iterator[Sample]:
         info = torch.utils.data.get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
-        # A worker has no terminal: what it tries again stays its own.
-        reader = GroupReader(self._location, self._log if self._log and info is None else lambda text: None)
+        reader = GroupReader(self._location, self._log)
         for piece in share(self._pieces, worker, workers):
             for number, row in _rows_of(reader, piece):
                 yield make_sample(piece.config, number, row, self._recipe)
 
 
-def load_samples(samples: Samples, workers: int) -> Iterator[Sample]:
-    """The samples, made by so many processes ahead of their use."""
-    if not workers:
-        return iter(samples)
-    loader = torch.utils.data.DataLoader(samples, batch_size=None, num_workers=workers, collate_fn=_as_it_is)
-    return iter(loader)
+def load_samples(
+    pieces: Sequence[Piece], location: Location, recipe: Recipe, *, workers: int, log: Callable[[str], None]
+) -> Iterator[Sample]:
+    """The samples of a rank, made by so many processes ahead of their use.
+
+    Args:
+        pieces: the rows.
+        location: of the dataset.
+        recipe: how they are made.
+        workers: processes; 0 makes each sample when it is asked for.
+        log: gets a line when something is tried again; workers have nobody to tell.
+    """
+    if not workers or not pieces:
+        return iter(Samples(pieces, location, recipe, log))
+    samples = Samples(pieces, location, recipe, _silent)
+    return iter(torch.utils.data.DataLoader(samples, batch_size=None, num_workers=workers, collate_fn=_as_it_is))
 
 
 def _as_it_is(sample: Any) -> Any:
     return sample
+
+
+def _silent(text: str) -> None:
+    """What may go to another process instead of a listener."""
 
 
 def _rows_of(reader: GroupReader, piece: Piece) -> Iterator[tuple[int, Row]]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from rlemasklib import RLEMask
 
-from asam_datasets.evaluate._model import Predicted, Predictor, upscale
+from asam_datasets.evaluate._model import Predicted, Predictor, no_room, upscale
 from asam_datasets.evaluate._samples import Sample
 from asam_datasets.evaluate._state import ImageScore, MaskScore
 
@@ -35,18 +35,14 @@ def score_sample(predictor: Predictor, sample: Sample, *, candidates: bool, boun
         sample: the image.
         candidates: whether three masks of each prompt are scored, or one.
         boundaries: whether the boundary of the mask that the model thinks best is scored too.
+
+    Raises:
+        ModelError: the memory of the device is full.
     """
-    scores = {}
-    for predicted in predictor.predict(sample, candidates=candidates):
-        chosen = predicted.scores.argmax(axis=1)
-        for number, pairs, mask in _compare(predictor, predicted, sample, chosen, boundaries):
-            place = sample.prompted[predicted.first + number]
-            scores[place] = MaskScore(
-                annotation=sample.annotations[place],
-                pixels=pairs,
-                chosen=int(chosen[number]),
-                boundary=None if mask is None else boundary_pair(mask, sample.masks[place]),
-            )
+    try:
+        scores = _score_prompts(predictor, sample, candidates=candidates, boundaries=boundaries)
+    except torch.cuda.OutOfMemoryError as error:
+        raise no_room(predictor.device, error) from None
     for place, mask in enumerate(sample.masks):
         if place not in scores:
             nothing = (0, int(mask.area()))
@@ -64,6 +60,22 @@ def score_sample(predictor: Predictor, sample: Sample, *, candidates: bool, boun
         masks=[scores[place] for place in sorted(scores)],
         left_out=sample.left_out,
     )
+
+
+def _score_prompts(predictor: Predictor, sample: Sample, *, candidates: bool, boundaries: bool) -> dict[int, MaskScore]:
+    """The scores of the masks that have a prompt, by their number in the sample."""
+    scores = {}
+    for predicted in predictor.predict(sample, candidates=candidates):
+        chosen = predicted.scores.argmax(axis=1)
+        for number, pairs, mask in _compare(predictor, predicted, sample, chosen, boundaries):
+            place = sample.prompted[predicted.first + number]
+            scores[place] = MaskScore(
+                annotation=sample.annotations[place],
+                pixels=pairs,
+                chosen=int(chosen[number]),
+                boundary=None if mask is None else boundary_pair(mask, sample.masks[place]),
+            )
+    return scores
 
 
 def _compare(

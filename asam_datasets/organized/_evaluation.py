@@ -13,7 +13,7 @@ images are not.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -44,7 +44,7 @@ from asam_datasets.published import (
     wrong_numbers,
 )
 from asam_datasets.sources.evaluation import EvaluationAnnotation
-from asam_datasets.tables import TABLES, arrow_schema
+from asam_datasets.tables import arrow_schema, columns_of
 from asam_datasets.workers import Workers, record_done
 
 _LIGHT = ("annotations", "image_id")
@@ -81,6 +81,7 @@ class SetTask:
     form: Form
     part: PartFile
     names: list[str]
+    extra: Sequence[str] = ()
 
 
 def plan_set(dataset: Dataset, build: Build, log: Callable[[str], None]) -> SetPlan:
@@ -111,7 +112,8 @@ def export_set(plan: SetPlan, out: Path, workers: Workers) -> SetWritten:
     place = open_place(out, f"{SETS_FOLDER}/{plan.build.name}", origin=plan.build.folder, masks=MaskRange())
     for folder in (SET_IMAGES, SET_MASKS) if plan.form == "binary" else (SET_IMAGES,):
         (place.folder / folder).mkdir(exist_ok=True)
-    tasks = [SetTask(place, plan.form, part, names) for part, names in zip(plan.parts, plan.names, strict=True)]
+    extra = plan.build.extra
+    tasks = [SetTask(place, plan.form, part, names, extra) for part, names in zip(plan.parts, plan.names, strict=True)]
     done = sorted(workers.run(set_task, tasks), key=lambda pair: pair[0])
     images = [image for _, found in done for image in found]
     if plan.form == "coco":
@@ -127,7 +129,7 @@ def set_task(task: SetTask) -> list[Imaged]:
     without them."""
     part, encoder, done = task.part, PngEncoder(), []
     reader, names = GroupReader(part.location), iter(task.names)
-    expected = arrow_schema(TABLES["evaluation"].columns)
+    expected = arrow_schema(columns_of("evaluation", task.extra))
     if not reader.schema(part).equals(expected):
         raise SourceError(
             f"expected the columns {', '.join(expected.names)} of an evaluation set, found others",

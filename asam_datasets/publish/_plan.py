@@ -38,6 +38,11 @@ class PlannedBuild:
     published: str | None
     turned: int | None = None
 
+    @property
+    def extra(self) -> Sequence[str]:
+        """Columns besides those of the table: known of builds that are there, and of no use for a plan."""
+        return ()
+
 
 @dataclass(frozen=True)
 class Loss:

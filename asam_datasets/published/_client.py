@@ -243,7 +243,8 @@ class HubClient:
                         revision=revision,
                         parent_commit=parent,
                     )
-            except Exception as error:
+            except Exception as raised:  # noqa: BLE001 - what is not known is raised below
+                error = cause_of(raised)
                 moved = status_of(error) in (404, 409, 412)
                 if not moved and not may_pass(error):
                     raise self.explain(error) from error

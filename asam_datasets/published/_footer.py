@@ -51,7 +51,8 @@ class Leaf(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """A column in a row group: what it is, where it lies, and how many values it has, nulls and empty lists too."""
+    """A column in a row group: what it is, where it lies, and how many values it has, nulls and empty lists too; and
+    first byte and end of its index of pages, the same where it has none."""
 
     leaf: Leaf
     codec: int
@@ -59,6 +60,7 @@ class Chunk(NamedTuple):
     start: int
     stop: int
     fields: Struct
+    page_index: tuple[int, int] = (0, 0)
 
 
 class Footer:
@@ -67,12 +69,15 @@ class Footer:
     Args:
         fields: of the whole.
         size_bytes: of the file.
+        before: what was read of the file before the footer; mostly the indexes of its pages.
+        begins: where in the file the footer begins.
 
     Raises:
         ThriftError: see the module.
     """
 
-    def __init__(self, fields: Struct, size_bytes: int) -> None:
+    def __init__(self, fields: Struct, size_bytes: int, before: bytes = b"", begins: int = 0) -> None:
+        self.before, self.begins = before, begins
         self._schema = get_structs(fields, 2)
         self._size_bytes = size_bytes
         self._groups = get_structs(fields, 4)
@@ -146,7 +151,10 @@ class Footer:
             raise ThriftError(f"a column at bytes {start} to {start + packed} of a file of {self._size_bytes}")
         if not 0 <= values < 2**31 or fields[4].value not in _CODECS:
             raise ThriftError(f"a column with {values} values in codec {fields[4].value}")
-        return Chunk(leaf, fields[4].value, values, start, start + packed, fields)
+        index, length = get(column, 4, Kind.I64, 0), get(column, 5, Kind.I32, 0)
+        if not 0 <= index <= index + length <= self._size_bytes:
+            raise ThriftError(f"an index at bytes {index} to {index + length} of a file of {self._size_bytes}")
+        return Chunk(leaf, fields[4].value, values, start, start + packed, fields, (index, index + length))
 
     def as_file(self, chunks: Sequence[Chunk] = (), places: Mapping[str, int] | None = None, rows: int = 0) -> bytes:
         """The end of a file of one row group, or of none: its footer, and what stands behind that.
@@ -174,17 +182,18 @@ class Footer:
         return content + len(content).to_bytes(4, "little") + MAGIC
 
 
-def read_footer(content: bytes, size_bytes: int) -> Footer:
+def read_footer(content: bytes, size_bytes: int, before: bytes = b"") -> Footer:
     """Read a footer.
 
     Args:
         content: its bytes, without the length and what is behind it.
         size_bytes: of the file that it is the end of.
+        before: what was read of the file before it.
 
     Raises:
         ThriftError: there is none; see the module.
     """
-    return Footer(read_struct(content)[0], size_bytes)
+    return Footer(read_struct(content)[0], size_bytes, before, size_bytes - len(content) - 8)
 
 
 def _name(element: Struct) -> str:

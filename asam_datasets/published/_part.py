@@ -10,11 +10,13 @@ from typing import IO, Any, TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from asam_datasets.builds import BUILD_FILE, Build, Part
 from asam_datasets.errors import AsamDatasetsError, SourceError
 from asam_datasets.published._footer import MAGIC, Chunk, Footer, read_footer
 from asam_datasets.published._location import Location, open_location
+from asam_datasets.published._page_index import is_paged, pages_of, read_index, read_values
 from asam_datasets.published._pages import decoded_bytes
 from asam_datasets.published._thrift import ThriftError
 
@@ -117,6 +119,30 @@ class GroupReader:
         """
         return self._reading(part, lambda: self._read(part, group, columns))
 
+    def paged(self, part: PartFile, group: int, columns: Sequence[str]) -> list[str]:
+        """Those of some columns whose images can be read without the others of the row group.
+
+        Raises:
+            SourceError: the part is damaged or gone.
+            HubError: the Hub refused, or was not reached.
+        """
+        chunks = self._reading(part, lambda: {one.leaf.path: one for one in self._footer(part).chunks(group)})
+        found = [name for name in columns if f"{name}.bytes" in chunks and f"{name}.path" in chunks]
+        return [name for name in found if is_paged(chunks[f"{name}.bytes"])]
+
+    def read_images(self, part: PartFile, group: int, column: str, rows: NDArray[np.int64]) -> list[bytes | None]:
+        """Some encoded images of a row group, and no others but those that share a page with them.
+
+        Args:
+            column: one that `paged` names.
+            rows: which, in any order.
+
+        Raises:
+            SourceError: the part is damaged, gone, or not what its manifest says.
+            HubError: the Hub refused, or was not reached.
+        """
+        return self._reading(part, lambda: self._read_images(part, group, column, rows))
+
     def _reading(self, part: PartFile, read: Callable[[], _Result]) -> _Result:
         """What `read` gives, which does nothing but read the part: all that goes wrong in it is about the part."""
         try:
@@ -149,6 +175,26 @@ class GroupReader:
             if name not in table.column_names:  # Arrow leaves it out without a word
                 raise SourceError(f"expected a column {name}, found none", where=part.label, hint=GET_AGAIN)
         return table
+
+    def _read_images(self, part: PartFile, group: int, column: str, rows: NDArray[np.int64]) -> list[bytes | None]:
+        footer = self._footer(part)
+        part.check_row_groups(footer.row_groups)
+        (chunk,) = (one for one in footer.chunks(group) if one.leaf.path == f"{column}.bytes")
+        (start, stop), behind = chunk.page_index, footer.begins - len(footer.before)
+        with self._published.open(part.path, part.size_bytes) as file:
+            index = footer.before[start - behind : stop - behind]
+            if start < behind or len(index) != stop - start:
+                index = _read_ranges(file, [(start, stop)])
+            pages = pages_of(read_index(index, chunk, footer.row_groups[group]), rows)
+            ranges = _joined([(page.start, page.stop) for page in pages])
+            content = _read_ranges(file, ranges)
+        nullable = _nullable(footer, chunk)
+        values: dict[int, bytes | None] = {}
+        for page in pages:
+            at = sum(min(stop, page.start) - start for start, stop in ranges if start < page.start)
+            found = read_values(content[at : at + page.stop - page.start], page, nullable)
+            values.update(zip(range(page.first_row, page.last_row), found, strict=True))
+        return [values[row] for row in rows.tolist()]
 
     def _footer(self, part: PartFile) -> Footer:
         if part.path not in self._footers:
@@ -222,10 +268,42 @@ def _fetch(file: Any, ranges: Sequence[tuple[int, int]], memory: memoryview) -> 
             start, at = start + found, at + found
 
 
+def _read_ranges(file: Any, ranges: Sequence[tuple[int, int]]) -> bytes:
+    """Some ranges of a file, one behind the other.
+
+    Raises:
+        ThriftError: they are more than a row group may have.
+    """
+    size_bytes = sum(stop - start for start, stop in ranges)
+    if size_bytes > MOST_BYTES:
+        raise ThriftError(f"pages of more than {MOST_BYTES} bytes in a row group")
+    content = bytearray(size_bytes)
+    _fetch(file, ranges, memoryview(content))
+    return bytes(content)
+
+
+def _nullable(footer: Footer, chunk: Chunk) -> int:
+    """How many levels of a column's path may be null.
+
+    Raises:
+        ThriftError: there are lists in it.
+    """
+    schema = pq.read_metadata(pa.BufferReader(MAGIC + footer.as_file())).schema
+    (column,) = (one for one in map(schema.column, range(len(schema))) if one.path == chunk.leaf.path)
+    if column.max_repetition_level:
+        raise ThriftError(f"a column {chunk.leaf.path} with lists")
+    return int(column.max_definition_level)
+
+
 def _column_ranges(chunks: Sequence[Chunk]) -> list[tuple[int, int]]:
     """First byte and end of what some columns take; what lies next to each other is one range."""
+    return _joined(sorted((chunk.start, chunk.stop) for chunk in chunks))
+
+
+def _joined(places: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges with those in one that lie next to each other."""
     ranges: list[tuple[int, int]] = []
-    for start, stop in sorted((chunk.start, chunk.stop) for chunk in chunks):
+    for start, stop in places:
         if ranges and start - ranges[-1][1] <= _HOLE:
             first, last = ranges.pop()
             start, stop = first, max(last, stop)
@@ -252,4 +330,4 @@ def _read_footer(file: IO[bytes], expected_bytes: int) -> Footer:
     if length > len(tail):
         file.seek(size_bytes - length)
         tail = file.read(length - len(tail)) + tail
-    return read_footer(tail[-length:-_TAIL], size_bytes)
+    return read_footer(tail[-length:-_TAIL], size_bytes, tail[:-length])

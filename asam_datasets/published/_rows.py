@@ -85,6 +85,11 @@ class Row(msgspec.Struct, frozen=True):
     archive: str | None = None
     dataset: str | None = None
     worst_iou: float | None = None
+    text_input: str | None = None
+    is_instance_exhaustive: bool | None = None
+    is_pixel_exhaustive: bool | None = None
+    annotator: str | None = None
+    subset: str | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from asam_datasets.masks import PngEncoder, from_png, to_segmentation
 from asam_datasets.published._part import GroupReader, PartFile
 from asam_datasets.published._report import Finding
 from asam_datasets.published._rows import EncodedImage, Row, checked_mask, empty_places, scan_rows, wrong_numbers
-from asam_datasets.tables import TABLES, arrow_schema
+from asam_datasets.tables import arrow_schema
 from asam_datasets.workers import record_done
 
 _MOST_SHOWN = 2000  # letters of a schema of anybody's making
@@ -58,7 +58,7 @@ def check_part(task: PartCheck) -> PartResult:
 
 def _check_part(task: PartCheck, findings: list[Finding], counts: dict[str, int], names: list[str]) -> None:
     path, reader, encoder = task.part.path, GroupReader(task.part.location), PngEncoder()
-    expected, found = arrow_schema(TABLES[task.build.kind].columns), reader.schema(task.part)
+    expected, found = arrow_schema(task.build.columns), reader.schema(task.part)
     if not found.equals(expected):
         findings.append(Finding(path, f"expected the columns {expected.names}, found {str(found)[:_MOST_SHOWN]}"))
         return
@@ -74,8 +74,7 @@ def _check_part(task: PartCheck, findings: list[Finding], counts: dict[str, int]
             is_whole = False
             findings.append(Finding(row.where, row.problem))
         else:
-            # An evaluation set may have one image under several ids, with other masks each.
-            names.append(row.file_name if task.build.kind == "train" else f"{row.file_name} of id {row.image_id}")
+            names.append(_name_of(row, task.build))
             counts["annotations"] += len(row.annotations)
             counts["captions"] += row.caption is not None
             findings += (Finding(f"{row.where}{place}", text) for place, text in _check_row(row, task.build, encoder))
@@ -92,11 +91,19 @@ def _check_part(task: PartCheck, findings: list[Finding], counts: dict[str, int]
         findings.append(Finding(path, problem))
 
 
+def _name_of(row: Row, build: Build) -> str:
+    """What no two rows of a build share: an evaluation set may have one image under several ids, and annotators."""
+    if build.kind == "train":
+        return row.file_name
+    who = "".join(f", {what} {name}" for what, name in (("annotator", row.annotator), ("subset", row.subset)) if name)
+    return f"{row.file_name} of id {row.image_id}{who}"
+
+
 def _check_row(row: Row, build: Build, encoder: PngEncoder) -> Iterator[tuple[str, str]]:
     """Place below the row and problem of everything that is wrong with it."""
     is_archive = build.kind == "train"
     name, value = ("archive", row.archive) if is_archive else ("dataset", row.dataset)
-    for place in empty_places(row, build.kind, TABLES[build.kind].columns):
+    for place in empty_places(row, build.kind, build.columns):
         yield f".{place}", "expected a value, found none"
     if value not in (None, build.name):
         yield f".{name}", f"expected {build.name}, found {value}"

@@ -14,11 +14,13 @@ from asam_datasets.tables._configs import VIEWS as VIEWS
 from asam_datasets.tables._configs import Config as Config
 from asam_datasets.tables._configs import configs_of as configs_of
 from asam_datasets.tables._evaluation import EVALUATION as EVALUATION
+from asam_datasets.tables._evaluation import EVALUATION_EXTRA as EVALUATION_EXTRA
 from asam_datasets.tables._evaluation import EvaluationRow as EvaluationRow
 from asam_datasets.tables._evaluation import render_evaluation as render_evaluation
 from asam_datasets.tables._registry import TABLES as TABLES
 from asam_datasets.tables._registry import AnyRow as AnyRow
 from asam_datasets.tables._registry import Kind as Kind
+from asam_datasets.tables._registry import columns_of as columns_of
 from asam_datasets.tables._train import TRAIN as TRAIN
 from asam_datasets.tables._train import render as render
 from asam_datasets.tables._types import Column as Column
@@ -32,6 +34,7 @@ __all__ = [
     "ADVERSARIAL_NAME",
     "ALL_SETS",
     "EVALUATION",
+    "EVALUATION_EXTRA",
     "MAX_ROW_GROUP_BYTES",
     "TABLES",
     "TRAIN",
@@ -43,6 +46,7 @@ __all__ = [
     "Kind",
     "Scalar",
     "arrow_schema",
+    "columns_of",
     "configs_of",
     "features_json",
     "image_columns",

@@ -5,11 +5,11 @@ The card's YAML, what can be opened by name, plans and summaries all ask `config
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from asam_datasets.tables._registry import TABLES, Kind
+from asam_datasets.tables._registry import TABLES, Kind, columns_of
 
 ADVERSARIAL_NAME = "adversarial"
 """Name of the one build of adversarial samples and of its config."""
@@ -40,6 +40,8 @@ VIEWS: tuple[View, ...] = (
 )
 """The configs over the train files; the first is the default."""
 
+_SHARED = View(ALL_SETS, tuple(TABLES["evaluation"].columns), "the columns that all sets have")
+
 
 class Described(Protocol):
     """What is known of a build, made or only planned."""
@@ -52,6 +54,9 @@ class Described(Protocol):
 
     @property
     def split(self) -> str: ...
+
+    @property
+    def extra(self) -> Sequence[str]: ...
 
 
 B = TypeVar("B", bound=Described)
@@ -73,7 +78,7 @@ class Config(Generic[B]):
     def columns(self) -> tuple[str, ...]:
         """The columns that it shows."""
         chosen = self.view.columns if self.view is not None else None
-        return chosen or tuple(TABLES[self.kind].columns)
+        return chosen or tuple(columns_of(self.kind, {name for build in self.builds for name in build.extra}))
 
     @property
     def builds(self) -> tuple[B, ...]:
@@ -89,7 +94,9 @@ def configs_of(builds: Iterable[B]) -> list[Config[B]]:
     )
     views = [Config(view.name, "train", {"train": archives}, view) for view in VIEWS if archives]
     alone = [_alone(build) for build in sets]
-    together = [Config(ALL_SETS, "evaluation", {ALL_SETS_SPLIT: sets})] if sets else []
+    # Stock readers take the columns of a config from its first file, and fail on files that have others.
+    shared = _SHARED if any(build.extra for build in sets) else None
+    together = [Config(ALL_SETS, "evaluation", {ALL_SETS_SPLIT: sets}, shared)] if sets else []
     return [*views, *map(_alone, samples), *([*alone, *together] if archives else [*together, *alone])]
 
 

@@ -9,6 +9,7 @@ import msgspec
 from asam_datasets.masks import PngEncoder
 from asam_datasets.sources.evaluation import EvaluationAnnotation, EvaluationRecord
 from asam_datasets.tables._types import (
+    BOOL,
     FLOAT64,
     FULL_SIZE_MASKS,
     INT32,
@@ -51,11 +52,20 @@ EVALUATION: Mapping[str, Column] = {
     "dataset": Column(STRING, "string", "the set's id in the catalog"),
 }
 
+EVALUATION_EXTRA: Mapping[str, Column] = {
+    "text_input": Column(STRING, "string", "the phrase that the masks belong to"),
+    "is_instance_exhaustive": Column(BOOL, "bool", "every object that the phrase names has a mask of its own"),
+    "is_pixel_exhaustive": Column(BOOL, "bool", "every pixel that the phrase names is in one of the masks"),
+    "annotator": Column(STRING, "string", "whose annotations these are, where several annotated one image"),
+    "subset": Column(STRING, "string", "the part of the set that its source counts alone"),
+}
+"""Columns behind the others, in the parts of the sets alone whose layout declares them; null where nothing is known."""
+
 
 class EvaluationRow(msgspec.Struct, frozen=True):
     """One rendered row: a field for each column. It can be written to disk by msgspec and read back equal.
 
-    `image` is None where only the annotations are published.
+    `image` is None where only the annotations are published. The last fields are those of `EVALUATION_EXTRA`.
     """
 
     image: bytes | None
@@ -66,6 +76,11 @@ class EvaluationRow(msgspec.Struct, frozen=True):
     width: int
     height: int
     dataset: str
+    text_input: str | None = None
+    is_instance_exhaustive: bool | None = None
+    is_pixel_exhaustive: bool | None = None
+    annotator: str | None = None
+    subset: str | None = None
 
 
 def render_evaluation(
@@ -81,4 +96,5 @@ def render_evaluation(
         width=record.width,
         height=record.height,
         dataset=record.dataset,
+        **record.extra,  # type: ignore[arg-type]  # the layout has checked the types
     )

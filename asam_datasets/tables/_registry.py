@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from asam_datasets.tables._adversarial import ADVERSARIAL, AdversarialRow
-from asam_datasets.tables._evaluation import EVALUATION, EvaluationRow
+from asam_datasets.tables._evaluation import EVALUATION, EVALUATION_EXTRA, EvaluationRow
 from asam_datasets.tables._train import TRAIN, TrainRow
 from asam_datasets.tables._types import Column
 
@@ -30,3 +30,9 @@ TABLES: Mapping[Kind, Table] = {
     "evaluation": Table(EVALUATION, EvaluationRow),
     "adversarial": Table(ADVERSARIAL, AdversarialRow),
 }
+
+
+def columns_of(kind: Kind, extra: Collection[str] = ()) -> Mapping[str, Column]:
+    """The columns of the parts of one build, in their order: those of its table, and the `extra` ones of its set."""
+    columns = TABLES[kind].columns
+    return {**columns, **{name: column for name, column in EVALUATION_EXTRA.items() if name in extra}}

@@ -23,7 +23,13 @@ class Scalar:
 
     def arrow(self) -> pa.DataType:
         """The Arrow type."""
-        return {"string": pa.string(), "int32": pa.int32(), "int64": pa.int64(), "float64": pa.float64()}[self.kind]
+        return {
+            "string": pa.string(),
+            "int32": pa.int32(),
+            "int64": pa.int64(),
+            "float64": pa.float64(),
+            "bool": pa.bool_(),
+        }[self.kind]
 
     def features(self) -> Any:
         """The entry of the features JSON."""
@@ -102,6 +108,7 @@ class Column:
 
 
 STRING, INT32, INT64, FLOAT64 = Scalar("string"), Scalar("int32"), Scalar("int64"), Scalar("float64")
+BOOL = Scalar("bool")
 
 SEGMENTATION = Struct({"size": Many(INT32, 2), "counts": STRING})
 """A mask as compressed COCO RLE, column-major: `size` is [height, width]."""

@@ -27,11 +27,18 @@ except ModuleNotFoundError as error:
 from asam_datasets.training._controlnet import controlnet_batch as controlnet_batch
 from asam_datasets.training._controlnet import controlnet_sample as controlnet_sample
 from asam_datasets.training._controlnet import controlnet_samples as controlnet_samples
+from asam_datasets.training._elastic import gather_state as gather_state
+from asam_datasets.training._filter import Filter as Filter
+from asam_datasets.training._frames import to_albumentations as to_albumentations
+from asam_datasets.training._frames import to_tv_tensors as to_tv_tensors
 from asam_datasets.training._geometry import Augment as Augment
 from asam_datasets.training._geometry import fitted_shape as fitted_shape
 from asam_datasets.training._images import decode_image as decode_image
 from asam_datasets.training._images import open_image as open_image
 from asam_datasets.training._images import resize_image as resize_image
+from asam_datasets.training._mixture import Mixture as Mixture
+from asam_datasets.training._mixture import open_mixture as open_mixture
+from asam_datasets.training._open import open_stream as open_stream
 from asam_datasets.training._options import Choose as Choose
 from asam_datasets.training._options import ControlNetOptions as ControlNetOptions
 from asam_datasets.training._options import SamOptions as SamOptions
@@ -41,27 +48,34 @@ from asam_datasets.training._sam import sam_batch as sam_batch
 from asam_datasets.training._sam import sam_sample as sam_sample
 from asam_datasets.training._sam import sam_samples as sam_samples
 from asam_datasets.training._sam import unpack_masks as unpack_masks
+from asam_datasets.training._sampler import StreamSampler as StreamSampler
 from asam_datasets.training._stream import Stream as Stream
-from asam_datasets.training._stream import open_stream as open_stream
 
 __all__ = [
     "NO_POINT",
     "Augment",
     "Choose",
     "ControlNetOptions",
+    "Filter",
+    "Mixture",
     "SamOptions",
     "Stream",
+    "StreamSampler",
     "controlnet_batch",
     "controlnet_sample",
     "controlnet_samples",
     "decode_image",
     "fitted_shape",
+    "gather_state",
     "normalize",
     "open_image",
+    "open_mixture",
     "open_stream",
     "resize_image",
     "sam_batch",
     "sam_sample",
     "sam_samples",
+    "to_albumentations",
+    "to_tv_tensors",
     "unpack_masks",
 ]

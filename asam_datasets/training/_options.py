@@ -139,7 +139,9 @@ def random_of(seed: int | None, record: Mapping[str, Any], encoded: bytes | None
             hint="Keep that column, decode images later (`Image(decode=False)`), or give seed=None.",
         )
     content = encoded if name is None else str(name).encode()
-    entropy = (seed, int(record.get("epoch", 0)), zlib.crc32(content or b""))
+    entropy = [seed, int(record.get("epoch", 0)), zlib.crc32(content or b"")]
+    if record.get("cycle"):  # a stream of a mixture that has begun again within the epoch
+        entropy.append(int(record["cycle"]))
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
 
 

@@ -54,14 +54,13 @@ def sam_sample(record: Mapping[str, Any], options: SamOptions = _DEFAULT) -> dic
         options: how it is made.
 
     Returns:
-        S is the size, N the number of masks, P the number of points, L the side of SAM's logits:
-        `pixel_values` uint8 or float32 (3, S, S);
-        `masks` bool (N, S, S), `packed_masks` uint8 (N, S, ⌈S / 8⌉), `low_res_masks` bool (N, L, L): those wanted;
-        `input_boxes` float32 (N, 4);
-        `input_points` float32 (N, P, 2) and `input_labels` int64 (N, P), if P > 0;
-        `valid` bool (N,), False in slots without a mask, whose boxes are 0 and whose labels are `NO_POINT`;
-        `original_sizes`, `reshaped_input_sizes` int64 (2,), (height, width) of the image and of what is not padding;
-        `image_id`; `padding`, if the record has it (`ends="pad"`): True for one that is repeated.
+        S is the size, N the number of masks, P the number of points, L the side of SAM's logits: `pixel_values` uint8
+        or float32 (3, S, S); `masks` bool (N, S, S), `packed_masks` uint8 (N, S, ⌈S / 8⌉), `low_res_masks` bool (N, L,
+        L): those wanted; `input_boxes` float32 (N, 4); `input_points` float32 (N, P, 2) and `input_labels` int64 (N,
+        P), if P > 0; `valid` bool (N,), False in slots without a mask, whose boxes are 0 and whose labels are
+        `NO_POINT`; `original_sizes`, `reshaped_input_sizes` int64 (2,), (height, width) of the image and of what is not
+        padding; `image_id`; `padding`, if the record has it (`ends="pad"`): True for one that is repeated; `stream`
+        int64, if the record has it: of which stream of a mixture it is.
 
         A mask that is empty in the sample, cut off or too small for a target, takes no slot.
 
@@ -274,6 +273,8 @@ def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str,
     batch["image_id"] = [one.record.get("image_id") for one in parts]
     if parts and all("padding" in one.record for one in parts):
         batch["padding"] = torch.tensor([bool(one.record["padding"]) for one in parts])
+    if parts and all("stream" in one.record for one in parts):
+        batch["stream"] = torch.tensor([int(one.record["stream"]) for one in parts])
     return batch
 
 

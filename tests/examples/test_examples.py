@@ -153,9 +153,11 @@ def checkpoint(tune_sam: ModuleType, dataset: Path, tmp_path_factory: pytest.Tem
         ([], "tuned-sam: expected no checkpoint, found one"),
         (["--resume", "--batch-size", "3"], "expected batch-size 4, found 3"),
         (["--resume", "--prompt", "points"], "expected prompt 'box', found 'points'"),
-        (["--resume", "--workers", "1"], "expected workers 0, found 1"),
+        (["--resume", "--mixture", "sam=0.5"], "expected mixture [], found ['sam=0.5']"),
+        (["--mixture", "adversarial=0.5", "--out", "new"], "expected one of the configs train, controlnet, sam"),
         (["--resume", "--steps", "2"], "expected steps to do, found --steps 2"),
         (["--resume", "--dataset", "other"], "expected its own dataset, found another in other"),
+        (["--tensorboard", "logs", "--out", "new"], "--tensorboard: expected the package tensorboard, found none"),
         (["--model", "nowhere", "--out", "new"], "--model: expected a model on the Hub or a folder"),
         (["--model", "bert", "--out", "new"], "--model bert: expected a SAM, found a model of type bert"),
     ],
@@ -179,12 +181,78 @@ def test_bad_usage_is_one_sentence(
         Path("bert").mkdir()
         Path("bert/config.json").write_text('{"model_type": "bert"}')
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # where it is installed, too
     monkeypatch.setattr(sys, "argv", ["tune_sam.py", "--dataset", str(dataset), *options])
     with pytest.raises(SystemExit) as stopped:
         tune_sam.main()
     assert said in str(stopped.value)
     assert len(str(stopped.value).splitlines()) == 2, "a sentence and a hint"
     assert not Path("new").exists()
+
+
+@TORCHDATA
+def test_other_workers_take_up_what_is_left(
+    checkpoint: Path,
+    dataset: Path,
+    tune_sam: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Two steps of four images each are done of an epoch of twelve; two workers share the other four images."""
+    shutil.copytree(checkpoint, tmp_path / "tuned")
+    seen: list[int] = []
+    make = tune_sam.batch_losses
+
+    def watched(model: Any, sam: Any, batch: dict[str, Any], prompt: str) -> Any:
+        seen.extend(batch["image_id"])
+        return make(model, sam, batch, prompt)
+
+    monkeypatch.setattr(tune_sam, "batch_losses", watched)
+    given = ["tune_sam.py", "--dataset", str(dataset), "--out", str(tmp_path / "tuned")]
+    monkeypatch.setattr(sys, "argv", [*given, "--resume", "--workers", "2", "--steps", "4"])
+    tune_sam.main()
+    out, err = capsys.readouterr()
+    assert [line.split()[:4] for line in out.splitlines()] == [["step", str(step), "epoch", "0"] for step in (3, 4)]
+    said = f'model.load_state_dict(torch.load("{tmp_path}/tuned/checkpoint.pt")["tokens"], strict=False)'
+    assert said in err
+    rest = seen.copy()
+    monkeypatch.setattr(sys, "argv", [*given[:3], "--out", str(tmp_path / "new"), "--steps", "2"])
+    tune_sam.main()
+    assert sorted(seen) == list(range(1, 13))
+    assert len(rest) == 4
+
+
+@TORCHDATA
+def test_originals_and_adversarial_samples_in_one_batch(
+    demo: DemoArchive,
+    members: dict[str, bytes],
+    publish: Run,
+    tune_sam: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("adv", "record", "pair"):
+        (tmp_path / "samples" / name).mkdir(parents=True)
+    Image.open(io.BytesIO(members["sa_3.jpg"])).resize((64, 64)).save(tmp_path / "samples/adv/sa_3.png")
+    (tmp_path / "samples/record/sa_3.txt").write_text("0.5\n")
+    out = tmp_path / "dataset"
+    assert publish("--train", demo.archive, "--adversarial", tmp_path / "samples", "--out", out).code == 0
+    streams: list[int] = []
+    make = tune_sam.batch_losses
+
+    def watched(model: Any, sam: Any, batch: dict[str, Any], prompt: str) -> Any:
+        streams.extend(batch["stream"].tolist())
+        return make(model, sam, batch, prompt)
+
+    monkeypatch.setattr(tune_sam, "batch_losses", watched)
+    given = ["tune_sam.py", "--dataset", str(out), "--out", str(tmp_path / "tuned"), "--mixture", "adversarial=0.25"]
+    monkeypatch.setattr(sys, "argv", [*given, "--steps", "2"])
+    tune_sam.main()
+    monkeypatch.setattr(sys, "argv", [*given, "--steps", "5", "--resume"])
+    tune_sam.main()
+    assert streams[:16] in ([0, 0, 1, 0] * 4, [0, 1, 0, 0] * 4)
+    assert streams.count(0) >= 12
 
 
 def test_usage_that_argparse_knows(
@@ -195,6 +263,14 @@ def test_usage_that_argparse_knows(
         tune_sam.main()
     assert stopped.value.code == 2
     assert "--masks: expected 1 or more, found 0" in capsys.readouterr().err
+    for wrong, said in (
+        ("adversarial", "--mixture: expected CONFIG=SHARE such as adversarial=0.5, found adversarial"),
+        ("adversarial=1", "--mixture: expected shares above 0 that leave something for the originals"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["tune_sam.py", "--mixture", wrong])
+        with pytest.raises(SystemExit):
+            tune_sam.main()
+        assert said in capsys.readouterr().err
 
 
 def test_a_bad_image_in_a_worker_is_one_sentence(dataset: Path, environment: dict[str, str], tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def _confirm(content: bytes, captions: dict[str, str], rejects: int) -> None:
 
 def _entries(content: bytes) -> list[tuple[str, str] | None]:
     """Name and caption of each entry; None for what is none."""
-    whole = _json(content, pairs=True)
+    whole = _json(content)
     if isinstance(whole, Pairs) and _is_table(whole):
         return [(name, text) if isinstance(text, str) else None for name, text in whole]
     return [_entry(_json(line)) for line in content.splitlines() if line.strip()]
@@ -84,13 +84,14 @@ def _is_table(whole: Pairs) -> bool:
 
 
 def _entry(line: Any) -> tuple[str, str] | None:
-    if not isinstance(line, dict) or _HALF.search(json.dumps(line, ensure_ascii=False)):
+    if not isinstance(line, Pairs) or _HALF.search(json.dumps(line, ensure_ascii=False)):
         return None  # half a surrogate is refused wherever it is spelled; bytes that are no UTF-8, where they matter
-    fields = [line[name] for name in ("img", "target", "prompt", "caption") if line.get(name) is not None]
-    if not all(isinstance(text, str) and _is_text(text) for text in fields):
-        return None
-    if None in (line.get("img", ""), line.get("target", "")):
-        return None
+    for name, text in line:  # each, where a name comes twice
+        is_empty = text is None and name in ("prompt", "caption")
+        is_ours = name in ("img", "target", "prompt", "caption")
+        if is_ours and not is_empty and not (isinstance(text, str) and _is_text(text)):
+            return None
+    line = dict(line)
     parts = [part for part in line.get("target", "").split("/") if part not in ("", ".")]
     name = line.get("img") or (parts[-1] if parts else "")
     texts = [line[field] for field in ("prompt", "caption") if line.get(field) is not None]
@@ -106,14 +107,14 @@ class Pairs(list[tuple[str, Any]]):
     """An object of JSON as it stands there, names that come twice included."""
 
 
-def _json(content: bytes, *, pairs: bool = False) -> Any:
+def _json(content: bytes) -> Any:
     """A value, or None: without what Python's reader takes and JSON does not have.
 
     Fields that nobody needs may hold anything between their quotes: what is no UTF-8 is told later, where it matters.
     """
     try:
         text = content.decode("utf-8", "surrogateescape")
-        return json.loads(text, parse_constant=_refuse, object_pairs_hook=Pairs if pairs else None)
+        return json.loads(text, parse_constant=_refuse, object_pairs_hook=Pairs)
     except (ValueError, RecursionError):
         return None
 

@@ -24,7 +24,7 @@ from fuzz.target import Target, refused
 def seed() -> tuple[str, str, Any]:
     """README, and name and content of the index that it names."""
     (index,) = readmes.dataset().glob("data/index-*.json.gz")
-    readme = (readmes.dataset() / "README.md").read_text("utf-8")
+    readme = readmes.original()
     end = readme.index("\n---", 4) + 5
     lines = [line for line in readme[:end].split("\n") if line.strip()]
     first = lines.index("configs:")

@@ -32,9 +32,15 @@ def dataset() -> Path:
 
 
 @lru_cache(maxsize=1)
+def original() -> str:
+    """Its README, before anything was tried."""
+    return (dataset() / "README.md").read_text("utf-8")
+
+
+@lru_cache(maxsize=1)
 def seed_text() -> str:
     """Its README, with less of what is not YAML."""
-    text = (dataset() / "README.md").read_text("utf-8")
+    text = original()
     end = text.index("\n---", 4) + 5
     return text[: end + 300]
 

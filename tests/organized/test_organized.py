@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from archives import PACKS, demo_members, edited, pack_folder, pack_tar, put, tree
+from by_hand import reindex
 from conftest import ROOT, Ran, Run, clean_environment, kill_and_wait_for_all, run_python
 from local_hub import LocalHub
 from pycocotools import mask as coco
@@ -556,7 +557,8 @@ def test_a_dataset_that_would_write_elsewhere(published: Path, tmp_path: Path) -
         export(tmp_path / "dataset", tmp_path / "out", workers=1)
     build = next((tmp_path / "dataset").rglob("build.json"))
     build.write_text(build.read_text().replace('"sa_000000"', '"../x"'))
-    with pytest.raises(SourceError, match=r"found a build\.json that is none"):
+    reindex(tmp_path / "dataset")
+    with pytest.raises(SourceError, match=r"found an index that is none"):
         export(tmp_path / "dataset", tmp_path / "out", workers=1)
     assert not (tmp_path / "x").exists()
 

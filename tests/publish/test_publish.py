@@ -106,7 +106,7 @@ def test_the_recipes_of_the_card_run(demo: DemoArchive, publish: Run, tmp_path: 
 def test_the_snippets_of_the_readme_run(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
     assert publish("--train", demo.archive, "--captions", demo.captions, "--out", tmp_path / "demo-dataset").code == 0
     snippets = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(snippets) == 3
+    assert len(snippets) == 4
     for snippet in snippets:
         run_recipe(snippet, tmp_path)
 

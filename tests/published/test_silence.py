@@ -59,9 +59,7 @@ CALLS: dict[str, Callable[[HubClient, Path], object]] = {
     "read": lambda client, _: client.read("README.md", SHA),
     "create": lambda client, _: client.call("creating", client.api.create_repo, REPO, repo_type="dataset"),
     "commit": lambda client, _: client.commit("m", {"a.txt": b"a"}, revision="main", parent=SHA),
-    "upload": lambda client, folder: client.upload(
-        folder, ["a.txt"], path_in_repo="data", message="m", revision="main"
-    ),
+    "upload": lambda client, folder: client.commit("m", {"data/a.txt": folder / "a.txt"}, revision="main", parent=SHA),
     "part": lambda client, _: client.call("reading", lambda: read_part(client)),
 }
 

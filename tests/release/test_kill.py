@@ -171,7 +171,8 @@ def run_through(stage: Stage, args: Sequence[str], old: object, prefix: str, bas
             assert stage.forks.rows(repo_id) == stage.new, name
             assert [count for count in stage.uploads().values() if count > 1] == [], name
             if stage.xet:
-                assert stage.hub.stored_bytes(repo_id) == stored, name
+                # An index has the random name of its run in it, and packs into some bytes more or less.
+                assert abs(stage.hub.stored_bytes(repo_id) - stored) < 64, name
             assert stage.hub.tags(repo_id) == {"v2": stage.hub.commits(repo_id)[0].sha}, name
             assert ".huggingface.yaml" not in stage.hub.files(repo_id), name
             folders = {path.rpartition("/")[0] for path in stage.hub.files(repo_id) if path.endswith(".parquet")}

@@ -74,7 +74,7 @@ def client(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 def upload(client: HubClient, folder: Path) -> None:
     (folder / "b.parquet").write_bytes(b"\0" + folder.name.encode())
-    client.upload(folder, ["b.parquet"], path_in_repo="data", message="m", revision="main")
+    client.commit("m", {"data/b.parquet": folder / "b.parquet"}, revision="main", parent=client.head("main"))
 
 
 def read_part(client: HubClient) -> object:

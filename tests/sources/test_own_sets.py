@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import get_args
 
@@ -31,12 +32,14 @@ from asam_datasets.cli import app
 from asam_datasets.errors import CatalogError, SourceError
 from asam_datasets.progress import Listener
 from asam_datasets.publish import PublishOptions, plan
+from asam_datasets.sources import BadRecords
 from asam_datasets.sources.evaluation import (
     Entry,
     EvaluationSource,
     begin_entry,
     entry_toml,
     load_catalog,
+    open_evaluation,
     parse_evaluation,
 )
 from asam_datasets.sources.evaluation._entry import Reading
@@ -150,6 +153,19 @@ def test_a_folder_of_something_else_is_no_set(tmp_path: Path) -> None:
         parse_evaluation(f"train={tmp_path}", CATALOG)
 
 
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A pipe has no end, and a link may lead anywhere."""
+    os.mkfifo(tmp_path / "x.json")
+    (tmp_path / "y.json").symlink_to("/dev/zero")
+    with pytest.raises(CatalogError, match="expected a set of the catalog, found 'mine'"):
+        own(tmp_path)
+    (tmp_path / "annotations").mkdir()
+    os.mkfifo(tmp_path / "annotations/instances_val2017.json")
+    source = open_evaluation(CATALOG["coco2017_val"], tmp_path)
+    with pytest.raises(SourceError, match=r"instances_val2017\.json: expected a readable file, found: a named pipe"):
+        source.index(BadRecords("skip"))
+
+
 def test_a_slip_of_the_pen_is_no_new_set(tmp_path: Path) -> None:
     TREES["kvasir_seg"](tmp_path)
     with pytest.raises(CatalogError) as caught:
@@ -229,7 +245,7 @@ def test_all_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
     [
         ('kind = "binary"', 'kind = "masks"', "`kind` is 'binary', 'instance', 'panoptic' or 'semantic'."),
         ('type = "binary"', 'type = "png"', "`type` is 'binary', 'coco', 'hypersim', "),
-        ("threshold", "treshold", "A layout of the type binary has the fields pairs, packagings, lone_images, "),
+        ("threshold", "treshold", "A layout of the type binary has the fields without_objects, pairs, packagings, "),
         ("mask =", "label =", "A table there has the fields image, mask, listed."),
         ("threshold = 129", 'threshold = 129\nlone_images = "keep"', "`lone_images` is 'drop' or 'reject'."),
         ("citation", "cite", "A set has the fields id, name, homepage, "),

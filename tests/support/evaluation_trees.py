@@ -737,6 +737,279 @@ def isic2018(root: Path) -> Tree:
     return Tree(trees["Test"], variants={"validation": trees["Validation"]})
 
 
+def binary_set(root: Path, images: str, masks: str, *stems: str, threshold: int = 129) -> Masks:
+    """Soft masks, one per image; the patterns have `{}` for the name."""
+    found: Masks = {}
+    for number, stem in enumerate(stems):
+        name = write_image(root, images.format(stem))
+        soft = soft_mask(number + 1)
+        save(root / masks.format(stem), soft)
+        found[name] = [soft >= threshold]
+    return found
+
+
+@tree
+def isic2017(root: Path) -> Tree:
+    trees = {
+        split: binary_set(
+            root,
+            f"ISIC-2017_{split}_Data/{{}}.jpg",
+            f"ISIC-2017_{split}_Part1_GroundTruth/{{}}_segmentation.png",
+            "ISIC_0012086",
+            threshold=128,
+        )
+        for split in ("Test_v2", "Validation")
+    }
+    write_image(root, "ISIC-2017_Test_v2_Data/ISIC_0012086_superpixels.png")
+    return Tree(trees["Test_v2"], variants={"validation": trees["Validation"]})
+
+
+@tree
+def busi(root: Path) -> Tree:
+    left, right = ellipse(20, 16, 9, 9), ellipse(20, 48, 9, 9)
+    masks: Masks = {}
+    for name, lesions in (("benign/benign (1)", [left, right]), ("malignant/malignant (1)", [right])):
+        masks[write_image(root, f"{name}.png")] = lesions
+        for ending, lesion in zip(("_mask.png", "_mask_1.png"), lesions, strict=False):
+            save(root / f"{name}{ending}", (lesion * 255).astype(np.uint8))
+    write_image(root, "normal/normal (1).png")
+    save(root / "normal/normal (1)_mask.png", np.zeros(SHAPE, np.uint8))
+    return Tree(masks, empty=1)
+
+
+@tree
+def glas(root: Path) -> Tree:
+    labels = grid([1, 2, 9])
+    masks: dict[str, list[Array]] = {}
+    for stem in ("testA_1", "testB_1", "train_1"):
+        name = write_image(root, f"{stem}.bmp")
+        save(root / f"{stem}_anno.bmp", labels.astype(np.uint8))
+        masks[name] = by_value(labels, 0)
+    write(root / "Grade.csv", "name, patient ID\n")
+    train = {"train_1.bmp": masks.pop("train_1.bmp")}
+    return Tree(masks, variants={"train": train})
+
+
+@tree
+def dis5k(root: Path) -> Tree:
+    masks = {
+        part: binary_set(root, f"{part}/im/{{}}.jpg", f"{part}/gt/{{}}.png", "1#Accessories#1#Bag#2339506821_o", "2#x")
+        for part in ("DIS-VD", "DIS-TE1", "DIS-TE2", "DIS-TE3", "DIS-TE4")
+    }
+    return Tree(masks.pop("DIS-VD"), variants={f"te{n}": masks[f"DIS-TE{n}"] for n in range(1, 5)})
+
+
+@tree
+def coift(root: Path) -> Tree:
+    return Tree(binary_set(root, "images/{}.jpg", "masks/{}.png", "0001", "0002"))
+
+
+@tree
+def thinobject5k(root: Path) -> Tree:
+    masks = binary_set(root, "images/{}.jpg", "masks/{}.png", "axe_1", "bike_2", "train_3")
+    write(root / "list/test.txt", "axe_1.jpg\nbike_2.jpg\n")
+    del masks["images/train_3.jpg"]
+    return Tree(masks)
+
+
+@tree
+def msra10k(root: Path) -> Tree:
+    return Tree(binary_set(root, "Imgs/{}.jpg", "Imgs/{}.png", "147", "148"))
+
+
+@tree
+def duts_te(root: Path) -> Tree:
+    return Tree(binary_set(root, "DUTS-TE-Image/{}.jpg", "DUTS-TE-Mask/{}.png", "ILSVRC2012_test_00000003"))
+
+
+@tree
+def cod10k(root: Path) -> Tree:
+    images, masks = "Test/Image/COD10K-{}.jpg", "Test/GT_Object/COD10K-{}.png"
+    found = binary_set(root, images, masks, "CAM-1-Aquatic-3-Crab-46", "CAM-2-Terrestrial-23-Cat-1")
+    write_image(root, images.format("NonCAM-1-Other-1"))
+    save(root / masks.format("NonCAM-1-Other-1"), np.zeros(SHAPE, np.uint8))
+    return Tree(found)
+
+
+def video_set(root: Path, images: str, masks: str, labels: Array, videos: Mapping[str, int]) -> Masks:
+    """Frames of some videos with maps as palette PNGs; the patterns have `{}` for video and frame."""
+    found: Masks = {}
+    for video, frames in videos.items():
+        for frame in range(frames):
+            name = write_image(root, images.format(video, f"{frame:05}"))
+            save(root / masks.format(video, f"{frame:05}"), palette_image(labels))
+            found[name] = by_value(labels, 0, 255)
+    return found
+
+
+@tree
+def davis2017(root: Path) -> Tree:
+    labels, trees = grid([1, 2, 255]), {}
+    for folder in ("480p", "Full-Resolution"):
+        masks = video_set(
+            root,
+            f"JPEGImages/{folder}/{{}}/{{}}.jpg",
+            f"Annotations/{folder}/{{}}/{{}}.png",
+            labels,
+            {"bike-packing": 2, "blackswan": 1, "bear": 1},
+        )
+        del masks[f"JPEGImages/{folder}/bear/00000.jpg"]
+        trees[folder] = masks
+    write(root / "ImageSets/2017/val.txt", "bike-packing\nblackswan\n")
+    write(root / "ImageSets/2017/train.txt", "bear\n")
+    return Tree(trees["480p"], variants={"full-resolution": trees["Full-Resolution"]})
+
+
+@tree
+def mose(root: Path) -> Tree:
+    labels = grid([1, 2])
+    trees = {
+        part: video_set(root, f"{part}/JPEGImages/{{}}/{{}}.jpg", f"{part}/Annotations/{{}}/{{}}.png", labels, videos)
+        for part, videos in (("valid", {"0a1b": 1}), ("train", {"2c3d": 2}))
+    }
+    write_image(root, "valid/JPEGImages/0a1b/00001.jpg")  # its masks are not published
+    return Tree(trees["valid"], variants={"train": trees["train"]})
+
+
+@tree
+def sa_v(root: Path) -> Tree:
+    things = [ellipse(20, 30, 15, 15), ellipse(20, 30, 5, 5), np.zeros(SHAPE, bool)]  # a hand of a person, and overlap
+    trees: dict[str, Masks] = {}
+    for part in ("val", "test"):
+        masks: Masks = {}
+        for frame in range(6):
+            name = write_image(root, f"sav_{part}/JPEGImages_24fps/sav_000262/{frame:05}.jpg")
+            if frame % 4 == 0:  # frames come at 24 a second, masks at 6
+                masks[name] = [thing for thing in things if thing.any()]
+                for number, thing in enumerate(things):
+                    image = Image.fromarray(thing.astype(np.uint8))
+                    image.putpalette([0, 0, 0, 0, 128, 0] + [0] * 762)  # its index is 1, and its red 0
+                    save(root / f"sav_{part}/Annotations_6fps/sav_000262/{number:03}/{frame:05}.png", image)
+        write(root / f"sav_{part}/sav_{part}.txt", "sav_000262\n")
+        trees[part] = masks
+    return Tree(trees["val"], variants={"test": trees["test"]})
+
+
+@tree
+def saco_veval(root: Path) -> Tree:
+    trees: dict[str, Masks] = {}
+    domains = [
+        ("sav", "saco_sav/JPEGImages_24fps", "sav_000208"),
+        ("yt1b", "saco_yt1b/JPEGImages_6fps", "-5Tx"),
+        ("smartglasses", "saco_sg/JPEGImages_6fps", "sg_1"),
+    ]
+    for split in ("test", "val"):
+        masks: Masks = {}
+        for domain, folder, video in domains:
+            names = [f"{video}_{split}/{frame:05}.jpg" for frame in (0, 4)]
+            for name in names:
+                write_image(root, f"media/{folder}/{name}")
+            size = {"height": SHAPE[0], "width": SHAPE[1], "video_id": 0}
+            objects = [
+                {"id": 167, "segmentations": [runs(HOLE), None], "category_id": 9, "noun_phrase": "a monkey"},
+                {"id": 168, "segmentations": [runs(CROWD), None], "category_id": 9, "noun_phrase": "a monkey"},
+            ]
+            table = {
+                "info": {"version": "v1", "date": "2025-09-24", "description": f"SA-Co/VEval {domain} {split}"},
+                "videos": [{"id": 0, "video_name": video, "file_names": names, "length": 2, **size}],
+                "annotations": [{**size, "bboxes": [], "areas": [], "iscrowd": 0, **each} for each in objects],
+                "categories": [{"id": 9, "name": "a monkey"}, {"id": 10, "name": "thick gold chain"}],
+                "video_np_pairs": [{"id": 1, "video_id": 0, "category_id": 10, "noun_phrase": "x", "num_masklets": 0}],
+            }
+            write(root / f"annotation/saco_veval_{domain}_{split}.json", table)
+            masks[f"media/{folder}/{names[0]}"] = [HOLE, CROWD]
+        trees[split] = masks
+    return Tree(trees["test"], empty=3, variants={"validation": trees["val"]})
+
+
+PHRASES = [(10000000, "a.jpeg", "chili"), (10000001, "a.jpeg", "the fish ball"), (10000002, "b.jpeg", "a fork")]
+"""SA-Co/Gold: ids of pairs, their image below its folder, their phrase. One image comes under two of them."""
+
+
+@tree
+def saco_gold(root: Path) -> Tree:
+    """Three annotators of one subset who do not agree, and two subsets; the second pair is a negative for two of them.
+
+    Masks by image are of no use here, where an image has several rows: see `GOLD`.
+    """
+    folder = "1/1001/metaclip_1_1001_"
+    for name in sorted({name for _, name, _ in PHRASES}):
+        write_image(root, f"metaclip/{folder}{name}")
+    for subset, annotators in (("metaclip", "abc"), ("fg_sports_equipment", "a")):
+        for annotator in annotators:
+            images = [
+                {
+                    "id": identity,
+                    "file_name": f"{folder}{name}",
+                    "text_input": phrase,
+                    "width": SHAPE[1],
+                    "height": SHAPE[0],
+                    "queried_category": "0",
+                    "is_instance_exhaustive": int(annotator != "b"),
+                    "is_pixel_exhaustive": 1,
+                }
+                for identity, name, phrase in PHRASES
+            ]
+            found = [
+                {
+                    "image_id": identity,
+                    "source": "manual",
+                    "area": 0.0025,
+                    "bbox": [0.44, 0.0, 0.11, 0.06],  # as a share of the image
+                    "segmentation": runs(mask),
+                    "category_id": 1,
+                    "iscrowd": crowd,
+                }
+                for identity, mask, crowd in GOLD[annotator]
+            ]
+            table = {
+                "images": images,
+                "annotations": [{"id": number, **one} for number, one in enumerate(found, 1)],
+                "categories": [{"id": 1, "name": "object"}],
+            }
+            write(root / f"annotations/gold_{subset}_merged_{annotator}_release_test.json", table)
+    return Tree({})
+
+
+GOLD: dict[str, list[tuple[int, Array, int]]] = {
+    "a": [(10000000, HOLE, 0), (10000000, CROWD, 1), (10000002, ellipse(9, 9, 5, 5), 0)],
+    "b": [(10000000, ellipse(21, 20, 14, 14), 0), (10000001, ellipse(40, 50, 6, 6), 0)],
+    "c": [(10000002, ellipse(9, 10, 5, 5), 0)],
+}
+"""What each annotator drew: the pair's id, the mask, whether it is of several objects."""
+
+
+@tree
+def uvo(root: Path) -> Tree:
+    names = ["-6-nFsmzyeM_000001.png", "b.png", "c.png"]
+    default, _ = coco_set(root, "FrameSet/UVO_frame_val.json", "uvo_videos_sparse_frames", names)
+    return Tree(default, empty=1)
+
+
+@tree
+def paco(root: Path) -> Tree:
+    for name in ("train2017/000000000009.jpg", "val2017/000000000139.jpg"):
+        write_image(root, name)
+    images = {9: {"file_name": "train2017/000000000009.jpg"}, 139: {"file_name": "val2017/000000000139.jpg"}}
+    kinds = [(TRIANGLE, 0), (runs(HOLE), 0)]
+    write(root / "paco_lvis_v1_val.json", coco_json(images, {9: kinds, 139: kinds[:1]}))
+    write(root / "paco_lvis_v1_test.json", coco_json({139: images[139]}, {139: kinds}))
+    masks = without_crowds(kinds)
+    val = {"train2017/000000000009.jpg": masks, "val2017/000000000139.jpg": masks[:1]}
+    return Tree(val, variants={"test": {"val2017/000000000139.jpg": masks}})
+
+
+@tree
+def entityseg(root: Path) -> Tree:
+    places = ["entity_01_11580/images_merge", "entity_02_11598/images", "entity_03_10049/images_03_10049"]
+    names = [f"{number}.jpg" for number in range(3)]
+    for place, name in zip(places, names, strict=True):
+        write_image(root, f"images/{place}/{name}")
+    ones = {number: [(TRIANGLE, 0), (runs(HOLE), 0)][: number + 1] for number in range(2)}
+    write(root / "entityseg_insseg_val.json", coco_json({n: {"file_name": name} for n, name in enumerate(names)}, ones))
+    return Tree({f"images/{places[n]}/{names[n]}": without_crowds(ones[n]) for n in ones}, empty=1)
+
+
 # ------------------------------------------------------------------------------------------------ other packagings
 
 PACKED: list[tuple[str, dict[str, str]]] = [
@@ -763,6 +1036,17 @@ PACKED: list[tuple[str, dict[str, str]]] = [
     ("coco2017_val", {"val2017": "images/val2017"}),
     ("coco2017_val", {"val2017": "images/val2017", "annotations/instances_val2017.json": "instances_val2017.json"}),
     ("lvis", {"val2017": "images/val2017", "train2017": "images/train2017"}),
+    ("dis5k", {"DIS-VD/im": "DIS-VD/images", "DIS-VD/gt": "DIS-VD/masks"}),
+    ("duts_te", {"DUTS-TE-Image": "images", "DUTS-TE-Mask": "masks"}),
+    ("msra10k", {"Imgs": "MSRA_10K"}),
+    ("cod10k", {"Test/Image": "Imgs", "Test/GT_Object": "GT"}),
+    ("mose", {"valid/JPEGImages": "JPEGImages", "valid/Annotations": "Annotations"}),
+    (
+        "sa_v",
+        {"sav_val/JPEGImages_24fps": "JPEGImages_24fps", "sav_val/Annotations_6fps": "Annotations_6fps"},
+    ),
+    ("uvo", {"FrameSet/UVO_frame_val.json": "annotations/UVO_frame_val.json"}),
+    ("paco", {"paco_lvis_v1_val.json": "annotations/paco_lvis_v1_val.json"}),
     # The zip has one folder in it.
     ("kvasir_sessile", {"images": "sessile-main-Kvasir-SEG/images", "masks": "sessile-main-Kvasir-SEG/masks"}),
 ]

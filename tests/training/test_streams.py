@@ -21,11 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from archives import Members, tar_bytes, tiny_members
 from conftest import ROOT, TORCH, Run, run_python
 from evaluation_trees import TREES
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from many_records import RECORDS
 from PIL import Image
 from torchdata.stateful_dataloader import StatefulDataLoader
 
@@ -40,26 +40,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy"),
     pytest.mark.filterwarnings("ignore:'set_vital' is deprecated"),  # torchdata 0.11 calls it
 ]
-
-RECORDS, PARTS = 500, 16
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory, publish: Run) -> Path:
-    """500 records in 16 parts."""
-    folder = tmp_path_factory.mktemp("many")
-    drawn = tiny_members(5)
-    members: Members = {}
-    for image_id in range(1, RECORDS + 1):
-        table = json.loads(drawn[f"sa_{1 + image_id % 5}.json"])
-        table["image"].update(image_id=image_id, file_name=f"sa_{image_id}.jpg")
-        members[f"sa_{image_id}.jpg"] = drawn[f"sa_{1 + image_id % 5}.jpg"]
-        members[f"sa_{image_id}.json"] = json.dumps(table).encode()
-    archive = folder / "sa_000000.tar"
-    archive.write_bytes(tar_bytes(members))
-    done = publish("--train", archive, "--parts", str(PARTS), "--out", folder / "dataset")
-    assert done.code == 0, done.err
-    return folder / "dataset"
 
 
 @pytest.fixture(scope="module")

@@ -203,3 +203,22 @@ def test_going_on_at_90_percent_costs_two_row_groups(served: Served, chunks: Any
     assert 1 <= len(groups) <= 2
     largest = max(end - first for _, first, end in served.fetched())
     assert sum(end - first for _, first, end in served.fetched()) < 2.2 * largest
+
+
+FILTERED = """
+import json, random
+from asam_datasets.training import Filter, open_stream
+ids = random.Random(1).sample(range(1, 401), 20)
+stream = open_stream("xhk/ASAM-Datasets", "sam", where=Filter(image_ids=ids))
+print(json.dumps([sorted(ids), sorted(record["image_id"] for record in stream)]))
+"""
+
+
+def test_a_filter_fetches_what_passes(served: Served, chunks: Any) -> None:
+    """5 % of the records, here and there: at most 8 % of the bytes of all images, whatever else is read for it."""
+    served.hub.clear_log()
+    wanted, found = json.loads(served.run(["-c", FILTERED], "filtered").splitlines()[0])
+    assert found == wanted
+    all_bytes = sum(stop - start for groups in chunks.values() for start, stop in (g["image.bytes"] for g in groups))
+    assert sum(end - first for _, first, end in served.fetched()) <= 0.08 * all_bytes
+    assert sum(overlap(served, chunks, "image.bytes").values()) >= 0.05 * 0.99 * all_bytes

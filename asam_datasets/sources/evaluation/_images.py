@@ -23,8 +23,13 @@ Deep = Literal["reject", "stored", "high byte"]
 """What becomes of a grey image of 16 bits: an error, its numbers up to 255, or the upper 8 of its bits."""
 
 
-def read_grey(folder: Folder, name: str, shape: tuple[int, int], deep: Deep = "reject") -> NDArray[np.uint8]:
+def read_grey(
+    folder: Folder, name: str, shape: tuple[int, int], deep: Deep = "reject", *, indices: bool = False
+) -> NDArray[np.uint8]:
     """The first channel of a mask image in 8 bits: uint8 (height, width). Images of 1 bit become 0 and 255.
+
+    Args:
+        indices: of a palette the indices count, and not the colors behind them.
 
     Raises:
         RecordError: unreadable, of more bits than `deep` lets in, or not of `shape`.
@@ -39,6 +44,8 @@ def read_grey(folder: Folder, name: str, shape: tuple[int, int], deep: Deep = "r
         if image.mode.startswith(("I", "F")):
             raise RecordError(f"expected grey values of 8 bits, found an image of mode {image.mode}", where=where)
         mode = {"1": "L", "L": "L", "LA": "LA", "RGBA": "RGBA"}.get(image.mode, "RGB")
+        if indices and image.mode == "P":
+            mode = "P"
         pixels = _pixels(image, mode, where)
     grey: NDArray[np.uint8] = pixels if pixels.ndim == 2 else pixels[:, :, 0]
     return grey

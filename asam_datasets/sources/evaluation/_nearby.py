@@ -6,6 +6,8 @@ import os
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
+from asam_datasets.machine import leads_out
+
 ARCHIVES = (".zip", ".rar", ".tar", ".tgz", ".gz", ".7z", ".xz", ".bz2")
 """Endings of what has to be unpacked first."""
 
@@ -72,3 +74,12 @@ def _unpack(archives: list[str], folder: Path) -> str:
         return ""
     more = f" and {len(archives) - 3} more" if len(archives) > 3 else ""
     return f"Unpack {', '.join(archives[:3])}{more} in {folder} first: archives are not read."
+
+
+def head_of(root: Path, name: str, size: int) -> bytes:
+    """The first `size` bytes of a file of a set; none of what is no regular file, or lies outside of its folder."""
+    path = root / name
+    if not path.is_file() or leads_out(root, path):
+        return b""
+    with path.open("rb") as file:
+        return file.read(size)

@@ -17,6 +17,7 @@ from asam_datasets.images import decoding, open_image
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._entry import RESERVED, Entry, Kind
 from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES
+from asam_datasets.sources.evaluation._nearby import head_of
 from asam_datasets.sources.evaluation._patterns import fill, find
 from asam_datasets.sources.evaluation._records import Folder
 from asam_datasets.sources.evaluation.layouts import Layout
@@ -28,8 +29,8 @@ from asam_datasets.sources.evaluation.layouts._objects import Objects
 from asam_datasets.sources.evaluation.layouts._pairs import Pair
 from asam_datasets.sources.evaluation.layouts._rgb_map import RGBMap
 
-IMAGE_FOLDERS = ("images", "image", "imgs", "img", "im")
-MASK_FOLDERS = ("masks", "mask", "gts", "gt", "labels", "label")
+IMAGE_FOLDERS = ("images", "image", "imgs")
+MASK_FOLDERS = ("masks", "mask", "gts", "labels", "label")
 """Names that the two folders of a set may have, in the order in which they are looked for."""
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
@@ -216,8 +217,7 @@ def _coco(root: Path) -> Found | None:
     inside = ["", *(f"{name}/" for name in folders if not set("{}") & set(name))]
     found = [name for pattern in ("{json}.json", "{folder}/{json}.json") for name, _ in sorted(find(root, pattern))]
     for name in found:
-        with (root / name).open("rb") as file:
-            head = file.read(_HEAD_BYTES)
+        head = head_of(root, name, _HEAD_BYTES)
         if not any(key in head for key in (b'"images"', b'"annotations"', b'"info"')) or set("{}") & set(name):
             continue
         places = [f"{folder}{{file_name}}" for folder in inside]

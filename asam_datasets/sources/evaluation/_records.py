@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -16,6 +16,9 @@ from asam_datasets.masks import Runs, to_runs
 from asam_datasets.sources._bad import BadRecords
 
 LINK_HINT = "Give the folder that has the files themselves, or put copies in place of the links."
+
+Fact = str | bool | None
+"""A value of a column that only some sets have."""
 
 Side = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
@@ -51,7 +54,8 @@ class EvaluationAnnotation(msgspec.Struct, frozen=True):
 
 
 class EvaluationRecord(msgspec.Struct, frozen=True):
-    """One checked image of a set with at least one mask; `masks` are the annotations' in the same order."""
+    """One checked image of a set; `masks` are the annotations' in the same order, at least one where the layout does
+    not keep images without objects. `extra` has the columns that the layout declares."""
 
     dataset: str
     file_name: str
@@ -61,6 +65,7 @@ class EvaluationRecord(msgspec.Struct, frozen=True):
     image: bytes
     annotations: list[EvaluationAnnotation]
     masks: list[RLEMask]
+    extra: Mapping[str, Fact] = {}
 
 
 class EvaluationRead(NamedTuple):
@@ -94,11 +99,13 @@ class Evidence(NamedTuple):
             may be among them. Raises `RecordError` where the content cannot be used.
         seen: what the content says of the (height, width) of the image, where these are masks of the image as it is
             shown: EXIF may want it turned. None where they are masks of the pixels as they are stored.
+        extra: what the content says of the image in the columns that the layout declares.
     """
 
     content: bytes
     objects: Callable[[tuple[int, int]], Iterable[Object]]
     seen: tuple[int | None, int | None] | None = None
+    extra: Mapping[str, Fact] = {}
 
 
 class Folder(NamedTuple):

@@ -96,6 +96,12 @@ class EvaluationSource:
         return (self._reading and self._reading.kind) or self.entry.kind
 
     @property
+    def extra(self) -> tuple[str, ...]:
+        """The columns that this reading has besides those of all sets."""
+        layout = self.entry.layout if self._reading is None else self._reading.layout
+        return tuple(getattr(layout, "columns", ()))
+
+    @property
     def expected(self) -> tuple[int | None, int | None]:
         """Images with masks, and masks, that the catalog expects of this reading; None where nothing is known."""
         stated = self._reading or self.entry
@@ -120,12 +126,12 @@ class EvaluationSource:
             SourceError: no image is where the layout has them, or an annotation file cannot be used.
         """
         folder = self._folder
-        refs: dict[tuple[str, str], EvaluationRef] = {}
+        refs: dict[tuple[str, ...], EvaluationRef] = {}
         rejected = len(bad.rejects)
         for ref in self.layout.index(folder, bad):
             if not _is_text(ref.file_name):
                 folder.reject(bad, "expected a name in UTF-8, found other bytes", ref.file_name)
-            elif refs.setdefault((ref.file_name, ref.image_id), ref) is not ref:
+            elif refs.setdefault((ref.file_name, ref.image_id, *self._file_of(ref)), ref) is not ref:
                 folder.reject(bad, "expected each image once, found it in the annotations again", ref.file_name)
         if not refs and len(bad.rejects) == rejected:
             raise wrong_folder(self.entry, self.layout, self.root, self.label)
@@ -139,7 +145,7 @@ class EvaluationSource:
 
     def read(self, ref: EvaluationRef) -> EvaluationRead:
         """Read one image and its masks, each file once. Without a record it has no object, so it is not part of the
-        set; count it.
+        set, where the layout does not keep such images; count it.
 
         Raises:
             RecordError: the image or what decides its masks cannot be read, or they are not of one size.
@@ -150,13 +156,25 @@ class EvaluationSource:
         shape = image_shape(image, where)
         try:
             place = self._folder.place(f"{next(iter(ref.masks), ref.file_name)}: image {ref.image_id}")
-            objects = (one for evidence in all_evidence for one in _objects(evidence, image, shape))
+            taken: list[Evidence] = []
+            kept = _kept(all_evidence, taken)
+            objects = (one for evidence in kept for one in _objects(evidence, image, shape))
             annotations, masks = annotate(objects, place)
         except SegmentationError as error:
             raise RecordError(error.problem, where=where, hint=error.hint) from None
-        if not masks:
+        if not masks and self.layout.without_objects == "drop":
             return EvaluationRead(None, digest.digest())
-        record = EvaluationRecord(self.name, ref.file_name, ref.image_id, shape[1], shape[0], image, annotations, masks)
+        record = EvaluationRecord(
+            dataset=self.name,
+            file_name=ref.file_name,
+            image_id=ref.image_id,
+            width=shape[1],
+            height=shape[0],
+            image=image,
+            annotations=annotations,
+            masks=masks,
+            extra={name: fact for evidence in taken for name, fact in evidence.extra.items()},
+        )
         return EvaluationRead(record, digest.digest())
 
     def digest(self, ref: EvaluationRef) -> bytes:
@@ -191,6 +209,10 @@ class EvaluationSource:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _file_of(self, ref: EvaluationRef) -> tuple[str, ...]:
+        """The annotation file of an image, where several may have it under one id: each is another annotator's."""
+        return ref.masks if self.extra else ()
 
     @property
     def _folder(self) -> Folder:
@@ -312,6 +334,12 @@ def _unknown(catalog: Mapping[str, Entry], identity: str) -> CatalogError:
 def _variant_needed(entry: Entry) -> CatalogError:
     ways = " or ".join(f"{entry.id}:{variant}=FOLDER" for variant in entry.variants)
     return CatalogError(f"expected the variant that the folder holds, found none: say {ways}", where=entry.id)
+
+
+def _kept(all_evidence: Iterable[Evidence], into: list[Evidence]) -> Iterator[Evidence]:
+    for evidence in all_evidence:
+        into.append(evidence._replace(content=b""))
+        yield evidence
 
 
 def _objects(evidence: Evidence, image: bytes, shape: tuple[int, int]) -> Iterable[Object]:

@@ -14,6 +14,9 @@ import numpy as np
 if hasattr(datasets.config, "USE_PARQUET_EXPORT"):
     datasets.config.USE_PARQUET_EXPORT = False  # see read_dataset.py
 
+# Columns that only some sets have.
+EXTRA = ("text_input", "is_instance_exhaustive", "is_pixel_exhaustive", "annotator", "subset")
+
 
 def describe(row):
     """One row of an evaluation set, its image left as bytes."""
@@ -23,6 +26,7 @@ def describe(row):
         "annotations": row["annotations"],
         "names": [row["image_id"], row["file_name"], row["dataset"]],
         "size": [row["height"], row["width"]],
+        "extra": {name: row[name] for name in EXTRA if name in row},
     }
 
 

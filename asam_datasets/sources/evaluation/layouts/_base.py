@@ -7,6 +7,7 @@ a value means is the same in every layout:
 - `background`, `ignored`: values (or colors) that never become a mask;
 - `crowds`: whether regions that stand for a group of objects are masks (`keep`, marked `iscrowd`) or not (`drop`);
 - `packagings`: other ways in which the same files are packed: the first way that fits the folder is taken, and only it;
+- `without_objects`: whether images without any object are rows (`keep`) or not (`drop`);
 - `lone_images`, `lone_masks`: whether an image without its mask file, or the reverse, is a bad record (`reject`)
   or belongs to the set as it is released (`drop`).
 """
@@ -43,10 +44,12 @@ class BaseLayout(Described, frozen=True, kw_only=True, tag_field="type"):
     A layout holds no state and no file open, so it can be pickled and shared.
     """
 
+    without_objects: Crowds = "drop"
+
     labels: ClassVar[tuple[str, str]]
     """What the two kinds of files in `places` are, for people."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"packagings"})
+    later: ClassVar[frozenset[str]] = frozenset({"packagings", "without_objects"})
     """Fields that were added when sets were published already: at their default they are no part of `form`."""
 
     def form(self) -> bytes:

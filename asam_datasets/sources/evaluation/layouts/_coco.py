@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._images import check_shape
+from asam_datasets.sources.evaluation._patterns import check_pattern, match
 from asam_datasets.sources.evaluation._polygons import from_coco
-from asam_datasets.sources.evaluation._records import EvaluationRef, Evidence, Folder, Object
+from asam_datasets.sources.evaluation._records import EvaluationRef, Evidence, Fact, Folder, Object
 from asam_datasets.sources.evaluation.layouts._base import Crowds
 from asam_datasets.sources.evaluation.layouts._json import JSONLayout, JSONStruct, Listed, decode, load, lost
 
 Identity = int | str
+Extra = Literal["text_input", "is_instance_exhaustive", "is_pixel_exhaustive", "annotator", "subset"]
+
+_OF_IMAGES = frozenset({"text_input", "is_instance_exhaustive", "is_pixel_exhaustive"})
 
 
 class _Image(JSONStruct, frozen=True, gc=False):
@@ -25,6 +29,14 @@ class _Image(JSONStruct, frozen=True, gc=False):
     coco_url: str = ""
     width: int | None = None
     height: int | None = None
+
+
+class _Pair(_Image, frozen=True, gc=False):
+    """An image and a phrase, as SA-Co lists them."""
+
+    text_input: str | None = None
+    is_instance_exhaustive: bool | None = None
+    is_pixel_exhaustive: bool | None = None
 
 
 class _Annotation(JSONStruct, frozen=True, gc=False):
@@ -46,6 +58,10 @@ class _Table(JSONStruct, frozen=True, gc=False):
     categories: list[_Category] = msgspec.field(default_factory=list)
 
 
+class _Pairs(_Table, frozen=True, gc=False):
+    images: list[_Pair]  # type: ignore[assignment]  # a list that nobody changes
+
+
 class _Parsed(NamedTuple):
     images: dict[Identity, _Image]
     annotations: dict[Identity, list[tuple[int, _Annotation]]]
@@ -58,6 +74,8 @@ class _Parsed(NamedTuple):
 
 
 _DECODER = msgspec.json.Decoder(_Table)
+# Not strict: the flags are 0 and 1.
+_PAIRS_DECODER = msgspec.json.Decoder(_Pairs, strict=False)
 
 
 class Coco(JSONLayout, frozen=True, kw_only=True, tag="coco"):
@@ -71,14 +89,26 @@ class Coco(JSONLayout, frozen=True, kw_only=True, tag="coco"):
             ASAM's loader opens the image with OpenCV besides, which turns it as EXIF wants: masks of the turned image,
             as the sizes in the JSON say (or where they say nothing), are turned back to the pixels as they are stored.
             Where the sizes are those of the stored image, ASAM would stretch one over the other; here they fit.
+        columns: what is known of each image besides its masks, in columns of their own: fields that SA-Co's images
+            have, and fields of the pattern `json`.
     """
 
     crowds: Crowds = "drop"
     as_pycocotools: bool = False
+    columns: tuple[Extra, ...] = ()
+
+    later: ClassVar[frozenset[str]] = JSONLayout.later | {"columns"}
+
+    def __post_init__(self) -> None:
+        """Columns that a path says have a place there."""
+        for file in (file for files in (self.files, *self.packagings) for file in files):
+            unsaid = set(self.columns) - _OF_IMAGES - check_pattern(file.json)
+            if unsaid:
+                raise ValueError(f"expected fields of `json` for the columns {sorted(unsaid)}, found {file.json!r}")
 
     def images(self, folder: Folder, json: str, bad: BadRecords) -> Iterator[Listed]:
         """The images in the order of the file; ids that come twice or name no image are reported."""
-        parsed = load(folder, json, _parse)
+        parsed = load(folder, json, self._parse)
         for identity in parsed.twice:
             folder.reject(bad, f"expected image id {identity!r} once, found it again", json)
         for image in parsed.images.values():
@@ -91,15 +121,26 @@ class Coco(JSONLayout, frozen=True, kw_only=True, tag="coco"):
 
     def evidence(self, folder: Folder, ref: EvaluationRef) -> Iterator[Evidence]:
         """What the file says of this image, in the order of the file."""
-        parsed = load(folder, ref.masks[0], _parse)
+        parsed = load(folder, ref.masks[0], self._parse)
         image = parsed.images.get(msgspec.json.decode(ref.key))
         if image is None:
             raise lost(folder, ref)
         own = parsed.annotations.get(image.id, [])
         said = [[a.id, a.category_id, parsed.category(a), int(a.iscrowd), a.segmentation] for _, a in own]
-        content = msgspec.json.encode([image.height, image.width, said])
+        extra = self._extra(image, ref.masks[0])
+        content = msgspec.json.encode([image.height, image.width, said, *([extra] if self.columns else [])])
         seen = (image.height, image.width) if self.as_pycocotools else None
-        yield Evidence(content, partial(self._objects, folder.place(ref.masks[0]), parsed, image), seen)
+        yield Evidence(content, partial(self._objects, folder.place(ref.masks[0]), parsed, image), seen, extra)
+
+    @property
+    def _parse(self) -> Callable[[bytes, str], _Parsed]:
+        return _parse_pairs if self.columns else _parse
+
+    def _extra(self, image: _Image, json: str) -> dict[str, Fact]:
+        """The values of the columns: what the path of the file says, and what the file says of the image."""
+        found = (match(file.json, json) for file in self.files)
+        fields = next((fields for fields in found if fields is not None), {})
+        return {name: fields.get(name, getattr(image, name, None)) for name in self.columns}
 
     def _objects(self, place: str, parsed: _Parsed, image: _Image, shape: tuple[int, int]) -> Iterator[Object]:
         """The masks in the order of the file."""
@@ -126,7 +167,14 @@ def _fields(image: _Image) -> dict[str, str]:
 
 
 def _parse(data: bytes, where: str) -> _Parsed:
-    table = decode(_DECODER, data, where, "COCO JSON")
+    return _parsed(decode(_DECODER, data, where, "COCO JSON"))
+
+
+def _parse_pairs(data: bytes, where: str) -> _Parsed:
+    return _parsed(decode(_PAIRS_DECODER, data, where, "COCO JSON of images and phrases"))
+
+
+def _parsed(table: _Table) -> _Parsed:
     images: dict[Identity, _Image] = {}
     twice = []
     for image in table.images:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
 from rlemasklib import RLEMask
@@ -25,14 +25,16 @@ class GreyLayout(PairedLayout, frozen=True, kw_only=True):
 
     Args:
         deep: what becomes of images of 16 bits: an error by default, since their masks depend on who reads them.
+        palette: whether of an image with a palette the colors count (`color`), or the indices (`index`).
     """
 
     threshold: Threshold = 128
     deep: Deep = "reject"
+    palette: Literal["color", "index"] = "color"
 
     asam_deep: ClassVar[Deep]
     """How the loader of ASAM's for such sets reads images of 16 bits."""
-    later: ClassVar[frozenset[str]] = PairedLayout.later | {"deep"}
+    later: ClassVar[frozenset[str]] = PairedLayout.later | {"deep", "palette"}
 
     def form(self) -> bytes:
         """Without `deep`, which says nothing of images that are read anyway; `evidence` says it of the others."""
@@ -53,4 +55,5 @@ class GreyLayout(PairedLayout, frozen=True, kw_only=True):
 
     def objects(self, folder: Folder, name: str, shape: tuple[int, int]) -> Iterator[Object]:
         """The one mask of a file."""
-        yield Object(RLEMask.from_array(read_grey(folder, name, shape, self.deep), threshold=self.threshold))
+        values = read_grey(folder, name, shape, self.deep, indices=self.palette == "index")
+        yield Object(RLEMask.from_array(values, threshold=self.threshold))

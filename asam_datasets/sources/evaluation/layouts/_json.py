@@ -22,7 +22,7 @@ from msgspec import Meta
 from asam_datasets.errors import SKIP, RecordError, SourceError
 from asam_datasets.machine import leads_out, read_file
 from asam_datasets.sources._bad import BadRecords
-from asam_datasets.sources.evaluation._nearby import archives_near
+from asam_datasets.sources.evaluation._nearby import archives_near, head_of
 from asam_datasets.sources.evaluation._patterns import Budget, check_pattern, fill, find, fixed_folder, on_disk, shown
 from asam_datasets.sources.evaluation._records import LINK_HINT, EvaluationRef, Folder, without_ending
 from asam_datasets.sources.evaluation.layouts._base import BaseLayout, Described, Policy
@@ -228,8 +228,7 @@ def lost(folder: Folder, ref: EvaluationRef) -> RecordError:
 def _has_image(root: Path, patterns: Sequence[str], json: str, fields: Mapping[str, str]) -> bool:
     """Whether an image of an annotation file is there, by the names at the file's beginning; where it has none there,
     whether the folder of the images is."""
-    with (root / json).open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+    head = head_of(root, json, _HEAD_BYTES)
     tried = 0
     for found in _NAME.finditer(head):
         try:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _MAX_LIST_BYTES = 2**26
+_LISTED_BY = ("name", "video")
+"""Fields that the list of a split may name."""
 
 
 class Pair(Described, frozen=True, kw_only=True):
@@ -41,7 +43,7 @@ class Pair(Described, frozen=True, kw_only=True):
 
     Args:
         listed: a text file of the set that names the images of the split by their field `{name}`, one a line, with or
-            without an ending; images that it does not name are not of the split.
+            without an ending, or whole videos by the field `{video}`; what it does not name is not of the split.
     """
 
     image: str
@@ -51,8 +53,8 @@ class Pair(Described, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         fields = check_pattern(self.image)
         check_pattern(self.mask)
-        if self.listed and (check_pattern(self.listed) or "name" not in fields):
-            raise ValueError("expected `listed` without fields, and a field {name} in `image`")
+        if self.listed and (check_pattern(self.listed) or fields.isdisjoint(_LISTED_BY)):
+            raise ValueError("expected `listed` without fields, and a field {name} or {video} in `image`")
 
     @property
     def open_fields(self) -> frozenset[str]:
@@ -108,7 +110,7 @@ class PairedLayout(BaseLayout, frozen=True, kw_only=True):
             used: set[str] = set()
             advice = ""  # found once, as it takes a walk over the folder
             for name, fields in sorted(find(folder.root, pair.image)):
-                if name in seen or name in own_masks or not _is_listed(fields.get("name", ""), name, listed):
+                if name in seen or name in own_masks or not _is_listed(fields, name, listed):
                     continue
                 expected = fill(pair.mask, fields)
                 own = sorted(masks.get(expected, ()))
@@ -228,14 +230,15 @@ def _report_missing(pair: Pair, folder: Folder, bad: BadRecords, listed: frozens
     """Report what the list names and nothing is found for."""
     found = set()
     for name, fields in find(folder.root, pair.image):
-        found |= {fields["name"], name.rsplit("/", 1)[-1]}
+        found |= {*(fields[field] for field in _LISTED_BY if field in fields), name.rsplit("/", 1)[-1]}
     for line in sorted(listed - found - {""}):
         folder.reject(bad, f"expected the image {line!r} that this list names, found none", pair.listed)
 
 
-def _is_listed(stem: str, name: str, listed: frozenset[str] | None) -> bool:
+def _is_listed(fields: Mapping[str, str], name: str, listed: frozenset[str] | None) -> bool:
     """Whether the split has an image; without a list it has all."""
-    return listed is None or stem in listed or name.rsplit("/", 1)[-1] in listed
+    names = {name.rsplit("/", 1)[-1], *(fields[field] for field in _LISTED_BY if field in fields)}
+    return listed is None or not names.isdisjoint(listed)
 
 
 def _ref(folder: Folder, bad: BadRecords, name: str, masks: tuple[str, ...]) -> Iterator[EvaluationRef]:

@@ -1,0 +1,188 @@
+"""Open a stream: the dataset, the config, what of it is wanted, and the place of this process among the ranks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch.distributed
+
+from asam_datasets.builds import Build
+from asam_datasets.errors import SourceError, StreamError, option
+from asam_datasets.published import Dataset, open_dataset
+from asam_datasets.tables import ADVERSARIAL_NAME, TABLES, Config, arrow_schema
+from asam_datasets.training._fetch import Group
+from asam_datasets.training._filter import Filter, select_rows
+from asam_datasets.training._options import is_whole
+from asam_datasets.training._order import LANES, Ends, Kind, Ordering
+from asam_datasets.training._pairs import pair_rows
+from asam_datasets.training._stream import LOG, Stream, StreamPlan
+
+_WINDOW = {"window": 8, "global": 1}
+"""Row groups that are mixed with each other if nothing is said; the global order mixes its lanes anyway."""
+
+
+def open_stream(
+    dataset: str | Path,
+    config: str = "sam",
+    *,
+    rank: int | None = None,
+    world_size: int | None = None,
+    seed: int = 0,
+    window: int | None = None,
+    ends: Ends = "exact",
+    order: Kind = "window",
+    batch_size: int | None = None,
+    where: Filter | None = None,
+    pairs: bool = False,
+    columns: Sequence[str] | None = None,
+    transform: Callable[[dict[str, Any]], Any] | None = None,
+    revision: str | None = None,
+) -> Stream:
+    """Stream a published dataset into a training job, from a folder or straight from the Hub.
+
+    Every record comes exactly once an epoch over all ranks and their workers. Seed and epoch decide the order, with
+    the numbers of ranks and of workers. A worker holds at most `window` + 2 row groups (each at most 32 MiB).
+
+    With `order="global"` the batches number `k` of all ranks together are the same records for any number of ranks
+    (that divides 128) and of workers, as long as the ranks' batches together have the same size: for a job whose losses
+    must not depend on the cluster. Its price: with fewer than 13 ranks a rank has more row groups open than fit into
+    memory, so images are read one by one, and with workers each of them reads the small columns of the rank's row
+    groups.
+
+    Args:
+        dataset: a folder made by `publish`, or a repository id on the Hub.
+        config: a config of the dataset: `train`, `controlnet`, `sam`, an evaluation set.
+        rank: of this process; from `torch.distributed`, or torchrun's environment, if not given.
+        world_size: number of ranks; as `rank`.
+        seed: of the order.
+        window: row groups that are mixed with each other, 8 if not given; 0 gives the records in the order of the
+            dataset. In the global order, row groups of each of its 128 lanes, 1 if not given.
+        ends: when the ranks do not divide the records: `exact` gives some ranks one more (a collective operation per
+            batch then waits for ever at the end), `drop` leaves some out of the epoch, `pad` repeats some and marks
+            them (`padding`). What happens is said to the logger `asam_datasets.training`.
+        order: `window`, or `global`.
+        batch_size: of this rank's loader; needed for `order="global"` with workers.
+        where: which records are wanted; of the others no images are fetched. What decides is read when the stream is
+            opened: some small columns, by each rank.
+        pairs: for the config `adversarial`: each record has its `original`, the record of the config `sam` that it was
+            made from; those whose original is not in the dataset are left out.
+        columns: of the config; the others are not fetched. All by default.
+        transform: what becomes of a record, in the worker, such as `partial(sam_sample, options=...)`.
+        revision: branch, tag or commit on the Hub; `main` by default. One commit is read from first to last.
+
+    Raises:
+        SourceError: no such dataset, config or column; or nothing passes the filter.
+        StreamError: an argument is out of range.
+        HubError: the Hub refused, or was not reached.
+    """
+    rank, world_size = _place_of_process(rank, world_size)
+    _check(rank, world_size, seed=seed, window=window, ends=ends, order=order, batch_size=batch_size)
+    opened = open_dataset(dataset, revision=revision, log=LOG.warning)
+    found, location = opened.config(config), opened.published.location
+    groups = _groups(opened, found)
+    name = f"{opened.published.url}: {config}" + (f" at {location.commit}" if location.commit else "")
+    rows = None if where is None else select_rows(where, groups, _fields(found), location, LOG.warning)
+    partners = None
+    if pairs:
+        _check_pairs(found, opened)
+        originals = opened.config("sam")
+        rows, partners = pair_rows(groups, rows, _groups(opened, originals), originals.columns, location, LOG.warning)
+    plan = StreamPlan(
+        name=name,
+        location=location,
+        groups=groups,
+        columns=_columns(columns, found, opened),
+        rank=rank,
+        world_size=world_size,
+        ordering=Ordering(seed, _WINDOW[order] if window is None else window, ends, order, batch_size),
+        rows=rows,
+        partners=partners,
+    )
+    total = int(plan.sizes.sum())
+    if not total and groups and rows is not None:
+        raise SourceError("expected records that pass the filter, found none", where=name, hint="Ask for less.")
+    if total % world_size and rank == 0:
+        LOG.warning("%s: %s", name, _uneven(total, world_size, ends))
+    return Stream(plan, transform)
+
+
+def _groups(opened: Dataset, config: Config[Build]) -> tuple[Group, ...]:
+    """The row groups of a config."""
+    return tuple(
+        Group(part, number)
+        for build in config.builds
+        for part in opened.parts(build)
+        for number in range(len(part.row_groups))
+    )
+
+
+def _columns(columns: Sequence[str] | None, config: Config[Build], opened: Dataset) -> tuple[str, ...]:
+    columns = (columns,) if isinstance(columns, str) else columns
+    unknown = [name for name in columns or () if name not in config.columns]
+    if unknown or (columns is not None and not columns):
+        raise SourceError(
+            f"expected some of the columns {', '.join(config.columns)}, found {', '.join(unknown) or 'none'}",
+            where=f"{opened.published.url}: {config.name}",
+            hint="Name columns of this config, or another config.",
+        )
+    return tuple(columns or config.columns)
+
+
+def _fields(config: Config[Build]) -> tuple[str, ...]:
+    """The fields of the annotations of a config's table."""
+    schema = arrow_schema(TABLES[config.kind].columns)
+    return tuple(field.name for field in schema.field("annotations").type.value_type)
+
+
+def _check_pairs(config: Config[Build], opened: Dataset) -> None:
+    if config.kind != "adversarial":
+        raise StreamError(
+            f"expected the config {ADVERSARIAL_NAME}, found {config.name}",
+            where=option("pairs", "True"),
+            hint="Only adversarial samples have originals.",
+        )
+    if not any(build.kind == "train" for build in opened.builds):
+        raise SourceError("expected archives with the originals, found none", where=opened.published.url)
+
+
+def _place_of_process(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        known = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    else:
+        known = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    return known[0] if rank is None else rank, known[1] if world_size is None else world_size
+
+
+def _check(
+    rank: int, world_size: int, *, seed: int, window: int | None, ends: str, order: str, batch_size: int | None
+) -> None:
+    window, batch_size = 1 if window is None else window, 1 if batch_size is None else batch_size
+    numbers = {"world_size": world_size, "rank": rank, "seed": seed, "window": window, "batch_size": batch_size}
+    for where, number in numbers.items():
+        if not is_whole(number):
+            raise StreamError(f"expected a whole number, found {number!r}", where=where, hint="Correct the argument.")
+    for where, good, expected, given in (
+        ("world_size", world_size >= 1, "at least 1 rank", world_size),
+        ("rank", 0 <= rank < world_size, f"a rank of 0 to {world_size - 1}", rank),
+        ("seed", seed >= 0, "a seed of 0 or more", seed),
+        ("window", window >= 0, "0 row groups or more", window),
+        ("ends", ends in ("exact", "drop", "pad"), "exact, drop or pad", ends),
+        ("order", order in ("window", "global"), "window or global", order),
+        ("batch_size", batch_size >= 1, "1 record or more", batch_size),
+        ("world_size", order != "global" or LANES % world_size == 0, f"ranks that divide {LANES}", world_size),
+    ):
+        if not good:
+            raise StreamError(f"expected {expected}, found {given!r}", where=where, hint="Correct the argument.")
+
+
+def _uneven(total: int, world_size: int, ends: Ends) -> str:
+    most, left = -(-total // world_size), total % world_size
+    text = f"{total} records and {world_size} ranks: "
+    if ends == "drop":
+        return text + f"{left} records are left out of each epoch"
+    if ends == "pad":
+        return text + f"{world_size - left} ranks repeat one record, marked with `padding`"
+    return text + f"some ranks give {most} records and some {most - 1}; ends='drop' or 'pad' makes them equal"
