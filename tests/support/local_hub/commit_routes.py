@@ -146,7 +146,12 @@ async def lfs_put(call: Call) -> Reply:
         async for piece in call.http.stream():
             call.log.bytes_in += len(piece)
             if call.state.upload_bytes_per_s:
-                await asyncio.sleep(len(piece) / call.state.upload_bytes_per_s)
+                # One line for all connections: each piece waits for those before it.
+                now = time.monotonic()
+                call.state.upload_free_s = (
+                    max(call.state.upload_free_s, now) + len(piece) / call.state.upload_bytes_per_s
+                )
+                await asyncio.sleep(call.state.upload_free_s - now)
             yield piece
 
     await ticket.repository.objects.receive_lfs(ticket.sha256, ticket.size, pieces())

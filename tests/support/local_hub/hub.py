@@ -153,7 +153,7 @@ class LocalHub:
         return [(fault, request) for fault in self._plan.faults for request in fault.fired]
 
     def slow_uploads(self, bytes_per_s: float | None) -> None:
-        """Let every upload by LFS have so many bytes a second; None for as fast as it comes."""
+        """Let all uploads by LFS together have so many bytes a second; None for as fast as they come."""
         self._state.upload_bytes_per_s = bytes_per_s
 
     # ------------------------------------------------------------------ what is stored

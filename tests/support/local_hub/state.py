@@ -35,6 +35,7 @@ class State:
         self.page_size = page_size
         self.limits = limits
         self.upload_bytes_per_s: float | None = None
+        self.upload_free_s = 0.0
         self.url = ""
         self.accounts = Accounts()
         self.repositories: dict[str, Repository] = {}
