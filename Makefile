@@ -57,6 +57,7 @@ bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/score.py
 	$(BIN)/python benchmarks/caption.py --tiny
+	$(BIN)/python benchmarks/scale.py --quick
 
 clean:
 	rm -rf $(VENV) .venvs $(DEMO) $(OUT)

@@ -54,11 +54,11 @@ def segmentations(members: Members) -> list[list[dict[str, Any]]]:
     return [[one["segmentation"] for one in json.loads(text)["annotations"]] for _, text in members]
 
 
-def write_tar(path: Path, members: Members, records: int) -> Path:
-    """Write an archive of `records` images, ids from 1, which go round over `members`."""
+def write_tar(path: Path, members: Members, records: int, first_id: int = 1) -> Path:
+    """Write an archive of `records` images, ids from `first_id`, which go round over `members`."""
     tables = [json.loads(text) for _, text in members]
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for image_id in range(1, records + 1):
+        for image_id in range(first_id, first_id + records):
             which = (image_id - 1) % len(members)
             table = tables[which]
             table["image"].update(image_id=image_id, file_name=f"sa_{image_id}.jpg")

@@ -25,6 +25,7 @@ from asam_datasets.builds._manifest import FORMAT, Build, Part, parts_digest, sa
 from asam_datasets.builds._plan import MAX_PART_BYTES, choose_parts, part_file, part_ranges
 from asam_datasets.builds._recipe import Built, Candidate, Options, Recipe, Ref, Survey
 from asam_datasets.builds._tasks import (
+    TAKEN,
     RefsTask,
     WaitingTask,
     build_part,
@@ -105,6 +106,7 @@ def build(
     candidates: Sequence[Candidate] = (),
     bad: BadRecords,
     workers: Workers,
+    on_part: Callable[[Path, Part], None] | None = None,
 ) -> Built:
     """Build one archive, evaluation set, or the adversarial samples.
 
@@ -117,6 +119,8 @@ def build(
             `find_unchanged` tells it of other sources beforehand.
         bad: policy for bad records; gets what is rejected.
         workers: who does it.
+        on_part: gets the file of each part as soon as it is written, which is gone when it returns: so the disk holds
+            few of them. The build is then complete elsewhere; `target` gets nothing, and the result has no folder.
 
     Raises:
         SourceError, RecordError: nothing is left in `target`; finished parts stay in `work`.
@@ -127,12 +131,12 @@ def build(
         bad.rejects += survey.rejects
         refs = survey.index.refs
         if refs is not None and not recipe.drops:
-            parts = _in_place(survey, options, folder, bad, workers)
+            parts = _in_place(survey, options, folder, bad, workers, on_part)
             made = _describe(recipe, parts, rejected=len(bad.rejects) - before)
-            return Built(made, finalize(made, folder, target), survey.all_ids, _ids_of(recipe, refs))
+            return Built(made, _finish(made, folder, target, on_part), survey.all_ids, _ids_of(recipe, refs))
         seen: list[int] = []
         items = enumerate(refs) if refs is not None else _streamed(recipe, options, bad, seen)
-        spooled = _spool(recipe, items, options, folder, bad, workers)
+        spooled = _spool(recipe, items, options, folder, bad, workers, on_part)
         made = _describe(
             recipe,
             spooled.parts,
@@ -145,7 +149,15 @@ def build(
             if refs is None and same_content(one.build, made):
                 empty(folder)
                 return Built(one.build, one.folder, _int64(seen), ids)
-        return Built(made, finalize(made, folder, target), _int64(seen), ids)
+        return Built(made, _finish(made, folder, target, on_part), _int64(seen), ids)
+
+
+def _finish(made: Build, folder: Path, target: Path, on_part: Callable[[Path, Part], None] | None) -> Path | None:
+    """Where a complete build lies; None when its parts were taken one by one."""
+    if on_part is None:
+        return finalize(made, folder, target)
+    empty(folder)
+    return None
 
 
 class _Parts(NamedTuple):
@@ -157,7 +169,14 @@ class _Parts(NamedTuple):
     positions: list[int]
 
 
-def _in_place(survey: Survey, options: Options, folder: Path, bad: BadRecords, workers: Workers) -> list[Part]:
+def _in_place(
+    survey: Survey,
+    options: Options,
+    folder: Path,
+    bad: BadRecords,
+    workers: Workers,
+    on_part: Callable[[Path, Part], None] | None,
+) -> list[Part]:
     """Write the parts of refs each of which becomes a row.
 
     Raises:
@@ -171,7 +190,7 @@ def _in_place(survey: Survey, options: Options, folder: Path, bad: BadRecords, w
     def write(count: int) -> list[Part]:
         ranges = part_ranges(len(refs), count)
         tasks = (_task(recipe, refs, r, folder / part_file(number), False) for number, r in enumerate(ranges))
-        return list(ordered(workers.run(build_part, tasks)))
+        return _taken(workers.run(build_part, tasks), folder, on_part)
 
     return _small_enough(write, count, len(refs), options, folder)
 
@@ -183,6 +202,7 @@ def _spool(
     folder: Path,
     bad: BadRecords,
     workers: Workers,
+    on_part: Callable[[Path, Part], None] | None,
 ) -> _Parts:
     """Render what comes, let the rows wait until their number is known, and write their parts.
 
@@ -206,11 +226,26 @@ def _spool(
                 WaitingTask(tuple(rows[r.start : r.stop]), folder / part_file(number), recipe.kind, tuple(recipe.extra))
                 for number, r in ranges
             )
-            return list(ordered(workers.run(write_waiting, tasks)))
+            return _taken(workers.run(write_waiting, tasks), folder, on_part)
 
         parts = _small_enough(write, count, len(rows), options, None)
     inputs = inputs_of(digest for one in spooled for digest in one.digests)
     return _Parts(parts, dropped, inputs, [row.position for row in rows])
+
+
+def _taken(
+    finished: Iterable[tuple[int, Part]], folder: Path, on_part: Callable[[Path, Part], None] | None
+) -> list[Part]:
+    """The parts in order; with `on_part` each is given away as soon as it is there, once."""
+    parts = []
+    for position, part in finished:
+        path = folder / part.file
+        if on_part is not None and path.exists():
+            on_part(path, part)
+            path.with_suffix(TAKEN).touch()
+            path.unlink(missing_ok=True)
+        parts.append((position, part))
+    return list(ordered(parts))
 
 
 def _small_enough(

@@ -24,6 +24,9 @@ from asam_datasets.sources import Reject
 from asam_datasets.tables import TABLES, AnyRow, Kind
 from asam_datasets.workers import record_done
 
+TAKEN = ".taken"
+"""Ending of an empty file in place of a finished part that somebody has taken away."""
+
 
 @dataclass(frozen=True)
 class RefsTask:
@@ -188,7 +191,7 @@ def _read_note(path: Path) -> Part | None:
     """The finished part at `path`, if it is whole and written by the software that runs now."""
     try:
         finished = msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=_Finished)
-        whole = path.stat().st_size == finished.part.size_bytes
+        whole = path.with_suffix(TAKEN).exists() or path.stat().st_size == finished.part.size_bytes
     except (OSError, msgspec.DecodeError):
         return None
     return finished.part if whole and finished.software == _software() else None

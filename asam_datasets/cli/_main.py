@@ -19,12 +19,14 @@ from asam_datasets.cli import (
     _caption,
     _catalog,
     _demo,
+    _download,
     _evaluate,
     _export,
     _merge,
     _organize,
     _preview,
     _publish,
+    _scale,
     _verify,
 )
 from asam_datasets.cli._terminal import Terminal
@@ -50,11 +52,13 @@ for verb in (
     _verify,
     _catalog,
     _demo,
+    _download,
     _caption,
     _merge,
     _organize,
     _export,
     _preview,
+    _scale,
     _evaluate,
 ):  # as --help lists them
     verb.register(app)

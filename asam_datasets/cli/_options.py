@@ -20,7 +20,8 @@ class BadRecord(str, enum.Enum):
     SKIP = "skip"
 
 
-def _at_least_one(number: Optional[int]) -> Optional[int]:
+def at_least_one(number: Optional[int]) -> Optional[int]:
+    """A number that is given is 1 or more; for typer."""
     if number is not None and number < 1:
         raise typer.BadParameter(f"expected at least 1, found {number}")
     return number
@@ -42,7 +43,7 @@ Revision = Annotated[
     Optional[str], typer.Option(help="Branch, tag, commit or refs/pr/N of the repository; main if not given.")
 ]
 Workers = Annotated[
-    Optional[int], typer.Option(callback=_at_least_one, help="Processes; as many as cores if not given.")
+    Optional[int], typer.Option(callback=at_least_one, help="Processes; as many as cores if not given.")
 ]
 
 

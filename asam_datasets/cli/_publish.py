@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Optional
@@ -20,15 +19,14 @@ from asam_datasets.cli._options import (
     TakesMany,
     Workers,
 )
-from asam_datasets.cli._terminal import Terminal, table
+from asam_datasets.cli._publish_text import dry_run_text, plan_text, summary_text
+from asam_datasets.cli._terminal import Terminal
 from asam_datasets.errors import TargetError
-from asam_datasets.publish import Plan, PublishOptions, Summary, plan, publish
-from asam_datasets.release import Destination, count_bytes
+from asam_datasets.publish import Plan, PublishOptions, plan, publish
+from asam_datasets.release import Destination
 
 # typer reads the annotations at run time, on Python 3.10 too: no `X | None` in them.
 # ruff: noqa: UP045
-
-_SHOWN_IDS = 10
 
 
 class Gated(str, enum.Enum):
@@ -119,10 +117,10 @@ def publish_command(
         )  # fmt: skip
         if dry_run:
             planned = plan(options, terminal.listener())
-            terminal.result({"plan": planned, "rows": planned.rows}, _dry_run_text(planned))
+            terminal.result({"plan": planned, "rows": planned.rows}, dry_run_text(planned))
         else:
             done = publish(options, terminal.listener(), confirm=partial(_confirm, terminal, yes))
-            terminal.result(done, _summary_text(done))
+            terminal.result(done, summary_text(done))
 
 
 def _confirm(terminal: Terminal, yes: bool, planned: Plan) -> None:
@@ -131,7 +129,7 @@ def _confirm(terminal: Terminal, yes: bool, planned: Plan) -> None:
     Raises:
         TargetError: the answer is no, or nobody can be asked and the plan needs an answer.
     """
-    for line in _plan_text(planned):
+    for line in plan_text(planned):
         terminal.talk(line)
     uploads = planned.remote and any(build.state not in ("unchanged", "kept") for build in planned.builds)
     if yes or not (planned.public or planned.destructive or uploads):
@@ -146,80 +144,3 @@ def _confirm(terminal: Terminal, yes: bool, planned: Plan) -> None:
             where=planned.target,
             hint="Look at the plan above, then run the same command with --yes. Nothing was changed.",
         )
-
-
-def _dry_run_text(planned: Plan) -> Sequence[str]:
-    return [f"Would publish to {planned.target} (dry run: nothing was changed)", *_plan_text(planned)]
-
-
-def _plan_text(planned: Plan) -> Sequence[str]:
-    """The plan: for whom, a table of the archives, what goes over the network."""
-    rows = "an unknown number of" if planned.rows is None else f"{planned.rows:,}"
-    builds = [("name", "state", "records", "files", "bytes", "from")]
-    for one in planned.builds:
-        rows_there, files = ("?" if number is None else f"{number:,}" for number in (one.rows, one.files))
-        size = "?" if one.size_bytes is None else count_bytes(one.size_bytes)
-        builds.append((one.name, one.state, rows_there, files, size, one.source))
-    lines = [
-        f"  readers   {planned.readers}",
-        f"  configs   {', '.join(planned.configs)}, {rows} records of this run each",
-        "",
-        *table(builds),
-        "",
-    ]
-    lines += [_turned(one.name, one.turned, one.rows) for one in planned.builds if one.turned]
-    if planned.transfer_bytes is None:
-        lines.append("  How much is transferred is known when the streams were read.")
-    elif planned.transfer_bytes:
-        lines.append(f"  About {count_bytes(planned.transfer_bytes)} are transferred at most.")
-    if planned.replaces_foreign:
-        lines.append(
-            "  The README that is there was not made by asam_datasets: what it shows goes out of sight; its text stays."
-        )
-    if planned.losses:
-        lines += ["  What is visible now and goes:", *(f"    {loss}" for loss in planned.losses)]
-    if any(loss.why and loss.why != "removed" for loss in planned.losses):
-        lines.append("  An archive of the same name is replaced; another name keeps both: --train NAME=PATH")
-    return [*lines, *_missing(planned.missing_ids)]
-
-
-def _summary_text(done: Summary) -> Sequence[str]:
-    """What was done, and the line that loads it."""
-    changes = done.changes
-    lines = [
-        f"Published {done.target}",
-        f"  {done.rows:,} records, {done.annotations:,} masks, {done.captions:,} captions, "
-        f"{count_bytes(done.size_bytes)}, in {done.seconds:.1f} s",
-    ]
-    for verb, folders in (("new", changes.added), ("unchanged", changes.unchanged), ("removed", changes.removed)):
-        lines += [f"  {verb:<9}  {folder}" for folder in folders]
-    if done.without_caption:
-        lines.append(f"  no caption {done.without_caption:,} images")
-    if done.dropped:
-        lines.append(f"  dropped    {done.dropped:,} images of evaluation sets, which have no object")
-    lines += [_turned(name, count) for name, count in done.turned.items()]
-    if done.rejects:
-        lines.append(f"  rejected   {done.rejected:,}, see {done.rejects}")
-    lines += _missing(done.missing_ids)
-    lines += [f"  warning    {warning}" for warning in done.warnings]
-    if changes.uploaded_files:
-        lines.append(f"  sent       {changes.uploaded_files:,} files, {count_bytes(changes.uploaded_bytes)}")
-    revision = f', revision="{done.revision}"' if done.revision else ""
-    chosen = 'split="train"' if done.configs[0] == "train" else f'"{done.configs[0]}", streaming=True'
-    loaded = f'load_dataset("{done.location}", {chosen}{revision})'
-    return [*lines, "Load it:", f"  from datasets import load_dataset; dataset = {loaded}"]
-
-
-def _turned(name: str, count: int, rows: int | None = None) -> str:
-    """The line about images whose masks do not fit what stock readers show."""
-    of = f" of {rows:,}" if rows else ""
-    return (
-        f"  EXIF       {name}: {count:,}{of} images carry an orientation: stock readers turn them and not their masks; "
-        "the card says how to read them"
-    )
-
-
-def _missing(ids: Sequence[int]) -> Sequence[str]:
-    """The line about ids that were asked for and are not there; none if all are."""
-    shown = ", ".join(map(str, ids[:_SHOWN_IDS])) + (", ..." if len(ids) > _SHOWN_IDS else "")
-    return [f"  not found  {len(ids):,} of the ids asked for: {shown}"] if ids else []

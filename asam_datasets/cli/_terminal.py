@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -24,6 +25,8 @@ class Terminal:
     def __init__(self, *, as_json: bool = False) -> None:
         self._as_json = as_json
         self._bar: tqdm[Any] | None = None
+        self._lock = threading.RLock()  # what is done beside talks too
+        self._unit: dict[str, Any] = {}
 
     def __enter__(self) -> Terminal:
         return self
@@ -33,8 +36,9 @@ class Terminal:
     ) -> None:
         self._close()
 
-    def listener(self) -> Listener:
-        """A listener that shows stages and a progress bar with images/s and time left."""
+    def listener(self, *, counts_bytes: bool = False) -> Listener:
+        """A listener that shows stages and a progress bar with images/s, or bytes/s, and time left."""
+        self._unit = {"unit": "B", "unit_scale": True} if counts_bytes else {"unit": " images"}
         return Listener(self.talk, self._total, self._records)
 
     def result(self, result: object, lines: Sequence[str]) -> None:
@@ -47,8 +51,9 @@ class Terminal:
 
     def talk(self, text: str) -> None:
         """Print a line beside the results."""
-        self._close()
-        print(_shown(text), file=sys.stderr)
+        with self._lock:
+            self._close()
+            print(_shown(text), file=sys.stderr)
 
     def failure(self, error: AsamDatasetsError) -> None:
         """Print a known failure: a sentence, and what to do."""
@@ -65,13 +70,18 @@ class Terminal:
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def _total(self, images: int | None) -> None:
-        self._close()
+        with self._lock:
+            self._close()
+            self._begin(images)
+
+    def _begin(self, images: int | None) -> None:
         people = sys.stderr.isatty()
-        self._bar = tqdm(total=images, unit=" images", file=sys.stderr, mininterval=0.2 if people else 10, leave=True)
+        self._bar = tqdm(total=images, file=sys.stderr, mininterval=0.2 if people else 10, leave=True, **self._unit)
 
     def _records(self, count: int) -> None:
-        if self._bar is not None:
-            self._bar.update(count)
+        with self._lock:
+            if self._bar is not None:
+                self._bar.update(count)
 
     def _close(self) -> None:
         if self._bar is not None:

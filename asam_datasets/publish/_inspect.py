@@ -28,7 +28,7 @@ from asam_datasets.publish._options import PublishOptions
 from asam_datasets.publish._plan import GROWTH, Loss, Plan, PlannedBuild, State
 from asam_datasets.publish._sources import survey_archives, survey_samples, survey_sets
 from asam_datasets.published import README
-from asam_datasets.release import Access, Target
+from asam_datasets.release import Access, Footprint, Load, Target, footprint
 from asam_datasets.rights import Holding, check_history, check_public, needs_gate
 from asam_datasets.sources import BadRecords, caption_report, read_captions, read_ids
 from asam_datasets.sources.sa1b import find_captions, split_name
@@ -225,7 +225,23 @@ def make_plan(run: Run) -> Plan:
         builds=lines,
         transfer_bytes=None if run.has_streams and run.target.is_remote else transfer,
         missing_ids=[] if run.has_streams else missing_ids(run.options.ids, [one.all_ids for one in run.archives]),
+        footprint=_footprint(run, lines) if run.target.is_remote else None,
     )
+
+
+def _footprint(run: Run, lines: Sequence[PlannedBuild]) -> Footprint:
+    """What the run takes of the Hub. A build has a file beside its parts."""
+    kept = [Load(one.size_bytes, (one.files or 0) + 1) for one in lines if one.state in ("kept", "unchanged")]
+    sent = [
+        Load(
+            None if one.size_bytes is None else int((GROWTH if one.to_build else 1) * one.size_bytes),
+            None if one.files is None else one.files + 1,
+        )
+        for one in lines
+        if one.state in ("new", "replaced", "read first")
+    ]
+    gone = sum(build.size_bytes for build in run.current) - sum(load.size_bytes or 0 for load in kept)
+    return footprint(kept, gone, sent, changes=bool(sent) or gone > 0, private=run.access.private)
 
 
 def _planned(survey: Survey, run: Run, published: Build | None) -> PlannedBuild:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from asam_datasets.release import Footprint
 from asam_datasets.tables import Kind
 
 GROWTH = 1.25
@@ -68,7 +69,7 @@ class Plan:
     `transfer_bytes` is about what goes over the network at most: None when a stream is among the sources, 0 for a
     folder. `remote` tells whether the target is on the Hub, `public` whether everyone will see the dataset, and
     `destructive` whether something published goes, all of which is in `losses`, and `replaces_foreign` whether
-    that is a card of somebody else's making.
+    that is a card of somebody else's making. `footprint` is what it takes of the Hub; None for a folder.
     """
 
     target: str
@@ -82,6 +83,7 @@ class Plan:
     transfer_bytes: int | None
     missing_ids: Sequence[int]
     losses: Sequence[Loss] = ()
+    footprint: Footprint | None = None
 
     @property
     def changes(self) -> bool:

@@ -20,6 +20,7 @@ from asam_datasets.publish._losses import late_losses, refuse_losses
 from asam_datasets.publish._options import PublishOptions
 from asam_datasets.publish._plan import GROWTH, Loss, Plan
 from asam_datasets.release import (
+    HELD_BYTES,
     Changes,
     FolderTarget,
     ReleaseMaker,
@@ -185,7 +186,10 @@ def _require_room(target: Target, planned: Plan) -> None:
     if planned.changes:
         target.refuse_changes()
     path = target.path
-    needed = int(GROWTH * sum(one.size_bytes or 0 for one in planned.builds if one.to_build))
+    sizes = sorted(int(GROWTH * (one.size_bytes or 0)) for one in planned.builds if one.to_build)
+    needed = sum(sizes)
+    if target.is_remote and planned.rows is not None:  # parts go when they are sent, while the next build is made
+        needed = min(needed, sum(sizes[-3:]) + HELD_BYTES)
     nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     free = shutil.disk_usage(nearest).free
     if needed > free:

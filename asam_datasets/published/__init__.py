@@ -37,6 +37,7 @@ from asam_datasets.published._ranges import find_range as find_range
 from asam_datasets.published._ranges import find_spans as find_spans
 from asam_datasets.published._ranges import parse_range as parse_range
 from asam_datasets.published._report import Report as Report
+from asam_datasets.published._retry import status_of as status_of
 from asam_datasets.published._rows import Row as Row
 from asam_datasets.published._rows import checked_masks as checked_masks
 from asam_datasets.published._rows import empty_places as empty_places
@@ -44,6 +45,7 @@ from asam_datasets.published._rows import read_file_names as read_file_names
 from asam_datasets.published._rows import read_rows as read_rows
 from asam_datasets.published._rows import row_values as row_values
 from asam_datasets.published._rows import wrong_numbers as wrong_numbers
+from asam_datasets.published._sending import Sent as Sent
 from asam_datasets.published._verify import verify as verify
 from asam_datasets.published._visible import Visible as Visible
 from asam_datasets.published._visible import visible_builds as visible_builds
@@ -70,6 +72,7 @@ __all__ = [
     "PublishedRepository",
     "Report",
     "Row",
+    "Sent",
     "Span",
     "Visible",
     "build_folders",
@@ -91,6 +94,7 @@ __all__ = [
     "read_file_names",
     "read_rows",
     "row_values",
+    "status_of",
     "verify",
     "visible_builds",
     "wrong_numbers",

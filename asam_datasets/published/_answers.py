@@ -18,6 +18,7 @@ from typing import Any
 
 from asam_datasets.errors import HubError
 from asam_datasets.machine import file_sha256
+from asam_datasets.published._sending import Sent
 
 MOST_FILES = 1_000_000
 """Files of a listing: ten times as many as the Hub takes."""
@@ -37,8 +38,10 @@ class FileInfo:
     sha256: str | None
     blob_id: str | None = None
 
-    def holds(self, content: bytes | Path) -> bool:
-        """Whether the file has exactly this content, or that of a local file."""
+    def holds(self, content: bytes | Path | Sent) -> bool:
+        """Whether the file has exactly this content, or that of a local file, or of what was sent."""
+        if isinstance(content, Sent):
+            return content == (self.size, self.sha256)
         if isinstance(content, Path) and self.sha256 is not None:
             return self.size == content.stat().st_size and self.sha256 == file_sha256(content)
         content = content.read_bytes() if isinstance(content, Path) else content

@@ -26,6 +26,7 @@ from asam_datasets.published._answers import (
 from asam_datasets.published._bounds import SMALL_BYTES, bounded, pausing
 from asam_datasets.published._layout import is_index
 from asam_datasets.published._retry import cause_of, is_network, may_pass, reason, retry_after_s, status_of
+from asam_datasets.published._sending import Sent, operations, send
 from asam_datasets.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -194,10 +195,22 @@ class HubClient:
         most_bytes = None if is_index(path) else SMALL_BYTES
         return self._found(lambda: self._try(f"reading {path}", download, most_bytes=most_bytes))
 
+    def send(self, files: Mapping[str, Path], revision: str) -> dict[str, Sent | Path]:
+        """Send the bytes of some files for a commit to come (see `_sending`); it takes as long as it takes.
+
+        Raises:
+            HubError: refused, or not reached.
+        """
+
+        def sending() -> dict[str, Sent | Path]:
+            return send(self.api, self.repo_id, KIND, files, revision)
+
+        return self._found(lambda: self._try("uploading", sending, limit_s=math.inf))
+
     def commit(
         self,
         message: str,
-        additions: Mapping[str, bytes | Path],
+        additions: Mapping[str, bytes | Path | Sent],
         deletions: Sequence[str] = (),
         *,
         revision: str,
@@ -207,7 +220,7 @@ class HubClient:
 
         Args:
             message: title of the commit.
-            additions: content, or the file that has it, by path; committed in this order.
+            additions: content, or the file that has it, or what was sent before, by path; committed in this order.
             deletions: paths; one that ends with a slash is a folder.
             revision: branch or pull request.
             parent: the commit that the revision has to point to.
@@ -224,7 +237,7 @@ class HubClient:
                 with bounded("committing", self.api.endpoint, self.log, limit_s=limit_s):
                     done = self.api.create_commit(
                         self.repo_id,
-                        _operations(additions, deletions),
+                        operations(additions, deletions),
                         commit_message=message,
                         repo_type=KIND,
                         revision=revision,
@@ -251,7 +264,7 @@ class HubClient:
             else:
                 return Commit(check_commit(done.oid, self.url), True)
 
-    def _holds(self, revision: str, additions: Mapping[str, bytes | Path], deletions: Sequence[str]) -> bool:
+    def _holds(self, revision: str, additions: Mapping[str, bytes | Path | Sent], deletions: Sequence[str]) -> bool:
         files = self.list_files(revision)
         there = all(path in files and files[path].holds(content) for path, content in additions.items())
         return there and not any(
@@ -385,10 +398,3 @@ def check_permission(client: HubClient, *, may_propose: bool) -> str:
             hint="Make a token with write permission in your settings on the Hub, then `hf auth login`.",
         )
     return name
-
-
-def _operations(additions: Mapping[str, bytes | Path], deletions: Sequence[str]) -> list[Any]:
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-
-    operations: list[Any] = [CommitOperationAdd(path, content) for path, content in additions.items()]
-    return operations + [CommitOperationDelete(path, is_folder=path.endswith("/")) for path in deletions]

@@ -70,7 +70,7 @@ class Pattern(NamedTuple):
 
     def __str__(self) -> str:
         """As the YAML has it."""
-        return f"{self.folder}/{'*/' if self.is_run else ''}{_PARTS}"
+        return f"{self.folder}/{'**/' if self.is_run else ''}{_PARTS}"
 
 
 def read_front(readme: str, where: str) -> Front:
@@ -115,7 +115,7 @@ def _parse(path: PurePosixPath) -> Pattern | None:
     folder = path.parent
     if path.parts[:1] != (DATA,) or path.name != _PARTS:
         return None
-    if len(path.parts) == 5 and folder.name == "*" and is_run(folder.parent.name):
+    if len(path.parts) == 5 and folder.name == "**" and is_run(folder.parent.name):
         return Pattern(str(folder.parent), True)
     if split_folder(folder.name) is None:
         return None

@@ -34,7 +34,7 @@ def patterns(visible: Iterable[Build], present: Iterable[str], closed: Collectio
         made[str(Pattern(folder, True) if is_whole else Pattern(build.path, False))] = None
     if len(made) > 1:
         kind = builds[0].kind
-        return [f"{DATA}/{kind}/*/*/{NOTHING}", *made]
+        return [f"{DATA}/{kind}/**/{NOTHING}", *made]
     return list(made)
 
 

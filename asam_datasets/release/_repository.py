@@ -22,19 +22,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from asam_datasets.builds import DATA, Build, Built, Candidate, in_run, is_run
+from asam_datasets.builds import BUILD_FILE, DATA, Build, Built, Candidate, encode_build, in_run, is_run
 from asam_datasets.machine import write_atomically
 from asam_datasets.published import (
     ConflictError,
     HubClient,
     Published,
     PublishedRepository,
+    Sent,
     check_permission,
     check_token,
 )
 from asam_datasets.release._access import Access, Destination
+from asam_datasets.release._beside import Beside
 from asam_datasets.release._history import past_holdings
 from asam_datasets.release._opening import CONFLICTS, Request, open_repository
+from asam_datasets.release._pace import COMMIT_BYTES, COMMIT_FILES, SEND_BYTES
 from asam_datasets.release._pull_request import is_pull_request, submit_pull_request
 from asam_datasets.release._release import Changes, Release, ReleaseMaker, There
 from asam_datasets.release._releasing import Differences, check_parts, commit_release, compare
@@ -42,14 +45,15 @@ from asam_datasets.release._remote_state import MAIN, RemoteState, read_again, r
 from asam_datasets.release._settings import refuse_new_readers, set_access
 from asam_datasets.release._staging import find_candidates, remove_empty
 from asam_datasets.release._tag import make_tag, tag_is_taken
-from asam_datasets.release._uploading import upload_builds
+from asam_datasets.release._uploading import Pending, commit_builds, send_builds
 from asam_datasets.rights import Holding
-
-_UPLOAD_BYTES = 4 * 2**30  # builds are collected until a commit is worth it; the Hub allows 128 commits an hour
 
 
 class RepositoryTarget:
     """Publishes into a dataset repository; see `Target` for the order of use.
+
+    Builds are sent by a thread of its own, while the caller makes the next one. Between `add` and `release` the thread
+    owns the state, and the caller only looks at what it is.
 
     Args:
         repo_id: `namespace/name`.
@@ -80,7 +84,8 @@ class RepositoryTarget:
         self._request = Request(Access(private=True), b"", destination or Destination(), author="")
         self._state = RemoteState(self._request.destination.revision or MAIN)
         self._is_opened = False
-        self._queue: list[Built] = []
+        self._pending = Pending()
+        self._uploads = Beside(self._send, _is_worth_it, _may_wait)
         self._changes = Changes()
         self._commit = ""  # the release commit; where it was not needed, the head is what is tagged
 
@@ -150,19 +155,40 @@ class RepositoryTarget:
         """Remember who shall see it and under which terms; the Hub hears of it before the first byte of data."""
         self._request = replace(self._request, access=request, license=license.encode())
 
-    def add(self, built: Built) -> None:
-        """Upload a build that this run made, as far as it is not there. Nothing refers to it yet.
+    def open(self) -> None:
+        """Make the repository ready for data now, and not with the first build: others are going to send them.
 
-        Small builds are collected, so that many of them make few commits.
+        Raises:
+            RightsError: somebody has made the repository public meanwhile.
+            HubError: refused, or not reached.
+        """
+        self._open()
+
+    def name_sent(self, built: Sequence[Built]) -> None:
+        """Name builds whose parts others have sent, where they shall lie; nothing refers to them yet.
+
+        Raises:
+            HubError: refused, or not reached; or the Hub does not have what was sent.
+        """
+        self._open()
+        pending = Pending(list(built), {})
+        for one in built:
+            pending.files[f"{one.build.path}/{BUILD_FILE}"] = encode_build(one.build)
+            for part in one.build.parts:
+                pending.files[f"{one.build.path}/{part.file}"] = Sent(part.size_bytes, part.sha256)
+        self._state = commit_builds(self._client, self._state, pending, self._changes)
+
+    def add(self, built: Built) -> None:
+        """Have a build that this run made uploaded, as far as it is not there; nothing refers to it yet.
+
+        Returns while it is uploaded, unless another one still waits. Small builds make few commits together.
 
         Raises:
             HubError: refused, or not reached; what arrived stays, and the next run goes on from there.
         """
         if built.folder is not None and self._state.locate(built.build) is None:
             self._refuse_tagged()
-            self._queue.append(self._placed(built))
-            if sum(one.build.size_bytes for one in self._queue) >= _UPLOAD_BYTES:
-                self._upload()
+            self._uploads.put(self._placed(built))
 
     def _placed(self, built: Built) -> Built:
         """The build where the target has it, or below the folder of this run."""
@@ -190,11 +216,13 @@ class RepositoryTarget:
             RightsError: somebody has meanwhile added what may not be shown, or made the repository public.
             HubError: refused, not reached, or parts are missing on the Hub; nothing visible has changed then.
         """
-        self._upload()
+        self._uploads.drain()
+        if self._pending.built:
+            self._state = commit_builds(self._client, self._state, self._pending, self._changes)
         conflicts = 0
         placed = [self._placed(one) for one in maker.built]
         is_new = any(one.folder is not None for one in placed)
-        maker = replace(maker, built=placed, run=self._run_name() if is_new else "")
+        maker = replace(maker, built=placed, run=self._run_name() if is_new else maker.run)
         while True:
             there = There(self._state.files.keys(), alone=False, at_once=True)
             release = maker.make(self._state.visible, there, self._state.readme)
@@ -234,7 +262,8 @@ class RepositoryTarget:
             self._state = replace(state, access=self._request.access)
 
     def clean(self) -> None:
-        """Remove empty folders of the cache; finished parts wait there for the next run."""
+        """End the upload, and remove empty folders of the cache; finished parts wait there for the next run."""
+        self._uploads.stop()
         remove_empty([self.work, *self.data_folder.glob("*"), self.data_folder, self.path])
 
     @property
@@ -252,11 +281,12 @@ class RepositoryTarget:
             self._state = open_repository(self._client, self._state, self._request, self._changes)
             self._is_opened = True
 
-    def _upload(self) -> None:
-        if self._queue:
-            self._open()
-            self._state = upload_builds(self._client, self._state, self._queue, self._changes)
-            self._queue.clear()
+    def _send(self, built: Sequence[Built]) -> None:
+        """What the thread does with builds that wait."""
+        self._open()
+        send_builds(self._client, self._state, built, self._pending, self._changes)
+        if self._pending.is_commit:
+            self._state = commit_builds(self._client, self._state, self._pending, self._changes)
 
     def _commit_release(self, release: Release, changed: Differences) -> None:
         check_parts(self._client, self._state, release)
@@ -264,3 +294,14 @@ class RepositoryTarget:
         self._commit = commit_release(self._client, self._state, release, changed)
         self._changes.commits += 1
         self._changes.removed = changed.folders
+
+
+def _is_worth_it(waiting: Sequence[Built]) -> bool:
+    """Whether builds are worth the requests that sending them costs."""
+    files = sum(len(one.build.parts) for one in waiting)
+    return sum(one.build.size_bytes for one in waiting) >= SEND_BYTES or files >= COMMIT_FILES
+
+
+def _may_wait(waiting: Sequence[Built]) -> bool:
+    """Whether the disk is to hold so many builds besides those that are sent and the one that is built."""
+    return sum(one.build.size_bytes for one in waiting) <= COMMIT_BYTES

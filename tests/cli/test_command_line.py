@@ -106,13 +106,13 @@ def many() -> list[tuple[str, str, str]]:
 def test_there_are_options_of_many_values() -> None:
     assert {option for _, option, _ in many()} == {
         "--train", "--evaluation", "--catalog", "--captions", "--remove", "--annotations-only",
-        "--config",
+        "--archives", "--config",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(("verb", "option", "name"), many())
 def test_every_option_of_many_values_takes_many(verb: str, option: str, name: str) -> None:
-    required = {"organize": "sa.tar --out X", "evaluate": "X --out Y"}.get(verb, "")
+    required = {"organize": "sa.tar --out X", "download": "links.txt --out X", "evaluate": "X --out X"}.get(verb, "")
     found = read(verb, f"{required} {option} one two")[name]
     assert list(map(str, found)) == ["one", "two"]
 

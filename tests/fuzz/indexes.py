@@ -69,7 +69,7 @@ def try_one(rng: random.Random) -> bool:
         path.unlink()
     given = json.loads(gzip.decompress(packed))
     assert hashlib.sha256(gzip.decompress(packed)).hexdigest()[:16] in other
-    folders = re.findall(r"data/train/(\w+)/\*/part-\*\.parquet", readme)
+    folders = re.findall(r"data/train/(\w+)/\*\*/part-\*\.parquet", readme)
     expected = {_path(build): build for build in given["builds"] if build.get("run") in folders}
     expected = {path: build for path, build in expected.items() if build["kind"] == "train"}
     assert {build.path for build in found.builds} == set(expected), "other builds than those of the index"

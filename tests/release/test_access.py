@@ -357,6 +357,7 @@ def test_a_publish_that_changes_nothing_is_cheap(
     plan = json.loads(publish(*base, "--dry-run", "--json", env=env).out)["plan"]
     assert [build["state"] for build in plan["builds"]] == ["unchanged"]
     assert plan["transfer_bytes"] == 0
+    assert plan["footprint"]["plan"] == "a free account"
     hub.clear_log()
     ran = publish(*base, env=env)
     assert ran.code == 0

@@ -130,18 +130,18 @@ def shown(readme: bytes) -> list[str]:
 def test_patterns_are_the_fewest_that_show_no_half() -> None:
     a, b, c = (in_run(build(number, "a"), "r0") for number in range(3))
     d, legacy = in_run(build(3, "d"), "r1"), build(4, "e")
-    listing = "data/train/*/*/-none-*.parquet"
+    listing = "data/train/**/-none-*.parquet"
     everything = [f"{one.path}/" for one in (a, b, c)]
-    assert shown(made([], [a, b, c], everything).files[README]) == ["data/train/r0/*/part-*.parquet"]
+    assert shown(made([], [a, b, c], everything).files[README]) == ["data/train/r0/**/part-*.parquet"]
     more = made([d], [a, b, c], [*everything, f"{d.path}/"])
     assert shown(more.files[README]) == [
-        listing, "data/train/r0/*/part-*.parquet", "data/train/r1/*/part-*.parquet"
+        listing, "data/train/r0/**/part-*.parquet", "data/train/r1/**/part-*.parquet"
     ]  # fmt: skip
     assert more.closed == {"r0", "r1"}
     # What goes in the same commit leaves one pattern; what goes after README is not to be shown until it is gone.
     for at_once in (True, False):
         less = made([], [a, b, c], everything, frozenset({a.name}), at_once=at_once)
-        assert shown(less.settled) == ["data/train/r0/*/part-*.parquet"]
+        assert shown(less.settled) == ["data/train/r0/**/part-*.parquet"]
         names = [listing, f"{b.path}/part-*.parquet", f"{c.path}/part-*.parquet"]
         assert shown(less.files[README]) == (shown(less.settled) if at_once else names)
     # Below the folder of a run that is not closed somebody may be at work, and a stranger's leftover is not shown.

@@ -25,6 +25,8 @@ from asam_datasets.sources.sa1b._records import check_member_size as check_membe
 from asam_datasets.sources.sa1b._records import member_id as member_id
 from asam_datasets.sources.sa1b._records import select as select
 from asam_datasets.sources.sa1b._stream import StreamSource as StreamSource
+from asam_datasets.sources.sa1b._stream import check_tar as check_tar
+from asam_datasets.sources.sa1b._stream import ends_as_a_tar as ends_as_a_tar
 from asam_datasets.sources.sa1b._stream import without_secrets as without_secrets
 
 __all__ = [
@@ -41,6 +43,8 @@ __all__ = [
     "StreamSource",
     "check_member_size",
     "check_organized",
+    "check_tar",
+    "ends_as_a_tar",
     "entries_of",
     "find_archives",
     "find_captions",

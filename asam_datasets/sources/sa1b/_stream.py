@@ -11,6 +11,7 @@ import gzip
 import io
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
@@ -21,7 +22,7 @@ from asam_datasets.errors import RecordError, SourceError
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.sa1b._answers import options_for
 from asam_datasets.sources.sa1b._records import Pairing, RawRecord, check_member_size, member_id, nothing_in
-from asam_datasets.sources.sa1b._tar import open_tar
+from asam_datasets.sources.sa1b._tar import open_tar, tar_members
 
 _GZIP = b"\x1f\x8b"
 _OTHERS = {b"BZh": "bzip2", b"\xfd7z": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
@@ -31,6 +32,7 @@ _BLOCK_BYTES = 8 * 2**20
 _TRIES = 5
 _GREW = 100  # times: JPEG does not shrink, JSON does so by less than ten
 _GONE = "FileNotFoundError"
+_TAR_ENDING_BYTES = 1024  # two blocks of zeros
 
 
 class StreamSource:
@@ -110,6 +112,35 @@ def is_compressed(path: Path) -> bool:
     """
     with open(path, "rb") as file:
         return _compression(file.read(4), str(path))
+
+
+def check_tar(path: Path, label: str) -> None:
+    """Walk through a tar on disk, plain or gzip, to its end; of a plain one the headers alone are read.
+
+    Raises:
+        SourceError: it is none, or not whole.
+        RecordError: a member that is named like one of a record is a link or a device.
+    """
+    bad = BadRecords()
+    with open(path, "rb") as file, _plain(file, label) as plain:
+        if plain is file:
+            members: Iterator[object] = tar_members(file, label, bad)
+            deque(members, maxlen=0)
+            return
+        with open_tar(plain, label, bad, stream=True) as found:
+            deque(found, maxlen=0)
+
+
+def ends_as_a_tar(path: Path) -> bool:
+    """Whether the last bytes of a file are those of a whole tar; a compressed one is believed."""
+    if is_compressed(path):
+        return True
+    size = path.stat().st_size
+    if size < _TAR_ENDING_BYTES or size % 512:
+        return False
+    with open(path, "rb") as file:
+        file.seek(-_TAR_ENDING_BYTES, io.SEEK_END)
+        return not any(file.read())
 
 
 def open_location(location: str, label: str) -> IO[bytes]:

@@ -19,6 +19,8 @@ What a test can do
     before it is handled, `hub.after_request` when it has been performed and not yet answered: the places
     from which to kill a client. `hub.add_user` lets in other users; the token `hf_test` is `xhk`, who may
     write. Unknown tokens get 401, other people's namespaces 403, and private repositories are hidden.
+    `LocalHub(..., limits=Limits())` enforces what the real Hub allows: requests in a window, commits in an
+    hour, files; `hub.count_requests()` counts as it does.
 
 How large files are stored
     With Xet, the token route names a folder as the CAS, and `hf_xet` fills it without any HTTP. Without it
@@ -28,24 +30,28 @@ How large files are stored
 Where it is not the Hub
     Datasets only. Downloads come from here, never by redirect nor through Xet, so that the log has every
     byte range. Whether a file is regular depends on its name, its size (10 MiB) and NUL bytes, not on
-    `.gitattributes`. Left out are rate limits, `.gitignore`, the checks of a card beyond the shape of its
+    `.gitattributes`. Left out are `.gitignore`, the checks of a card beyond the shape of its
     `configs`, multipart uploads, copies between repositories, diffs and comments of discussions.
 """
 
 from .accounts import User
 from .faults import Fault
 from .hub import DEFAULT_TOKEN, DEFAULT_USER, LocalHub
+from .limits import QUOTAS, Limits, Quota
 from .model import Commit, FileEntry, PullRequest, Request, Settings
 from .server import has_fixed_port
 
 __all__ = [
     "DEFAULT_TOKEN",
     "DEFAULT_USER",
+    "QUOTAS",
     "Commit",
     "Fault",
     "FileEntry",
+    "Limits",
     "LocalHub",
     "PullRequest",
+    "Quota",
     "Request",
     "Settings",
     "User",

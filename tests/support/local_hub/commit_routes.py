@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
@@ -99,12 +100,14 @@ def commit(call: Call) -> Reply:
             errors = card_errors(operation.content.decode(errors="replace"))
             if errors:
                 raise HubError(400, "Invalid metadata in README.md: " + "; ".join(errors))
+    if call.state.limits is not None:
+        call.state.limits.check_commit(repository.id, len(draft.operations))
     answer: dict[str, Any] = {"success": True, "hookOutput": ""}
     if create_pr:
         made, pull = repository.commit_as_pull_request(revision, draft, user.name)
         answer["pullRequestUrl"] = f"{call.state.url}/datasets/{repository.id}/discussions/{pull.num}"
     else:
-        made = repository.commit(revision, draft, user.name)
+        made = repository.commit(revision, draft, user.name, call.state.limits)
     answer["commitOid"] = made.sha
     answer["commitUrl"] = f"{call.state.url}/datasets/{repository.id}/commit/{made.sha}"
     return json_reply(answer)
@@ -142,6 +145,13 @@ async def lfs_put(call: Call) -> Reply:
     async def pieces() -> Any:
         async for piece in call.http.stream():
             call.log.bytes_in += len(piece)
+            if call.state.upload_bytes_per_s:
+                # One line for all connections: each piece waits for those before it.
+                now = time.monotonic()
+                call.state.upload_free_s = (
+                    max(call.state.upload_free_s, now) + len(piece) / call.state.upload_bytes_per_s
+                )
+                await asyncio.sleep(call.state.upload_free_s - now)
             yield piece
 
     await ticket.repository.objects.receive_lfs(ticket.sha256, ticket.size, pieces())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from .accounts import Role, User
 from .faults import Fault, FaultPlan
+from .limits import Limits
 from .model import Commit, FileEntry, PullRequest, Request, Settings
 from .server import App, Server
 from .state import State
@@ -25,8 +27,9 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 class LocalHub:
     """A Hugging Face Hub on this machine, for datasets, over real HTTP."""
 
-    def __init__(self, root: Path, xet: bool = True, page_size: int = 1000) -> None:
-        self._state = State(root, xet, page_size)
+    def __init__(self, root: Path, xet: bool = True, page_size: int = 1000, limits: Limits | None = None) -> None:
+        self.limits = limits
+        self._state = State(root, xet, page_size, limits)
         self._plan = FaultPlan()
         self._app = App(self._state, self._plan)
         self._server: Server | None = None
@@ -94,6 +97,13 @@ class LocalHub:
         """Every request so far, in the order of arrival."""
         return list(self._app.log)
 
+    def count_requests(self) -> Counter[str]:
+        """How many requests of the log are `api`, `resolvers` and `other`, and how many were `refused` as too many."""
+        log = self.log
+        counts = Counter(request.kind for request in log)
+        counts["refused"] = sum(request.status == 429 for request in log)
+        return counts
+
     def clear_log(self) -> None:
         """Begin the log anew."""
         self._app.log.clear()
@@ -141,6 +151,10 @@ class LocalHub:
     def faults_fired(self) -> list[tuple[Fault, Request]]:
         """What happened, and to which request."""
         return [(fault, request) for fault in self._plan.faults for request in fault.fired]
+
+    def slow_uploads(self, bytes_per_s: float | None) -> None:
+        """Let all uploads by LFS together have so many bytes a second; None for as fast as they come."""
+        self._state.upload_bytes_per_s = bytes_per_s
 
     # ------------------------------------------------------------------ what is stored
 

@@ -115,6 +115,13 @@ class Request:
     operations: list[tuple[str, str]] = field(default_factory=list)
     fault: str | None = None
 
+    @property
+    def kind(self) -> str:
+        """What the Hub counts it as: `api`, `resolvers`, or `other` (uploads, pages), which it does not limit."""
+        if self.path.startswith("/api/"):
+            return "api"
+        return "resolvers" if "/resolve/" in self.path else "other"
+
     def __str__(self) -> str:
         query = "?" + "&".join(f"{key}={value}" for key, value in self.query.items()) if self.query else ""
         line = f"{self.started} {self.method} {self.path}{query} {self.status}"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from .limits import Limits
 from .model import Commit, FileEntry, HubError, PullRequest, Settings, Tree
 from .objects import ObjectStore, lfs_entry
 
@@ -114,11 +115,13 @@ class Repository:
 
     # ------------------------------------------------------------------ writing
 
-    def commit(self, revision: str, draft: Draft, author: str) -> Commit:
+    def commit(self, revision: str, draft: Draft, author: str, limits: Limits | None = None) -> Commit:
         """Put a commit on a branch or on an open pull request."""
         refs, name = self._writable(revision)
         head = self.history[refs[name]]
         commit = self._commit_on(head, draft, author)
+        if limits is not None:
+            limits.check_tree(commit.tree)
         refs[name] = commit.sha
         return commit
 

@@ -130,6 +130,8 @@ class App:
         call.body = await self._body(http, request)
         call.user = self.state.accounts.authenticate(http.headers.get("authorization"))
         request.user = call.user.name if call.user else None
+        if self.state.limits is not None:
+            self.state.limits.check_request(request, request.user)
         handler = found.handler
         assert handler is not None
         if not found.locked:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .accounts import Accounts, User, not_found, require_read
+from .limits import Limits
 from .model import HubError, Settings
 from .repository import Repository
 
@@ -28,10 +29,13 @@ class Ticket:
 class State:
     """Repositories, users, and the options of this Hub."""
 
-    def __init__(self, root: Path, xet: bool, page_size: int) -> None:
+    def __init__(self, root: Path, xet: bool, page_size: int, limits: Limits | None = None) -> None:
         self.root = root
         self.xet = xet
         self.page_size = page_size
+        self.limits = limits
+        self.upload_bytes_per_s: float | None = None
+        self.upload_free_s = 0.0
         self.url = ""
         self.accounts = Accounts()
         self.repositories: dict[str, Repository] = {}

@@ -159,6 +159,8 @@ class XetStore:
         """Write the file to `target`, whole or not at all."""
         if sha256 not in self._recipes:  # the repository is a copy of another
             self.collect()
+        if sha256 not in self._recipes:  # of a repository that was copied
+            self.collect()
         digest = hashlib.sha256()
         partial = target.with_name(f"{target.name}.partial")
         with partial.open("wb") as file:
