@@ -25,7 +25,7 @@ def scale_command(
     plan: Annotated[Path, typer.Argument(help="A TOML file: archives, repository, machines; see examples/scale/.")],
     as_json: Json = False,
 ) -> None:
-    """Publish many archives by many machines: Slurm, Ray, Jobs, or one.
+    """Publish many archives by Slurm, Ray, HF Jobs, or one machine.
 
     A task for each archive, and a last one that makes all of them visible. The same command goes on where it was.
     """

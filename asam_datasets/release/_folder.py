@@ -55,9 +55,12 @@ class FolderTarget:
             raise TargetError(
                 "expected a folder, found a file", where=str(self.path), hint=f"Give another {option('out')}."
             )
-        own = [folder / kind for folder in (self.data_folder, self.path / DATA) for kind in _KINDS]
-        for folder in (*own, self.path / ORGANIZED_FOLDER):
-            refuse_links(self.path, folder)
+        for data in (self.data_folder, self.path / DATA):
+            kinds = [data / kind for kind in _KINDS]
+            runs = [run for kind in kinds for run in kind.glob("*")]
+            for folder in (*kinds, *runs, *(build for run in runs for build in run.glob("*"))):
+                refuse_links(self.path, folder)
+        refuse_links(self.path, self.path / ORGANIZED_FOLDER)
         visible = visible_builds(PublishedFolder(self.path))
         if visible is None:
             known = {WORK_FOLDER, "rejects.jsonl", *([DATA] if self._data_is_ours() else [])}
@@ -97,8 +100,11 @@ class FolderTarget:
         data = self.path / DATA
         if not data.is_dir() or {entry.name for entry in data.iterdir() if entry not in self._indexes()} - set(_KINDS):
             return False
-        entries = {entry for entry in data.glob("*/*") if not is_run(entry.name)} | set(data.glob("*/*/*/"))
-        builds = [entry for entry in entries if not is_run(entry.parent.name) or entry.is_dir()]
+        builds = [
+            build
+            for entry in data.glob("*/*")
+            for build in (entry.iterdir() if is_run(entry.name) and entry.is_dir() else [entry])
+        ]
         return bool(builds) and all(split_folder(one.name) and (one / BUILD_FILE).is_file() for one in builds)
 
     def _indexes(self) -> list[Path]:

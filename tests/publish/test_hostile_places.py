@@ -1,5 +1,6 @@
 """Links and names that would have us write, or empty, what is not ours."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,25 @@ def test_links_in_the_folder_of_a_dataset(
     assert ran.code == 1
     assert f"{out / link}: expected a folder of its own, found a link" in ran.err
     assert contents(outside) == before
+
+
+@pytest.mark.parametrize("depth", [1, 2], ids=["run", "build"])
+def test_a_run_or_a_build_that_is_a_link(depth: int, small: DemoArchive, publish: Run, tmp_path: Path) -> None:
+    """What lies below it is another dataset's, which a removal or a replacement here must not reach."""
+    second = write_demo(tmp_path / "b", archive="sa_000001", images=1, first_id=50, height=200, width=240)
+    mine, others = tmp_path / "mine", tmp_path / "others"
+    for archive in (small.archive, second.archive):
+        assert publish("--train", archive, "--out", mine).code == 0
+    shutil.copytree(mine, others)
+    before = contents(others)
+    (build,) = mine.glob("data/train/*/sa_000001-*")
+    moved = build if depth == 2 else build.parent
+    shutil.rmtree(moved)
+    moved.symlink_to(others / moved.relative_to(mine))
+    ran = publish("--out", mine, "--remove", "sa_000001", "--yes")
+    assert ran.code == 1
+    assert f"{moved}: expected a folder of its own, found a link" in ran.err
+    assert contents(others) == before
 
 
 @pytest.mark.parametrize("link", [".asam_datasets", ".asam_datasets/sa_000000", "sa_000000"])
