@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import socket
 import stat
 import tempfile
@@ -137,6 +138,7 @@ def refuse_links(top: Path, path: Path) -> None:
             )
 
 
+_UNFINISHED = re.compile(r"(?P<name>.+)\.[0-9]+\.tmp")
 _OPEN_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -174,6 +176,12 @@ def leads_out(top: Path, path: Path) -> bool:
     """
     real_top = os.path.realpath(top)
     return not f"{os.path.realpath(path)}{os.sep}".startswith(f"{real_top.rstrip(os.sep)}{os.sep}")
+
+
+def unfinished_writes(folder: Path) -> dict[Path, str]:
+    """What killed runs of `write_atomically` left in a folder, with the names of the files that it was to be."""
+    found = {path: _UNFINISHED.fullmatch(path.name) for path in sorted(folder.glob("*.tmp"))}
+    return {path: match["name"] for path, match in found.items() if match is not None}
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from asam_datasets.builds import BUILD_FILE, DATA, Build, Built, Candidate, in_run, is_run, split_folder
 from asam_datasets.errors import TargetError, option
-from asam_datasets.machine import refuse_links, write_atomically
-from asam_datasets.published import README, Published, PublishedFolder, Visible, is_index, visible_builds
+from asam_datasets.machine import refuse_links, unfinished_writes, write_atomically
+from asam_datasets.published import PLACEHOLDER, README, Published, PublishedFolder, Visible, is_index, visible_builds
 from asam_datasets.release._access import Access
-from asam_datasets.release._card import LICENSE
-from asam_datasets.release._release import ORGANIZED_FOLDER, Changes, Release, ReleaseMaker, There
+from asam_datasets.release._card import LICENSE, render_placeholder
+from asam_datasets.release._release import ORGANIZED_FOLDER, Changes, Release, ReleaseMaker, There, organized_archive
 from asam_datasets.release._staging import find_candidates, is_complete, remove_empty, staged
 from asam_datasets.rights import Holding
 
@@ -27,7 +27,8 @@ _KINDS = ("adversarial", "evaluation", "train")
 
 class FolderTarget:
     """Publishes into a folder; see `Target` for the order of use. README is replaced last, and what it no longer names
-    is deleted after that. Who may see a folder is its file system's business."""
+    is deleted after that; in a new folder a placeholder hides the data until README is there. Who may see a folder is
+    its file system's business."""
 
     is_remote = False
     needs_proof = False
@@ -64,6 +65,8 @@ class FolderTarget:
         visible = visible_builds(PublishedFolder(self.path))
         if visible is None:
             known = {WORK_FOLDER, "rejects.jsonl", *([DATA] if self._data_is_ours() else [])}
+            known |= {path.name for path in self._unfinished()}
+            known |= {PLACEHOLDER} if self._has_placeholder() else set()
             if self.work.exists() or self._data_is_ours():  # a run of ours was killed here
                 known |= {ORGANIZED_FOLDER, LICENSE}
             entries = sorted(entry.name for entry in self.path.iterdir()) if self.path.is_dir() else []
@@ -98,7 +101,10 @@ class FolderTarget:
     def _data_is_ours(self) -> bool:
         """Whether `data/` holds builds and nothing else; only then may they be taken back or replaced."""
         data = self.path / DATA
-        if not data.is_dir() or {entry.name for entry in data.iterdir() if entry not in self._indexes()} - set(_KINDS):
+        if not data.is_dir():
+            return False
+        small = {*self._indexes(), *self._unfinished()}
+        if {entry.name for entry in data.iterdir() if entry not in small} - set(_KINDS):
             return False
         builds = [
             build
@@ -149,18 +155,39 @@ class FolderTarget:
         placed = [one if one.folder is None else replace(one, build=in_run(one.build, run)) for one in maker.built]
         maker = replace(maker, built=placed, run=run)
         release = maker.make(self._visible, There(self._lying(), alone=True, at_once=False), self._readme())
+        if not (self.path / README).exists():  # `load_dataset` would take whatever lies in `data/`
+            self._write(PLACEHOLDER, render_placeholder().encode())
         self._move_builds(placed)
         changed = [self._write(path, content) for path, content in release.ordered]
+        self._remove_placeholder()
         for folder in release.folders:
             shutil.rmtree(self.path / folder)
         for file in release.removed:
             (self.path / file).unlink()
         self._write(README, release.settled)
+        for path in self._unfinished():
+            path.unlink()
         runs = {(self.path / folder).parent for folder in release.folders}
         remove_empty([run for run in runs if run.parent.parent == self.path / DATA])
         changes = Changes(removed=list(release.folders), commits=int(changed[-1]))  # README is the last
         changes.compare(release, self._visible.builds)
         return release, changes
+
+    def _unfinished(self) -> list[Path]:
+        """Small files that killed runs were writing."""
+        own = [path for path, name in unfinished_writes(self.path).items() if name in (README, LICENSE, PLACEHOLDER)]
+        own += [path for path, name in unfinished_writes(self.path / DATA).items() if is_index(f"{DATA}/{name}")]
+        organized = unfinished_writes(self.path / ORGANIZED_FOLDER).items()
+        return own + [path for path, name in organized if organized_archive(f"{ORGANIZED_FOLDER}/{name}")]
+
+    def _remove_placeholder(self) -> None:
+        if self._has_placeholder():
+            (self.path / PLACEHOLDER).unlink()
+
+    def _has_placeholder(self) -> bool:
+        """Whether the file is there that hides a first release until its README comes; another one is its owner's."""
+        path = self.path / PLACEHOLDER
+        return path.is_file() and path.read_bytes() == render_placeholder().encode()
 
     def _lying(self) -> list[str]:
         """What a release may take away: folders of builds, files in `organized/`, and the index."""
@@ -173,9 +200,11 @@ class FolderTarget:
 
     def clean(self) -> None:
         """Remove empty folders that this run made and did not need."""
+        if not (self.path / DATA).exists():
+            self._remove_placeholder()
         made = [folder / kind for folder in (self.work / DATA, self.path / DATA) for kind in _KINDS]
         runs = [run for kind in made if kind.is_dir() for run in kind.iterdir() if is_run(run.name)]
-        everything = [*runs, *made, self.work / DATA, self.work, self.path / DATA]
+        everything = [*runs, *made, *self.work.glob("*"), self.work / DATA, self.work, self.path / DATA]
         remove_empty([*everything, *([] if self._existed else [self.path])])
 
     def _move_builds(self, built: Sequence[Built]) -> None:

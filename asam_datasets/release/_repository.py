@@ -264,7 +264,7 @@ class RepositoryTarget:
     def clean(self) -> None:
         """End the upload, and remove empty folders of the cache; finished parts wait there for the next run."""
         self._uploads.stop()
-        remove_empty([self.work, *self.data_folder.glob("*"), self.data_folder, self.path])
+        remove_empty([*self.work.glob("*"), self.work, *self.data_folder.glob("*"), self.data_folder, self.path])
 
     @property
     def _missing_tag(self) -> str | None:
