@@ -17,7 +17,8 @@ import torch.utils.data
 
 from asam_datasets.errors import StreamError
 from asam_datasets.training._elastic import STATE, Place, first_epoch, is_gathered, load_history
-from asam_datasets.training._stream import Stream, check_epoch
+from asam_datasets.training._epochs import Epochs
+from asam_datasets.training._stream import Stream
 from asam_datasets.training._turns import ROUND, Turns
 
 Stop = Literal["first", "all", "longest"]
@@ -28,7 +29,6 @@ once, where those that end earlier begin again."""
 CYCLES = 2**20
 """Times that a stream may begin again within an epoch."""
 
-_MOST_WORKERS = 4096
 _END = object()
 
 
@@ -51,7 +51,7 @@ class _Start:
     places: tuple[Place, ...]
 
 
-class Mixture(torch.utils.data.IterableDataset[Any]):
+class Mixture(Epochs[_Start], torch.utils.data.IterableDataset[Any]):
     """Records of several streams; made by `open_mixture`.
 
     A record is that of its stream, with `stream`, the number of it from 0, and `epoch`, that of the mixture; with
@@ -62,37 +62,12 @@ class Mixture(torch.utils.data.IterableDataset[Any]):
     def __init__(self, streams: Sequence[Stream], weights: Sequence[float], stop: Stop) -> None:
         super().__init__()
         self._streams, self._weights, self._stop = tuple(streams), tuple(weights), stop
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
-        self._epoch_chosen = False
-        self._resume: _Start | None = None
-        self._now: _Start | None = None
         self._turns: list[list[list[Any]]] | None = None
-        self._begun = torch.full((_MOST_WORKERS,), -1, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
 
     @property
     def streams(self) -> tuple[Stream, ...]:
         """What is mixed."""
         return self._streams
-
-    @property
-    def epoch(self) -> int:
-        """The epoch that the next iteration gives, or the one that is under way."""
-        start = self._resume or self._now
-        return start.epoch if start else int(self._epoch)
-
-    def set_epoch(self, epoch: int) -> None:
-        """As for a `Stream`.
-
-        Raises:
-            StreamError: it is no number from 0.
-        """
-        check_epoch(epoch)
-        self._epoch.fill_(int(epoch))
-        self._epoch_chosen = True
-        if self._resume is not None and self._resume.epoch != epoch:
-            self._resume = None
-        if self._now is not None and self._now.epoch != epoch:
-            self._now = None
 
     def __iter__(self) -> Generator[Any, None, None]:
         start = self._resume or self._next_start()
@@ -100,12 +75,12 @@ class Mixture(torch.utils.data.IterableDataset[Any]):
         if self._turns is not None:
             worker = _worker()[0]
             self._begun[worker] = max(int(self._begun[worker]), start.epoch)
-        self._now = start
+        self._place = start
         return self._records(start)
 
     def state_dict(self) -> dict[str, Any]:
         """As for a `Stream`."""
-        start = self._resume or self._now or self._next_start()
+        start = self._resume or self._place or self._next_start()
         slot, workers = _worker()
         return {
             "version": STATE,
@@ -133,7 +108,7 @@ class Mixture(torch.utils.data.IterableDataset[Any]):
                 where="state_dict",
                 hint="Mix the same streams with the same weights and the same stop.",
             )
-        self._now = None
+        self._place = None
         if is_gathered(state):
             for stream, one in zip(self._streams, state["streams"], strict=True):
                 expected = {"name": stream.plan.name, "dataset": stream.plan.dataset()}
@@ -191,20 +166,20 @@ class Mixture(torch.utils.data.IterableDataset[Any]):
                 number = alive[turns[start.turn]]
                 record = next(running[number], _END)
                 if record is not _END:
-                    start = self._now = replace(start, turn=start.turn + 1, places=self._places(number, start))
+                    start = self._place = replace(start, turn=start.turn + 1, places=self._places(number, start))
                     yield record
                     continue
                 start = replace(start, out=start.out | {number}, places=self._places(number, start))
                 if self._stop == "first" or len(start.out) == len(self._streams):
-                    self._now = replace(start, ended=True)
+                    self._place = replace(start, ended=True)
                     return
                 if number in self._silent(start):
-                    start = self._now = replace(start, turn=0)
+                    start = self._place = replace(start, turn=0)
                     turns, alive = self._turns_of(start)
                     continue
                 running[number].close()
                 start, running[number] = self._again(number, start)
-                self._now = start
+                self._place = start
         finally:
             for one in running:
                 one.close()

@@ -31,12 +31,11 @@ from asam_datasets.training._elastic import (
     load_history,
     what_is_left,
 )
+from asam_datasets.training._epochs import Epochs
 from asam_datasets.training._fetch import Group, Partners, fetch_rows, wanted_rows
-from asam_datasets.training._options import is_whole
 from asam_datasets.training._order import LANES, Consumer, Epoch, Order, Ordering, rank_records, worker_records
 
 LOG = logging.getLogger("asam_datasets.training")
-_MOST_WORKERS = 4096
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class StreamPlan:
         return content.hexdigest()[:16]
 
 
-class Stream(torch.utils.data.IterableDataset[Any]):
+class Stream(Epochs[Place], torch.utils.data.IterableDataset[Any]):
     """The records of one rank; made by `open_stream`.
 
     A record is a dict of the columns, as the rows of `datasets` with images not decoded
@@ -102,16 +101,8 @@ class Stream(torch.utils.data.IterableDataset[Any]):
         super().__init__()
         self._plan = plan
         self._transform = transform
-        # Shared, because workers that stay alive over epochs would not see a plain number change.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
-        self._epoch_chosen = False
-        self._resume: Place | None = None
         self._resume_in: Consumer | None = None
-        self._place: Place | None = None
         self._history: History = ()
-        # The last epoch that each worker began after the history: it counts once. Shared, because a loader's workers of
-        # the epochs to come are made of the stream as the main process has it.
-        self._begun = torch.full((_MOST_WORKERS,), -1, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
 
     @property
     def plan(self) -> StreamPlan:
@@ -127,27 +118,6 @@ class Stream(torch.utils.data.IterableDataset[Any]):
 
     def __len__(self) -> int:
         return self.num_records
-
-    @property
-    def epoch(self) -> int:
-        """The epoch that the next iteration gives, or the one that is under way."""
-        place = self._resume or self._place
-        return place.epoch if place else int(self._epoch)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the iterations to come: another order. Call it before each epoch, as for a
-        `DistributedSampler`; a state that was loaded for this epoch stays.
-
-        Raises:
-            StreamError: it is no number from 0.
-        """
-        check_epoch(epoch)
-        self._epoch.fill_(int(epoch))
-        self._epoch_chosen = True
-        if self._resume is not None and self._resume.epoch != epoch:
-            self._resume = None
-        if self._place is not None and self._place.epoch != epoch:
-            self._place = None
 
     def __iter__(self) -> Generator[Any, None, None]:
         if self._resume is not None and self._resume_in != self._consumer():
@@ -344,13 +314,3 @@ class Stream(torch.utils.data.IterableDataset[Any]):
                 yield sample
         finally:
             rows.close()
-
-
-def check_epoch(epoch: Any) -> None:
-    """Check the number of an epoch.
-
-    Raises:
-        StreamError: it is no number from 0.
-    """
-    if not is_whole(epoch) or epoch < 0:
-        raise StreamError(f"expected an epoch of 0 or more, found {epoch!r}", where="set_epoch")
