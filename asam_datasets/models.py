@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from asam_datasets.errors import ModelError, option
@@ -33,6 +35,31 @@ def import_transformers(extra: str) -> tuple[Any, Any]:
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     return torch, transformers
+
+
+@contextmanager
+def loading(what: str, name: str) -> Iterator[None]:
+    """Whatever a loader of transformers raises inside as one sentence: transformers, safetensors, tokenizers and the
+    Hub share no base, and all mean the same here.
+
+    Args:
+        what: is loaded: `a SAM`.
+        name: a folder, or a name on the Hub.
+
+    Raises:
+        ModelError: it could not be loaded.
+    """
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        raise ModelError(
+            f"expected {what} that transformers can load, found {type(error).__name__}: {lines[0][:300]}",
+            where=name,
+            hint=f"Check {option('model')}, a folder or a name on the Hub, the network and the login: `hf auth login`.",
+        ) from error
 
 
 def choose_device(wanted: str) -> torch.device:

@@ -15,7 +15,7 @@ from asam_datasets.captions._families import FAMILIES
 from asam_datasets.captions._images import load_image
 from asam_datasets.captions._options import CaptionOptions, Settings
 from asam_datasets.errors import ModelError, option
-from asam_datasets.models import choose_device, choose_dtype, describe_device, import_transformers
+from asam_datasets.models import choose_device, choose_dtype, describe_device, import_transformers, loading
 from asam_datasets.sources.sa1b import RawRecord
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _load(transformers: Any, torch: Any, options: CaptionOptions, dtype: str) ->
     """Config, tokenizer, image processor and model. PIL's image processor in every version: torchvision's gives other
     pixels, and captions must not depend on whether it is installed."""
     from_hub = {"revision": options.revision} if options.revision else {}
-    try:
+    with loading("a checkpoint", options.model):
         config = transformers.AutoConfig.from_pretrained(options.model, **from_hub)
         family = FAMILIES.get(config.model_type)
         if family is None:
@@ -159,16 +159,6 @@ def _load(transformers: Any, torch: Any, options: CaptionOptions, dtype: str) ->
         model = getattr(transformers, family.model_class).from_pretrained(
             options.model, dtype=getattr(torch, dtype), **from_hub
         )
-    except ModelError:
-        raise
-    except Exception as error:
-        # transformers, safetensors, tokenizers and the Hub share no base; all mean the same here.
-        lines = str(error).strip().splitlines() or [""]
-        raise ModelError(
-            f"expected a checkpoint that transformers can load, found {type(error).__name__}: {lines[0][:300]}",
-            where=options.model,
-            hint=f"Check {option('model')}, a folder or a name on the Hub, the network and the login: `hf auth login`.",
-        ) from error
     return Checkpoint(
         config=config, tokenizer=tokenizer, images=images, model=model, revision=_revision(options, config)
     )

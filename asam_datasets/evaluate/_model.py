@@ -17,7 +17,7 @@ from asam_datasets.errors import ModelError, option
 from asam_datasets.evaluate._options import DEFAULT_MODEL, EvaluateOptions
 from asam_datasets.evaluate._samples import Sample
 from asam_datasets.machine import file_sha256
-from asam_datasets.models import import_transformers
+from asam_datasets.models import import_transformers, loading
 from asam_datasets.training import normalize
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -147,7 +147,7 @@ def load_predictor(options: EvaluateOptions, device: torch.device) -> Predictor:
 def _load(transformers: Any, name: str, revision: str | None) -> tuple[Any, str]:
     """A model in float32, and which one it is."""
     from_hub = {"revision": revision} if revision else {}
-    try:
+    with loading("a SAM", name):
         config = transformers.AutoConfig.from_pretrained(name, **from_hub)
         if not isinstance(config, transformers.SamConfig):
             raise ModelError(
@@ -156,16 +156,6 @@ def _load(transformers: Any, name: str, revision: str | None) -> tuple[Any, str]
                 hint=f"Give a model such as {DEFAULT_MODEL}.",
             )
         model = transformers.SamModel.from_pretrained(name, dtype=torch.float32, **from_hub)
-    except ModelError:
-        raise
-    except Exception as error:
-        # transformers, safetensors and the Hub share no base; all mean the same here.
-        lines = str(error).strip().splitlines() or [""]
-        raise ModelError(
-            f"expected a SAM that transformers can load, found {type(error).__name__}: {lines[0][:300]}",
-            where=name,
-            hint=f"Check {option('model')}, a folder or a name on the Hub, the network and the login: `hf auth login`.",
-        ) from error
     if Path(name).is_dir():
         return model, _digest(Path(name))
     return model, str(getattr(config, "_commit_hash", None) or revision or "unknown")
