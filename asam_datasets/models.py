@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asam_datasets.errors import ModelError, option
+from asam_datasets.machine import file_sha256
 
 if TYPE_CHECKING:
     import torch
 
 DTYPES = ("float32", "bfloat16", "float16")
 """The numbers that a model may calculate with."""
+
+_MODEL_FILES = (".safetensors", ".bin", ".json", ".model")
 
 
 def import_transformers(extra: str) -> tuple[Any, Any]:
@@ -60,6 +65,40 @@ def loading(what: str, name: str) -> Iterator[None]:
             where=name,
             hint=f"Check {option('model')}, a folder or a name on the Hub, the network and the login: `hf auth login`.",
         ) from error
+
+
+def find_revision(name: str, revision: str | None) -> str:
+    """Which model it is: the commit of one on the Hub, of a folder a digest of its configs, tokenizers and weights.
+
+    Args:
+        name: a folder, or a name on the Hub.
+        revision: branch, tag or commit on the Hub; the default branch if None.
+
+    Raises:
+        ModelError: it cannot be told.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        content = hashlib.sha256()
+        for path in sorted(folder.iterdir()):
+            if path.suffix in _MODEL_FILES:
+                content.update(f"{path.name} {file_sha256(path)}\n".encode())
+        return content.hexdigest()[:16]
+    from transformers.utils.hub import cached_file, extract_commit_hash
+
+    # The config itself no longer says where it came from.
+    commit = extract_commit_hash(cached_file(name, "config.json", revision=revision), None)
+    if commit is None:
+        raise ModelError("expected a model in the cache of the Hub under its commit, found none", where=name)
+    return str(commit)
+
+
+def no_room(device: torch.device, error: RuntimeError) -> ModelError:
+    """What is said when the memory of a device is full."""
+    return ModelError(
+        f"expected room for the model on {device}, found: {str(error).splitlines()[0]}",
+        hint=f"Give a smaller {option('model')}, {option('dtype', 'bfloat16')}, or {option('device', 'cpu')}.",
+    )
 
 
 def choose_device(wanted: str) -> torch.device:

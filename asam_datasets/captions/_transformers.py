@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,16 @@ from numpy.typing import NDArray
 from asam_datasets.captions._families import FAMILIES
 from asam_datasets.captions._images import load_image
 from asam_datasets.captions._options import CaptionOptions, Settings
-from asam_datasets.errors import ModelError, option
-from asam_datasets.models import choose_device, choose_dtype, describe_device, import_transformers, loading
+from asam_datasets.errors import ModelError
+from asam_datasets.models import (
+    choose_device,
+    choose_dtype,
+    describe_device,
+    find_revision,
+    import_transformers,
+    loading,
+    no_room,
+)
 from asam_datasets.sources.sa1b import RawRecord
 
 if TYPE_CHECKING:
@@ -135,17 +142,15 @@ class TransformersCaptioner:
         try:
             self._model.to(device).eval()
         except (self._torch.cuda.OutOfMemoryError, RuntimeError) as error:
-            raise ModelError(
-                f"expected room for the model on {device}, found: {str(error).splitlines()[0]}",
-                hint=f"Give a smaller {option('model')}, {option('dtype', 'bfloat16')}, or {option('device', 'cpu')}.",
-            ) from None
+            raise no_room(device, error) from None
 
 
 def _load(transformers: Any, torch: Any, options: CaptionOptions, dtype: str) -> Checkpoint:
     """Config, tokenizer, image processor and model. PIL's image processor in every version: torchvision's gives other
     pixels, and captions must not depend on whether it is installed."""
-    from_hub = {"revision": options.revision} if options.revision else {}
     with loading("a checkpoint", options.model):
+        revision = find_revision(options.model, options.revision)
+        from_hub = {} if Path(options.model).is_dir() else {"revision": revision}
         config = transformers.AutoConfig.from_pretrained(options.model, **from_hub)
         family = FAMILIES.get(config.model_type)
         if family is None:
@@ -159,9 +164,7 @@ def _load(transformers: Any, torch: Any, options: CaptionOptions, dtype: str) ->
         model = getattr(transformers, family.model_class).from_pretrained(
             options.model, dtype=getattr(torch, dtype), **from_hub
         )
-    return Checkpoint(
-        config=config, tokenizer=tokenizer, images=images, model=model, revision=_revision(options, config)
-    )
+    return Checkpoint(config=config, tokenizer=tokenizer, images=images, model=model, revision=revision)
 
 
 def _side(images: Any) -> int:
@@ -169,15 +172,3 @@ def _side(images: Any) -> int:
     size = images.size
     values = [size] if isinstance(size, int) else [v for v in dict(size).values() if isinstance(v, int)]
     return max(values, default=1024)
-
-
-def _revision(options: CaptionOptions, config: Any) -> str:
-    """The commit of a Hub checkpoint; of a local one, a digest of its config and of the sizes of its files."""
-    folder = Path(options.model)
-    if not folder.is_dir():
-        return str(getattr(config, "_commit_hash", None) or options.revision or "unknown")
-    content = hashlib.sha256((folder / "config.json").read_bytes())
-    for path in sorted(folder.glob("*")):
-        if path.suffix in (".safetensors", ".bin", ".json", ".model"):
-            content.update(f"{path.name} {path.stat().st_size}\n".encode())
-    return content.hexdigest()[:16]

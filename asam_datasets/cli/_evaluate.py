@@ -90,9 +90,9 @@ def evaluate_command(
         is_first = int(os.environ.get("RANK", 0)) == 0
         done = evaluate(dataset, out=out, options=options, listener=terminal.listener() if is_first else Listener())
         if is_first:
-            terminal.result(done, _text(done, out))
+            terminal.result(done, _text(done, out, draws=worst > 0))
 
 
-def _text(done: Evaluation, out: Path) -> Sequence[str]:
-    files = ", ".join(str(path) for path in files_of(out))
+def _text(done: Evaluation, out: Path, *, draws: bool) -> Sequence[str]:
+    files = ", ".join(str(path) for path in files_of(out, draws=draws))
     return (*table(table_of(done)), *(f"  {note}" for note in notes_of(done)), f"Wrote {files}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +16,13 @@ from asam_datasets.errors import ModelError, option
 from asam_datasets.evaluate._options import DEFAULT_MODEL, EvaluateOptions
 from asam_datasets.evaluate._samples import Sample
 from asam_datasets.machine import file_sha256
-from asam_datasets.models import import_transformers, loading
+from asam_datasets.models import find_revision, import_transformers, loading, no_room
 from asam_datasets.training import normalize
 
 CHECKPOINT_FILE = "checkpoint.pt"
 _MODEL_FOLDER = "model"
 """Where the checkpoint of a model that nobody else has keeps it."""
 
-_WEIGHTS = (".safetensors", ".bin")
 _AT_ONCE = 32
 """Prompts that go through the decoder together: always so many, because sums of batches of other sizes differ."""
 
@@ -40,14 +38,6 @@ class Predicted:
     first: int
     logits: torch.Tensor
     scores: NDArray[np.float32]
-
-
-def no_room(device: torch.device, error: RuntimeError) -> ModelError:
-    """What is said when the memory of a device is full."""
-    return ModelError(
-        f"expected room for the model on {device}, found: {str(error).splitlines()[0]}",
-        hint=f"Give a smaller {option('model')}, {option('dtype', 'bfloat16')}, or {option('device', 'cpu')}.",
-    )
 
 
 class Predictor:
@@ -146,8 +136,10 @@ def load_predictor(options: EvaluateOptions, device: torch.device) -> Predictor:
 
 def _load(transformers: Any, name: str, revision: str | None) -> tuple[Any, str]:
     """A model in float32, and which one it is."""
-    from_hub = {"revision": revision} if revision else {}
     with loading("a SAM", name):
+        found = find_revision(name, revision)
+        # What was named is what is loaded, also if the branch moves meanwhile.
+        from_hub = {} if Path(name).is_dir() else {"revision": found}
         config = transformers.AutoConfig.from_pretrained(name, **from_hub)
         if not isinstance(config, transformers.SamConfig):
             raise ModelError(
@@ -156,17 +148,7 @@ def _load(transformers: Any, name: str, revision: str | None) -> tuple[Any, str]
                 hint=f"Give a model such as {DEFAULT_MODEL}.",
             )
         model = transformers.SamModel.from_pretrained(name, dtype=torch.float32, **from_hub)
-    if Path(name).is_dir():
-        return model, _digest(Path(name))
-    return model, str(getattr(config, "_commit_hash", None) or revision or "unknown")
-
-
-def _digest(folder: Path) -> str:
-    content = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.name == "config.json" or path.suffix in _WEIGHTS:
-            content.update(f"{path.name} {file_sha256(path)}\n".encode())
-    return content.hexdigest()[:16]
+    return model, found
 
 
 def _checkpoint_file(given: Path) -> Path:
@@ -198,7 +180,11 @@ def _read_checkpoint(file: Path) -> Mapping[str, Any]:
     if isinstance(content, dict) and content and all(isinstance(value, torch.Tensor) for value in content.values()):
         content = {"tokens": content}
     tokens = content.get("tokens") if isinstance(content, dict) else None
-    if not isinstance(tokens, dict) or not all(isinstance(value, torch.Tensor) for value in tokens.values()):
+    if (
+        not isinstance(tokens, dict)
+        or not tokens
+        or not all(isinstance(value, torch.Tensor) for value in tokens.values())
+    ):
         raise ModelError(
             "expected `tokens`, tensors by their names in the model, found none",
             where=str(file),

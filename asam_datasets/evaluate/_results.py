@@ -13,7 +13,7 @@ from asam_datasets.errors import TargetError, option
 from asam_datasets.evaluate._options import Settings
 from asam_datasets.evaluate._paper import PUBLISHED
 from asam_datasets.evaluate._plan import EvaluatedSet
-from asam_datasets.evaluate._state import ImageScore, Key, state_file
+from asam_datasets.evaluate._state import RANK, ImageScore, Key, state_file
 from asam_datasets.machine import write_atomically, write_errors
 from asam_datasets.sources.evaluation import load_catalog
 from asam_datasets.tables import Config
@@ -181,8 +181,12 @@ def markdown_of(evaluation: Evaluation) -> str:
     return "\n".join([_MARK, "", *rows, "", *notes_of(evaluation), "", *(f"- {fact}" for fact in facts), ""])
 
 
-def check_targets(out: Path) -> None:
+def check_targets(out: Path, *, draws: bool = False) -> None:
     """Refuse to write over what is none of ours.
+
+    Args:
+        out: the JSON.
+        draws: whether the sheet is written as well.
 
     Raises:
         TargetError: a folder, a name that is not `*.json`, or a file there that this program did not make.
@@ -193,8 +197,16 @@ def check_targets(out: Path) -> None:
             where=option("out"),
             hint="Give a file such as results.json.",
         )
-    for path, is_ours in ((out, _is_evaluation), (table_file(out), _is_table)):
-        if path.exists() and not is_ours(path):
+    if RANK.search(out.stem):
+        raise TargetError(
+            f"expected a name that is not that of a rank's scores, found {out.name!r}",
+            where=option("out"),
+            hint="Give a file such as results.json.",
+        )
+    targets = [(out, _is_evaluation(out)), (table_file(out), _is_table(table_file(out)))]
+    targets += [(sheet_file(out), _is_evaluation(out))] if draws else []  # a sheet is ours beside results of ours
+    for path, is_ours in targets:
+        if path.exists() and not is_ours:
             raise TargetError(
                 "expected nothing there, or what `asam-datasets evaluate` wrote, found another file",
                 where=str(path),
@@ -224,9 +236,10 @@ def sheet_file(out: Path) -> Path:
     return out.with_name(f"{out.stem}.worst.png")
 
 
-def files_of(out: Path) -> list[Path]:
-    """All that an evaluation leaves."""
-    return [path for path in (out, table_file(out), state_file(out), sheet_file(out)) if path.exists()]
+def files_of(out: Path, *, draws: bool = False) -> list[Path]:
+    """All that an evaluation leaves; `draws` tells whether it was asked for a sheet."""
+    sheet = [sheet_file(out)] if draws else []
+    return [path for path in (out, table_file(out), state_file(out), *sheet) if path.exists()]
 
 
 def write_results(out: Path, evaluation: Evaluation) -> None:

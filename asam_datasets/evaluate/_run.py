@@ -31,7 +31,7 @@ _VERSIONS = ("torch", "transformers", "numpy", "Pillow", "rlemasklib", "simplejp
 
 def run(dataset: str, out: Path, options: EvaluateOptions, listener: Listener) -> Evaluation:
     """See `evaluate`."""
-    check_targets(out)
+    check_targets(out, draws=bool(options.worst))
     listener.on_stage(f"Looking at {dataset}")
     opened = open_dataset(dataset, revision=options.revision, log=listener.on_stage)
     sets = choose_sets(opened, options.configs, options.rows, listener.on_stage)
@@ -45,8 +45,8 @@ def run(dataset: str, out: Path, options: EvaluateOptions, listener: Listener) -
             evaluation = summarize(sets, scores, settings)
             if ranks.rank == 0:
                 join_states(out, settings, scores)
+                write_results(out, evaluation)  # before the sheet, which is ours where they are
                 _draw(sets, scores, out, predictor, options, opened.published.location, listener)
-                write_results(out, evaluation)
             ranks.gather(None)  # only now is each line somewhere else too
             if ranks.rank:
                 state_file(out, ranks.rank).unlink(missing_ok=True)

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from rlemasklib import RLEMask
 
-from asam_datasets.evaluate._model import Predicted, Predictor, no_room, upscale
+from asam_datasets.evaluate._model import Predicted, Predictor, upscale
 from asam_datasets.evaluate._samples import Sample
 from asam_datasets.evaluate._state import ImageScore, MaskScore
+from asam_datasets.models import no_room
 
 _CPU_BYTES, _DEVICE_BYTES = 2**26, 2**30
 """Logits at the size of the image that exist at a time."""

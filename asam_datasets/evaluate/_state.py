@@ -22,6 +22,9 @@ from asam_datasets.machine import only_writer, write_atomically, write_errors
 Key = tuple[str, int]
 """Config and row."""
 
+RANK = re.compile(r"\.rank-[0-9]+$")
+"""How the names of the files end in which ranks keep their lines, before `.jsonl`."""
+
 _NOT_COMPARED = ("dataset", "model")
 """Where they lay: their revisions say what they are."""
 
@@ -139,6 +142,7 @@ def join_states(out: Path, settings: Settings, scores: Mapping[Key, ImageScore])
         TargetError: it cannot be written.
     """
     path = state_file(out)
+    scores = {**read_states(out, settings), **scores}  # another process may have written since this one began
     lines: Iterable[_Header | ImageScore] = [_Header(settings), *(scores[key] for key in sorted(scores))]
     with write_errors(path):
         write_atomically(path, msgspec.json.Encoder().encode_lines(lines))
@@ -149,7 +153,7 @@ def join_states(out: Path, settings: Settings, scores: Mapping[Key, ImageScore])
 
 def _state_files(out: Path) -> list[Path]:
     """The files of all ranks that are there."""
-    ours = re.compile(rf"{re.escape(out.stem)}(\.rank-[0-9]+)?\.jsonl")
+    ours = re.compile(rf"{re.escape(out.stem)}({RANK.pattern.removesuffix('$')})?\.jsonl")
     return sorted(path for path in out.parent.glob("*.jsonl") if ours.fullmatch(path.name))
 
 

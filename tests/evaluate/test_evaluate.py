@@ -467,6 +467,7 @@ def test_a_dataset_and_a_model_may_move(sets: Path, sam: Path, unbroken: Path, t
             TargetError,
             "expected nothing there, or what `asam-datasets evaluate` wrote",
         ),
+        ("results.worst.png", b"mine", TargetError, "expected nothing there, or what `asam-datasets evaluate` wrote"),
     ],
 )
 def test_what_is_somebody_elses_stays(
@@ -474,9 +475,68 @@ def test_what_is_somebody_elses_stays(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(error, match="expected") as raised:
-        evaluate(sets, out=tmp_path / "results.json", options=EvaluateOptions(model=str(sam)))
+        evaluate(sets, out=tmp_path / "results.json", options=EvaluateOptions(model=str(sam), worst=1))
     assert said in str(raised.value)
     assert files(tmp_path / "results.json") == {name: content}
+
+
+HUB_MODELS = """
+import sys
+from pathlib import Path
+from asam_datasets.errors import AsamDatasetsError
+from asam_datasets.evaluate import EvaluateOptions, evaluate
+for model, out in (("a/b", "r"), ("c/d", "r"), ("c/d", "fresh")):
+    options = EvaluateOptions(model=model, device="cpu", configs=("hrsod_te",), rows="0:1")
+    try:
+        print(evaluate(sys.argv[1], out=Path(f"{out}.json"), options=options).settings.model_revision)
+    except AsamDatasetsError as error:
+        print(error)
+"""
+
+
+def test_two_models_of_the_hub_are_told_apart(sets: Path, sam: Path, tmp_path: Path) -> None:
+    """By their commits, as the client library keeps them; scores of one are never those of the other."""
+    for name, seed in (("a--b", 3), ("c--d", 9)):
+        folder = tmp_path / f"home/hub/models--{name}"
+        (folder / "refs").mkdir(parents=True)
+        (folder / "refs/main").write_text(str(seed) * 40)
+        shutil.copytree(
+            make_sam(tmp_path / f"sam-{seed}", seed=seed, side=SIDE), folder / "snapshots" / (str(seed) * 40)
+        )
+    env = {**clean_environment(tmp_path / "x"), "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
+    ran = run_python("-c", HUB_MODELS, sets, env={**env, "PYTHONPATH": str(ROOT)}, cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    first, refused, fresh = ran.out.splitlines()
+    assert (first, fresh) == ("3" * 40, "9" * 40)
+    assert f"expected scores with model revision {'9' * 40}, found them with {'3' * 40}" in refused
+
+
+def test_a_name_of_a_ranks_file_is_refused(sets: Path, sam: Path, tmp_path: Path) -> None:
+    """`r.rank-1.jsonl` would be taken for a rank's share of `r.json`, and join it."""
+    with pytest.raises(TargetError, match="expected a name that is not that of a rank's scores"):
+        evaluate(sets, out=tmp_path / "r.rank-1.json", options=EvaluateOptions(model=str(sam)))
+
+
+def test_images_without_a_mask_are_counted_and_not_scored(publish: Run, sam: Path, tmp_path: Path) -> None:
+    """As SA-Co has them: one image under two phrases, of which one is not in it."""
+    (tmp_path / "set/images").mkdir(parents=True)
+    Image.new("RGB", (64, 48), (9, 90, 9)).save(tmp_path / "set/images/a.png")
+    images = [{"id": number, "file_name": "a.png", "width": 64, "height": 48} for number in (1, 2)]
+    ring = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[5, 5, 40, 5, 40, 30, 5, 30]], "iscrowd": 0}
+    table = {"images": images, "annotations": [ring], "categories": [{"id": 1, "name": "o"}]}
+    (tmp_path / "set/a.json").write_text(json.dumps(table))
+    (tmp_path / "mine.toml").write_text(
+        '[mine]\nname = "x"\nhomepage = ""\nlicense = ""\nredistributable = "yes"\nsplit = "test"\n'
+        'source_split = "test"\nkind = "instance"\n[mine.layout]\ntype = "coco"\nwithout_objects = "keep"\n'
+        'files = [{ json = "a.json", images = ["images/{file_name}"] }]\n'
+    )
+    done = publish(
+        "--catalog", tmp_path / "mine.toml", "--evaluation", f"mine={tmp_path / 'set'}", "--out", tmp_path / "ds"
+    )
+    assert done.code == 0, done.err
+    found = evaluate(tmp_path / "ds", out=tmp_path / "r.json", options=EvaluateOptions(model=str(sam)))
+    assert [(one.images, one.masks, one.left_out) for one in found.sets] == [(1, 1, 1)]
+    assert any("1 images left out" in note for note in notes_of(found))
 
 
 def test_a_damaged_line_is_told(sets: Path, sam: Path, unbroken: Path, tmp_path: Path) -> None:
@@ -604,6 +664,7 @@ def test_a_checkpoint_replaces_tensors_of_the_model(sets: Path, sam: Path, model
     [
         ({"tokens": {"mask_decoder.mask_tokens.weight": torch.zeros(2, 3)}}, "where the model has (4, 32)"),
         ({"tokens": {"transformer.layers.0.bias": torch.zeros(3)}}, "where the model has no such tensor"),
+        ({"tokens": {}}, "expected `tokens`, tensors by their names in the model, found none"),
         ({"step": 3}, "expected `tokens`, tensors by their names in the model, found none"),
         (b"nothing", "expected a checkpoint that torch can load, found "),
         (None, "expected a checkpoint, a file or a folder with checkpoint.pt, found none"),

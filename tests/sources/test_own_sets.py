@@ -260,6 +260,21 @@ def test_what_is_wrong_comes_with_what_is_right(tmp_path: Path, old: str, new: s
     assert caught.value.hint.startswith(hint)
 
 
+@pytest.mark.parametrize("unknown", ["[mine.variants.b]\nkin = 1\n", "[mine.variants.b.layout]\ntype = 1\n"])
+def test_what_is_wrong_in_a_variant_is_told(tmp_path: Path, unknown: str) -> None:
+    text = entry_toml(CATALOG["hrsod_te"]).replace("[hrsod_te", "[mine").replace('id = "hrsod_te"\n', "")
+    write(tmp_path / "mine.toml", f"{text}\n{unknown}")
+    with pytest.raises(CatalogError, match=r"variants"):
+        load_catalog([tmp_path / "mine.toml"])
+
+
+@pytest.mark.parametrize("text", [f"[mine]\nexpected_images = {'9' * 5000}\n", f"a = {'[' * 20000}\n"])
+def test_toml_that_python_stumbles_over_is_told(tmp_path: Path, text: str) -> None:
+    write(tmp_path / "mine.toml", text)
+    with pytest.raises(CatalogError, match="expected TOML, found: "):
+        load_catalog([tmp_path / "mine.toml"])
+
+
 def verb(*words: str | Path) -> Result:
     """Run `asam-datasets catalog` in this process."""
     return CliRunner().invoke(app, ["catalog", *map(str, words)])

@@ -79,8 +79,8 @@ def _read(path: Path) -> Mapping[str, dict[str, Any]]:
 def _parse(text: str, file: str) -> Mapping[str, dict[str, Any]]:
     try:
         parsed: dict[str, dict[str, Any]] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise CatalogError(f"expected TOML, found: {error}", where=file) from None
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, thousands of brackets
+        raise CatalogError(f"expected TOML, found: {str(error)[:300]}", where=file) from None
     for identity, table in parsed.items():
         if not isinstance(table, dict):
             raise CatalogError(
@@ -122,6 +122,8 @@ def _entry(identity: str, table: Mapping[str, Any], file: str) -> Entry:
 
 def _help(problem: str, place: str, table: Mapping[str, Any]) -> str:
     """What may stand at a place of an entry that is not right."""
+    if "[...]" in place:  # of a table by names msgspec does not say which
+        return ""
     if "unknown field" not in problem:
         return _allowed(place.rpartition(".")[2].partition("[")[0])
     found: Any = table
