@@ -11,9 +11,10 @@ history has the places of all workers of all ranks, at the moment when their sta
 
 Those of a new job share what is left after the last segment, as they would share a whole epoch; their own places are
 the next segment. An epoch that no segment knows is whole, so its order is that of a run from its start. Where the new
-job has as many ranks and workers as the last segment, its workers go on at their own places instead, and the last
-segment is still under way. Ranks whose states were taken at different moments may be in different epochs; nothing above
-minds.
+job has as many ranks and workers as the last segment, and all of them are in one epoch, its workers go on at their own
+places instead, and the last segment is still under way. Ranks whose states were taken at different moments may be in
+different epochs; then what is left is shared anew, as by other numbers. (The streams of a mixture go on in place also
+then: of such ranks, a second state before they meet in an epoch may have records come twice.)
 """
 
 from __future__ import annotations
@@ -103,6 +104,9 @@ def find_place(
         return Place(epoch, 0, worker if role is None else role, history)
     last = history[-1]
     if role is None:
+        # A worker that is ahead would say of this epoch that it gave all of it, and no longer how far it was.
+        if len(set(last.epochs)) > 1:
+            return Place(epoch, 0, worker, history)
         role = role_of(last, epoch, consumer)
     at, position = last.places[rank][role]
     return Place(epoch, position if at == epoch else 0 if at < epoch else ALL, role, history[:-1])

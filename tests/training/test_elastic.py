@@ -18,7 +18,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from asam_datasets.errors import StreamError
 from asam_datasets.training import Stream, gather_state, open_stream
-from asam_datasets.training._elastic import ALL, Segment, find_place, what_is_left
+from asam_datasets.training._elastic import Place, Segment, find_place, what_is_left
 from asam_datasets.training._order import Consumer, Ends, Epoch, Kind, Ordering
 
 pytestmark = pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")  # torchdata 0.11 calls it
@@ -73,9 +73,9 @@ def test_ranks_may_be_in_different_epochs() -> None:
     history = (Segment((((0, 4),), ((1, 3),)), (0, 0)),)
     left = [what_is_left(sizes, ordering, epoch, history) for epoch in range(3)]
     assert [None if one is None else len(one) for one in left] == [6, 17, None]
-    assert find_place(history, 0, Consumer(1, 2, 0, 1), None).position == ALL  # it has been through with that one
-    assert find_place(history, 1, Consumer(1, 2, 0, 1), None).position == 3
-    assert find_place(history, 1, Consumer(0, 2, 0, 1), None).position == 0
+    # What is left is shared anew by those who go on: a place of its own would forget how far the other epoch is.
+    for epoch, rank in ((0, 1), (1, 1), (1, 0)):
+        assert find_place(history, epoch, Consumer(rank, 2, 0, 1), None) == Place(epoch, 0, 0, history)
 
 
 # ------------------------------------------------------------------------------------------------ streams
@@ -191,6 +191,34 @@ def test_a_rank_may_have_begun_the_next_epoch(many: Path) -> None:
     assert sorted(ids + both.give(None, epoch=0)) == list(range(1, RECORDS + 1))
     assert sorted(next_ids + both.give(None, epoch=1)) == list(range(1, RECORDS + 1))
     assert both.give(None, epoch=2) == sorted_epoch(many, (1, 3), 2, {})
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (1, 1), (1, 3)])
+def test_ranks_in_different_epochs_may_be_gathered_twice(many: Path, shape: Shape) -> None:
+    """How far the rank that is ahead came is known after a second gathering too, made while the other catches up."""
+    seen: Counter[tuple[int, int]] = Counter()
+
+    def give(job: Job, rank: int, epoch: int, count: int = RECORDS) -> None:
+        stream = job.streams[rank][0]
+        for slot, one in enumerate(job.streams[rank]):
+            with as_worker(slot, len(job.streams[rank])):
+                one.set_epoch(epoch)
+                records = iter(one)
+                seen.update((epoch, record["image_id"]) for _, record in zip(range(count), records, strict=False))
+                records.close()
+        assert stream.epoch == epoch
+
+    job = Job(many, (2, 1))
+    give(job, 0, 0)
+    give(job, 0, 1, 40)
+    give(job, 1, 0, 10)
+    job = Job(many, (2, 1), job.gathered())
+    give(job, 1, 0, 20)
+    last = Job(many, shape, job.gathered())
+    for rank in range(shape[0]):
+        for epoch in (0, 1):
+            give(last, rank, epoch)
+    assert seen == Counter({(epoch, number): 1 for epoch in (0, 1) for number in range(1, RECORDS + 1)})
 
 
 def test_states_that_do_not_belong_together_are_refused(many: Path) -> None:
