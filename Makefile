@@ -58,6 +58,7 @@ bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/score.py
 	$(BIN)/python benchmarks/caption.py --tiny
 	$(BIN)/python benchmarks/scale.py --quick
+	$(BIN)/python benchmarks/upload.py --quick
 
 clean:
 	rm -rf $(VENV) .venvs $(DEMO) $(OUT)

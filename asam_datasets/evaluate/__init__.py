@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from asam_datasets.evaluate._evaluate import evaluate as evaluate
 from asam_datasets.evaluate._options import DEFAULT_MODEL as DEFAULT_MODEL
-from asam_datasets.evaluate._options import PROTOCOLS as PROTOCOLS
 from asam_datasets.evaluate._options import EvaluateOptions as EvaluateOptions
 from asam_datasets.evaluate._options import Settings as Settings
 from asam_datasets.evaluate._results import Evaluation as Evaluation
@@ -34,7 +33,6 @@ from asam_datasets.evaluate._results import table_of as table_of
 
 __all__ = [
     "DEFAULT_MODEL",
-    "PROTOCOLS",
     "EvaluateOptions",
     "Evaluation",
     "SetResult",

@@ -11,7 +11,7 @@ from asam_datasets.models import DTYPES
 from asam_datasets.published import parse_range
 
 Protocol = Literal["asam", "center-point", "box"]
-PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+_PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
 DEFAULT_MODEL = "facebook/sam-vit-base"
 
@@ -70,7 +70,7 @@ class EvaluateOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             raise ModelError(f"expected {option('max_masks')} of at least 1, found {self.max_masks}")
         if self.worst > _MOST_WORST:
             raise ModelError(f"expected {option('worst')} of at most {_MOST_WORST}, found {self.worst}")
-        for name, value, known in (("protocol", self.protocol, PROTOCOLS), ("dtype", self.dtype, DTYPES)):
+        for name, value, known in (("protocol", self.protocol, _PROTOCOLS), ("dtype", self.dtype, DTYPES)):
             if value not in known:
                 raise ModelError(f"expected one of {', '.join(known)}, found {value!r}", where=option(name))
         if self.points and self.protocol != "asam":

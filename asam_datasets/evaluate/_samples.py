@@ -78,7 +78,7 @@ class Samples(torch.utils.data.IterableDataset[Sample]):
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
         reader = GroupReader(self._location, self._log)
         for piece in share(self._pieces, worker, workers):
-            for number, row in _rows_of(reader, piece):
+            for number, row in rows_of(reader, piece):
                 yield make_sample(piece.config, number, row, self._recipe)
 
 
@@ -108,7 +108,7 @@ def _silent(text: str) -> None:
     """What may go to another process instead of a listener."""
 
 
-def _rows_of(reader: GroupReader, piece: Piece) -> Iterator[tuple[int, Row]]:
+def rows_of(reader: GroupReader, piece: Piece) -> Iterator[tuple[int, Row]]:
     """The rows of a piece, with their numbers in the config."""
     before = piece.rows[0] - piece.span.first
     start, stop = piece.span.start + before, piece.span.start + piece.rows[-1] - piece.span.first + 1

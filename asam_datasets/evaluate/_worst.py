@@ -15,15 +15,14 @@ from rlemasklib import RLEMask
 from asam_datasets.evaluate._model import Predictor
 from asam_datasets.evaluate._plan import EvaluatedSet, remaining
 from asam_datasets.evaluate._prompts import outer_box
-from asam_datasets.evaluate._samples import Recipe, make_sample
+from asam_datasets.evaluate._samples import Recipe, make_sample, rows_of
 from asam_datasets.evaluate._score import found_masks
 from asam_datasets.evaluate._state import ImageScore, Key, MaskScore
 from asam_datasets.machine import write_atomically, write_errors
 from asam_datasets.preview import Block, draw_sheet, fit, make_grid, overlay
-from asam_datasets.published import GroupReader, Location, Row, read_rows
+from asam_datasets.published import GroupReader, Location, Row
 from asam_datasets.training import decode_image, open_image
 
-_COLUMNS = ("image", "image_id", "annotations.segmentation")
 _LABELS = ("true", "found")
 _LEAST_SIDE = 64  # pixels of the image that a panel shows
 
@@ -88,10 +87,7 @@ def _rows_of(
     reader = GroupReader(location, log)
     others = {(one.config.name, row) for one in sets for row in one.rows} - keys
     for piece in remaining(sets, others):
-        span = piece.span
-        for number in piece.rows:
-            start = span.start + number - span.first
-            (row,) = read_rows(reader, span.part, span.group, _COLUMNS, start, start + 1, first=number)
+        for number, row in rows_of(reader, piece):
             yield (piece.config, number), row
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +64,6 @@ def samples_task(task: SamplesTask) -> list[int]:
     images are all there is read without them."""
     reader, done = GroupReader(task.part.location), []
     for group, count in enumerate(task.part.row_groups):
-        rows: Iterable[Row] = ()
         if task.place.trusted:
             light = [(row, _refer(row)) for row in read_rows(reader, task.part, group, _LIGHT)]
             if all(_has(task.place, ref) for _, ref in light):

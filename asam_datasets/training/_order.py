@@ -167,13 +167,6 @@ class Epoch:
         return np.searchsorted(self._starts, positions, side="right") - 1
 
 
-def epoch_order(
-    sizes: NDArray[np.int64], consumer: Consumer, *, seed: int, epoch: int, window: int, ends: Ends
-) -> Order:
-    """The records that one worker gives in an epoch that is whole, in the order `window`."""
-    return Epoch(sizes, Ordering(seed, window, ends), epoch).order(consumer)
-
-
 def rank_records(total: int, rank: int, world_size: int, ends: Ends, kind: Kind = "window") -> int:
     """How many records a rank gives in an epoch."""
     if kind == "global" and ends == "exact":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
 from typing import get_args
@@ -44,6 +45,7 @@ from asam_datasets.sources.evaluation import (
 )
 from asam_datasets.sources.evaluation._entry import Reading
 from asam_datasets.sources.evaluation.layouts import Layout
+from asam_datasets.sources.evaluation.layouts._base import BaseLayout
 from asam_datasets.sources.evaluation.layouts._json import AnnotationFile
 from asam_datasets.sources.evaluation.layouts._pairs import Pair
 
@@ -258,6 +260,33 @@ def test_what_is_wrong_comes_with_what_is_right(tmp_path: Path, old: str, new: s
     with pytest.raises(CatalogError) as caught:
         load_catalog([tmp_path / "mine.toml"])
     assert caught.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize("layout", get_args(Layout), ids=lambda layout: layout.__name__)
+def test_every_layout_does_all_that_the_contract_names(layout: type[BaseLayout]) -> None:
+    """Structs of msgspec have no abstract methods, so nothing else says when one is missing."""
+    contract = {name for name, value in vars(BaseLayout).items() if "NotImplementedError" in _source(value)}
+    contract |= {
+        name
+        for family in layout.__mro__
+        for name, value in vars(family).items()
+        if "NotImplementedError" in _source(value)
+    }
+    assert {"ways", "fits", "why_nothing", "index"} <= contract
+    assert [name for name in sorted(contract) if "NotImplementedError" in _source(getattr(layout, name))] == []
+
+
+def _source(value: object) -> str:
+    return inspect.getsource(value) if inspect.isfunction(value) else ""
+
+
+@pytest.mark.parametrize("public", ["../others.csv", "/etc/passwd", "{name}.csv"])
+def test_the_list_of_a_release_lies_in_the_set(tmp_path: Path, public: str) -> None:
+    text = entry_toml(CATALOG["hypersim"]).replace("metadata_images_split_scene_v1.csv", public)
+    assert public in text
+    write(tmp_path / "mine.toml", text)
+    with pytest.raises(CatalogError, match="expected"):
+        load_catalog([tmp_path / "mine.toml"])
 
 
 @pytest.mark.parametrize("unknown", ["[mine.variants.b]\nkin = 1\n", "[mine.variants.b.layout]\ntype = 1\n"])

@@ -33,7 +33,7 @@ from asam_datasets.demo import DemoArchive
 from asam_datasets.errors import RecordError, SourceError, StreamError
 from asam_datasets.published._part import _fetch
 from asam_datasets.training import Choose, SamOptions, Stream, open_stream, sam_sample
-from asam_datasets.training._order import Consumer, Ends, Order, epoch_order, rank_records
+from asam_datasets.training._order import Consumer, Ends, Epoch, Order, Ordering, rank_records
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
 pytestmark = [
@@ -65,11 +65,9 @@ few = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 def orders(sizes: list[int], world_size: int, workers: int, ends: Ends, **more: int) -> list[list[Order]]:
     """The orders of all workers, by rank."""
     choice = {"seed": 3, "epoch": 0, "window": 4, **more}
+    epoch = Epoch(np.array(sizes, np.int64), Ordering(choice["seed"], choice["window"], ends), choice["epoch"])
     return [
-        [
-            epoch_order(np.array(sizes, np.int64), Consumer(rank, world_size, worker, workers), ends=ends, **choice)
-            for worker in range(workers)
-        ]
+        [epoch.order(Consumer(rank, world_size, worker, workers)) for worker in range(workers)]
         for rank in range(world_size)
     ]
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from asam_datasets.machine import leads_out
 
-ARCHIVES = (".zip", ".rar", ".tar", ".tgz", ".gz", ".7z", ".xz", ".bz2")
+_ARCHIVES = (".zip", ".rar", ".tar", ".tgz", ".gz", ".7z", ".xz", ".bz2")
 """Endings of what has to be unpacked first."""
 
 _NAMES_SHOWN = 8
@@ -17,7 +17,7 @@ _FILES_COUNTED = 100_000
 
 def is_archive(name: str) -> bool:
     """Whether a file has to be unpacked, by its name; `.json.gz` and the like too."""
-    return name.lower().endswith(ARCHIVES)
+    return name.lower().endswith(_ARCHIVES)
 
 
 def archives_near(root: Path, name: str) -> str:

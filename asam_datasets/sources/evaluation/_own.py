@@ -29,8 +29,8 @@ from asam_datasets.sources.evaluation.layouts._objects import Objects
 from asam_datasets.sources.evaluation.layouts._pairs import Pair
 from asam_datasets.sources.evaluation.layouts._rgb_map import RGBMap
 
-IMAGE_FOLDERS = ("images", "image", "imgs")
-MASK_FOLDERS = ("masks", "mask", "gts", "labels", "label")
+_IMAGE_FOLDERS = ("images", "image", "imgs")
+_MASK_FOLDERS = ("masks", "mask", "gts", "labels", "label")
 """Names that the two folders of a set may have, in the order in which they are looked for."""
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
@@ -61,8 +61,8 @@ def look_at(root: Path, label: str) -> Found | None:
         SourceError: a folder cannot be read.
     """
     folders = {path.name.lower(): path.name for path in root.iterdir() if path.is_dir()}
-    for images in (folders[name] for name in IMAGE_FOLDERS if name in folders):
-        for masks in (folders[name] for name in MASK_FOLDERS if name in folders):
+    for images in (folders[name] for name in _IMAGE_FOLDERS if name in folders):
+        for masks in (folders[name] for name in _MASK_FOLDERS if name in folders):
             found = _beside(Folder(root, label), images, masks)
             if found is not None:
                 return found

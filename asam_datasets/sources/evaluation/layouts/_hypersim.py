@@ -12,7 +12,7 @@ from asam_datasets.masks import from_label_map
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._hdf5 import MAX_FILE_BYTES, read_map
 from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES
-from asam_datasets.sources.evaluation._patterns import match
+from asam_datasets.sources.evaluation._patterns import check_pattern, match
 from asam_datasets.sources.evaluation._records import EvaluationRef, Folder, Object
 from asam_datasets.sources.evaluation.layouts._pairs import PairedLayout
 
@@ -31,6 +31,12 @@ class Hypersim(PairedLayout, frozen=True, kw_only=True, tag="hypersim"):
     background: tuple[int, ...] = (-1,)
     ignored: tuple[int, ...] = ()
     public: str = ""
+
+    def __post_init__(self) -> None:
+        """As `PairedLayout`; and the CSV lies in the folder of the set."""
+        PairedLayout.__post_init__(self)
+        if self.public and check_pattern(self.public):
+            raise ValueError(f"expected `public` without fields, found {self.public!r}")
 
     def index(self, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
         """Join previews and maps, and leave out frames that are not released.
