@@ -7,14 +7,24 @@ Hub asks every reader to accept them. A set that is published without its images
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from asam_datasets.errors import RightsError, option
 
-__all__ = ["SA1B", "Holding", "Redistributable", "Rights", "check_history", "check_public", "needs_gate"]
+__all__ = [
+    "OPEN",
+    "SA1B",
+    "Holding",
+    "Redistributable",
+    "Rights",
+    "check_history",
+    "check_public",
+    "needs_gate",
+    "parse_license",
+]
 
 Redistributable = Literal["yes", "no", "unknown", "gated"]
 
@@ -32,6 +42,64 @@ class Rights(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"l
 
 SA1B = Rights("SA-1B Dataset Research License", "https://ai.meta.com/datasets/segment-anything-downloads/", "gated")
 """Meta's terms: research only, no identification of people, and who gets the images has to accept the same."""
+
+
+_CC = "https://creativecommons.org"
+OPEN: Mapping[str, str] = {
+    "cc0-1.0": f"{_CC}/publicdomain/zero/1.0/",
+    "cc-by-2.0": f"{_CC}/licenses/by/2.0/",
+    "cc-by-3.0": f"{_CC}/licenses/by/3.0/",
+    "cc-by-4.0": f"{_CC}/licenses/by/4.0/",
+    "cc-by-sa-3.0": f"{_CC}/licenses/by-sa/3.0/",
+    "cc-by-sa-4.0": f"{_CC}/licenses/by-sa/4.0/",
+    "cc-by-nc-2.0": f"{_CC}/licenses/by-nc/2.0/",
+    "cc-by-nc-4.0": f"{_CC}/licenses/by-nc/4.0/",
+    "cc-by-nc-sa-4.0": f"{_CC}/licenses/by-nc-sa/4.0/",
+    "cdla-permissive-1.0": "https://cdla.dev/permissive-1-0/",
+    "cdla-permissive-2.0": "https://cdla.dev/permissive-2-0/",
+    "cdla-sharing-1.0": "https://cdla.dev/sharing-1-0/",
+    "odbl": "https://opendatacommons.org/licenses/odbl/1-0/",
+    "odc-by": "https://opendatacommons.org/licenses/by/1-0/",
+    "pddl": "https://opendatacommons.org/licenses/pddl/1-0/",
+    "apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
+    "mit": "https://opensource.org/license/mit",
+}
+"""Licenses that let everybody give images on, by the name that the Hub has for them, and where they can be read."""
+
+_SA1B_NAME = "sa-1b"
+_MOST_LETTERS = 200
+
+
+def parse_license(name: str, link: str | None = None) -> Rights:
+    """The rights to somebody's own images.
+
+    Args:
+        name: one of `OPEN`, or `sa-1b`, or the name of any other license: whether images may be given on under that one
+            counts as unknown.
+        link: its web page; that of `OPEN` if not given.
+
+    Raises:
+        RightsError: no name, one that is no single line, or a link that is no web page.
+    """
+    name = name.strip()
+    if not 0 < len(name) <= _MOST_LETTERS or not name.isprintable():
+        raise RightsError(
+            f"expected the name of a license in one line, found {name[:80]!r}",
+            where=option("license"),
+            hint=f"Such as {', '.join(list(OPEN)[:4])}, or the name of your own terms.",
+        )
+    if link is not None and not link.casefold().startswith(("http://", "https://")):
+        raise RightsError(
+            f"expected the address of a web page, found {link[:80]!r}",
+            where=option("license_link"),
+            hint="It begins with https://.",
+        )
+    known = name.casefold()
+    if known == _SA1B_NAME:
+        return SA1B
+    if known in OPEN:
+        return Rights(known, link or OPEN[known], "yes")
+    return Rights(name, link or "", "unknown")
 
 
 class Holding(NamedTuple):

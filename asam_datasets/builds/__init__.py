@@ -32,31 +32,42 @@ from asam_datasets.builds._recipe import Survey as Survey
 from asam_datasets.builds._recipe import only as only
 from asam_datasets.builds._recipe import with_captions as with_captions
 from asam_datasets.builds._recipe import with_images as with_images
+from asam_datasets.builds._recipe import with_rights as with_rights
 from asam_datasets.builds._slices import Slice as Slice
 from asam_datasets.builds._slices import archive_slices as archive_slices
 from asam_datasets.builds._slices import evaluation_slices as evaluation_slices
 from asam_datasets.builds._slices import slice_tables as slice_tables
+from asam_datasets.builds._statistics import MEASURES as MEASURES
+from asam_datasets.builds._statistics import Measure as Measure
+from asam_datasets.builds._statistics import Statistics as Statistics
+from asam_datasets.builds._statistics import add_up as add_up
+from asam_datasets.builds._statistics import count_rows as count_rows
 from asam_datasets.builds._together import check_together as check_together
 from asam_datasets.builds._together import missing_ids as missing_ids
 
 __all__ = [
     "BUILD_FILE",
     "DATA",
+    "MEASURES",
     "AdversarialRecipe",
     "ArchiveRecipe",
     "Build",
     "Built",
     "Candidate",
     "EvaluationRecipe",
+    "Measure",
     "Options",
     "Part",
     "Slice",
+    "Statistics",
     "Survey",
+    "add_up",
     "archive_slices",
     "build",
     "check_together",
     "choose_parts",
     "count_parts",
+    "count_rows",
     "decode_build",
     "encode_build",
     "evaluation_slices",
@@ -74,6 +85,7 @@ __all__ = [
     "split_folder",
     "with_captions",
     "with_images",
+    "with_rights",
     "without_bad",
     "wrong_build",
 ]

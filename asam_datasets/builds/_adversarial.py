@@ -44,15 +44,15 @@ class AdversarialRecipe:
     source: AdversarialSource
     originals: Mapping[int, Original] = field(default_factory=dict, repr=False)
     images: bool = True
+    rights: Rights = SA1B
     kind: ClassVar[Kind] = "adversarial"
     drops: ClassVar[bool] = False
     extra: ClassVar[tuple[str, ...]] = ()
-    rights: ClassVar[Rights] = SA1B
     info: ClassVar[None] = None
     name: ClassVar[str] = ADVERSARIAL_NAME
 
     def __reduce__(self) -> tuple[object, ...]:
-        return AdversarialRecipe, (self.source, {}, self.images)
+        return AdversarialRecipe, (self.source, {}, self.images, self.rights)
 
     @property
     def label(self) -> str:

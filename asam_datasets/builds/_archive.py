@@ -30,14 +30,15 @@ class ArchiveRef(NamedTuple):
 
 @dataclass(frozen=True)
 class ArchiveRecipe:
-    """Rows of the `train` table out of one archive; without `images` its photographs are left out."""
+    """Rows of the `train` table out of one archive; without `images` they are left out. `rights` are SA-1B's unless
+    somebody says otherwise."""
 
     source: Source
     images: bool = True
+    rights: Rights = SA1B
     kind: ClassVar[Kind] = "train"
     drops: ClassVar[bool] = False
     extra: ClassVar[tuple[str, ...]] = ()
-    rights: ClassVar[Rights] = SA1B
     info: ClassVar[None] = None
 
     @property

@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from asam_datasets.builds._digest import inputs_of
@@ -24,6 +26,7 @@ from asam_datasets.builds._folders import begin_build, empty, finalize
 from asam_datasets.builds._manifest import FORMAT, Build, Part, parts_digest, same_content
 from asam_datasets.builds._plan import MAX_PART_BYTES, choose_parts, part_file, part_ranges
 from asam_datasets.builds._recipe import Built, Candidate, Options, Recipe, Ref, Survey
+from asam_datasets.builds._statistics import add_up, shorten
 from asam_datasets.builds._tasks import (
     TAKEN,
     RefsTask,
@@ -93,7 +96,8 @@ def find_unchanged(
             same = [part.inputs for part in one.build.parts] == inputs
         if same:
             bad.rejects += survey.rejects
-            return Built(one.build, one.folder, survey.all_ids, _ids_of(recipe, refs))
+            made = msgspec.structs.replace(one.build, rights=recipe.rights)  # no part depends on them
+            return Built(made, one.folder, survey.all_ids, _ids_of(recipe, refs))
     return None
 
 
@@ -300,12 +304,12 @@ def _may_be(known: Build, survey: Survey, options: Options) -> bool:
         and known.rejected == len(survey.rejects)
         and (recipe.drops or known.rows == survey.rows)
         and known.evaluation == recipe.info
-        and known.rights == recipe.rights
     )
 
 
 def _describe(recipe: Recipe, parts: Sequence[Part], *, rejected: int, dropped: int = 0, inputs: str = "") -> Build:
-    """The finished build; its digest is that of its parts."""
+    """The finished build; its digest is that of its parts, and its statistics are theirs together."""
+    counted = [part.statistics for part in parts if part.statistics is not UNSET]
     return Build(
         format=FORMAT,
         kind=recipe.kind,
@@ -314,10 +318,11 @@ def _describe(recipe: Recipe, parts: Sequence[Part], *, rejected: int, dropped: 
         rejected=rejected,
         images=recipe.images,
         rights=recipe.rights,
-        parts=list(parts),
+        parts=[msgspec.structs.replace(part, statistics=UNSET) for part in parts],
         dropped=dropped,
         inputs=inputs,
         evaluation=recipe.info,
+        statistics=shorten(add_up(counted)),
     )
 
 

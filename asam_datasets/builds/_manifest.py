@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from asam_datasets.builds._statistics import Statistics, wrong_statistics
 from asam_datasets.errors import TargetError
 from asam_datasets.rights import Holding, Rights
 from asam_datasets.sources.sa1b import ARCHIVE_NAME
@@ -42,7 +43,9 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     source left a field out, by the field; it is null in the table then. `image_ids` has the smallest and the largest
     image id of each row group, where ids are numbers; parts of an earlier release have none. `turned` counts the images
     that EXIF wants to be turned when they are shown, which stock readers do, and their masks are not; `skipped` the
-    regions of its images that the official code of an evaluation set passes over."""
+    regions of its images that the official code of an evaluation set passes over.
+
+    `statistics` are those of a part that was just written: those of a build have them together."""
 
     file: str
     rows: int
@@ -57,6 +60,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     image_ids: list[tuple[int, int]] = []
     turned: int = 0
     skipped: int = 0
+    statistics: Statistics | UnsetType = UNSET
 
 
 class EvaluationInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -83,7 +87,8 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"im
     datasets that are published already have it.)
 
     `run` is the folder of the run below which it lies: unset where it lies below none, and while that is not settled.
-    It is no part of `build.json`, which says what a build is and not where; an index has it.
+    It is no part of `build.json`, which says what a build is and not where; an index has it. `statistics` are unset in
+    builds of an earlier release.
     """
 
     format: int
@@ -98,6 +103,7 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"im
     inputs: str = ""
     evaluation: EvaluationInfo | None = None
     run: str | UnsetType = UNSET
+    statistics: Statistics | UnsetType = UNSET
 
     @property
     def folder(self) -> str:
@@ -180,7 +186,7 @@ def encode_build(build: Build) -> bytes:
 
 def same_content(one: Build, other: Build) -> bool:
     """Whether two builds hold the same, wherever they lie: the digest stands for the parts."""
-    bare = [msgspec.structs.replace(build, parts=[], run=UNSET) for build in (one, other)]
+    bare = [msgspec.structs.replace(build, parts=[], run=UNSET, statistics=UNSET) for build in (one, other)]
     return bare[0] == bare[1]
 
 
@@ -235,9 +241,11 @@ def wrong_build(build: Build) -> str:
             return f"numbers of parts[{number}] that cannot be"
         if part.image_ids and len(part.image_ids) != len(part.row_groups):
             return f"image ids of parts[{number}] for {len(part.image_ids)} of {len(part.row_groups)} row groups"
+        if part.statistics is not UNSET:
+            return f"statistics of parts[{number}] alone"
     if len({part.file for part in build.parts}) != len(build.parts) or not build.parts:
         return "a file twice, or none"
-    return ""
+    return "" if build.statistics is UNSET else wrong_statistics(build.statistics, build.rows, build.annotations)
 
 
 def split_folder(name: str) -> tuple[str, str] | None:

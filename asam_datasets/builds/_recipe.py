@@ -191,6 +191,12 @@ def with_images(survey: Survey, images: bool) -> Survey:
     return dataclasses.replace(survey, recipe=dataclasses.replace(recipe, images=images))
 
 
+def with_rights(survey: Survey, rights: Rights) -> Survey:
+    """The same survey under another license; sets have that of their catalog."""
+    recipe: Any = survey.recipe
+    return dataclasses.replace(survey, recipe=dataclasses.replace(recipe, rights=rights))
+
+
 def only(survey: Survey, ids: Collection[int]) -> Survey:
     """The same survey of an archive with these image ids alone."""
     refs = tuple(ref for ref in survey.index.refs or () if ref.image_id in ids)

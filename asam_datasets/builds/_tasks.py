@@ -16,6 +16,7 @@ import msgspec
 from asam_datasets.builds._digest import UNREADABLE, inputs_of
 from asam_datasets.builds._manifest import FORMAT, Part
 from asam_datasets.builds._recipe import Recipe, Ref
+from asam_datasets.builds._statistics import VERSION
 from asam_datasets.builds._writer import write_part
 from asam_datasets.errors import RecordError, SourceError
 from asam_datasets.machine import write_atomically
@@ -198,6 +199,10 @@ def _read_note(path: Path) -> Part | None:
 
 
 def _software() -> dict[str, str]:
-    """What the bytes of a part depend on besides its input."""
+    """What the bytes of a part, and what is noted of it, depend on besides its input."""
     names = ("pyarrow", "zlib-ng", "rlemasklib")
-    return {"format": str(FORMAT), **{name: importlib.metadata.version(name) for name in names}}
+    return {
+        "format": str(FORMAT),
+        "statistics": str(VERSION),
+        **{name: importlib.metadata.version(name) for name in names},
+    }

@@ -20,6 +20,7 @@ from msgspec import UNSET
 
 from asam_datasets.builds._digest import inputs_of
 from asam_datasets.builds._manifest import Part
+from asam_datasets.builds._statistics import Statistics, add_up, count_rows
 from asam_datasets.images import orientation
 from asam_datasets.tables import (
     AnyRow,
@@ -74,6 +75,7 @@ def write_part(
     count = annotations = captions = turned = skipped = 0
     missing: Counter[str] = Counter()
     image_ids: list[tuple[int, int]] = []
+    statistics = Statistics()
     columns = columns_of(kind, extra)
     try:
         with open(temporary, "wb") as file:
@@ -84,6 +86,7 @@ def write_part(
                     count += len(group)
                     annotations += sum(len(row.annotations) for row in group)
                     missing.update(_left_out(group))
+                    statistics = add_up([statistics, count_rows(group)])
                     numbers = [row.image_id for row in group if isinstance(row.image_id, int)]
                     image_ids += [(min(numbers), max(numbers))] if numbers else []
                     turned += sum(row.image is not None and orientation(row.image) != 1 for row in group)
@@ -111,6 +114,7 @@ def write_part(
         image_ids,
         turned,
         skipped,
+        statistics,
     )
 
 

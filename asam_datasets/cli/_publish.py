@@ -98,6 +98,17 @@ def publish_command(
     revision: Annotated[Optional[str], typer.Option(help="Publish to this branch; made if it is not there.")] = None,
     create_pr: Annotated[bool, typer.Option("--create-pr", help="Publish as a pull request.")] = False,
     tag: Annotated[Optional[str], typer.Option(help="Tag the published version, such as v1.0.")] = None,
+    title: Annotated[
+        Optional[str], typer.Option(help="Heading of the card; as it is if not given, the name of the dataset if new.")
+    ] = None,
+    about: Annotated[
+        Optional[Path], typer.Option(help="Markdown file with what the card says first; stays until another is given.")
+    ] = None,
+    license: Annotated[
+        Optional[str],
+        typer.Option(help="License of these archives, such as cc-by-4.0; as it was if not given, SA-1B's if new."),
+    ] = None,
+    license_link: Annotated[Optional[str], typer.Option(help="Web page of that license.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
     as_json: Json = False,
@@ -113,7 +124,8 @@ def publish_command(
             require_captions=require_captions, remove=remove or (), annotations_only=annotations_only or (), ids=ids,
             parts=parts, workers=workers, on_bad_record=on_bad_record.value, rejects=rejects, private=private,
             gated=gated.value if gated else None, accept_sa1b_terms=accept_sa1b_terms,
-            destination=Destination(revision, create_pr, tag),
+            destination=Destination(revision, create_pr, tag), title=title, about=about, license=license,
+            license_link=license_link,
         )  # fmt: skip
         if dry_run:
             planned = plan(options, terminal.listener())

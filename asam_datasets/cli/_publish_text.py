@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 
 from asam_datasets.cli._terminal import table
 from asam_datasets.publish import Plan, PlannedBuild, Summary
-from asam_datasets.release import Footprint, count_bytes
+from asam_datasets.release import CardChange, Footprint, count_bytes
 
 _SHOWN_IDS = 10
+_SHOWN_LETTERS = 60
 _MANY = 20
 """So many lines of a kind are shown; of more, the first ones."""
 _FIRST = 10
@@ -46,6 +47,8 @@ def plan_text(planned: Plan) -> Sequence[str]:
         lines.append(
             "  The README that is there was not made by asam_datasets: what it shows goes out of sight; its text stays."
         )
+    lines += fold(f"  license   {text}" for text in planned.licenses)
+    lines += [_card_change(change) for change in planned.card]
     if planned.losses:
         lines.append("  What is visible now and goes:")
         if len(planned.losses) > _MANY:
@@ -140,6 +143,20 @@ def _footprint(taken: Footprint) -> list[str]:
         f"  At most {taken.commits:,} commits{hours}.",
         *(f"  Too much: {note}." for note in taken.notes),
     ]
+
+
+def _card_change(change: CardChange) -> str:
+    """The line about words of the card that are there."""
+    before, after = (_in_one_line(text) for text in (change.before, change.after))
+    if change.state == "kept":
+        return f"  card      {change.what}: {before} stays; {after}"
+    goes = "somebody wrote it, and it goes: " if change.state == "lost" else ""
+    return f"  card      {change.what}: {goes}{before} → {after}"
+
+
+def _in_one_line(text: str) -> str:
+    line = " ".join(text.split()) or "nothing"
+    return line if len(line) <= _SHOWN_LETTERS else f"{line[:_SHOWN_LETTERS]}… ({len(text):,} letters)"
 
 
 def _turned(name: str, count: int, rows: int | None = None) -> str:

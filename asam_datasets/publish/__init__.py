@@ -10,13 +10,11 @@ from asam_datasets.publish._options import PublishOptions as PublishOptions
 from asam_datasets.publish._plan import Loss as Loss
 from asam_datasets.publish._plan import Plan as Plan
 from asam_datasets.publish._plan import PlannedBuild as PlannedBuild
-from asam_datasets.publish._run import TITLE as TITLE
 from asam_datasets.publish._run import Summary as Summary
 from asam_datasets.publish._run import plan as plan
 from asam_datasets.publish._run import publish as publish
 
 __all__ = [
-    "TITLE",
     "Loss",
     "Plan",
     "PlannedBuild",

@@ -27,8 +27,9 @@ from asam_datasets.publish._losses import find_losses, published_captions, remov
 from asam_datasets.publish._options import PublishOptions
 from asam_datasets.publish._plan import GROWTH, Loss, Plan, PlannedBuild, State
 from asam_datasets.publish._sources import survey_archives, survey_samples, survey_sets
+from asam_datasets.publish._words import find_card_changes, read_words, with_licenses
 from asam_datasets.published import README
-from asam_datasets.release import Access, Footprint, Load, Target, footprint
+from asam_datasets.release import Access, CardChange, Footprint, Load, Target, Words, footprint
 from asam_datasets.rights import Holding, check_history, check_public, needs_gate
 from asam_datasets.sources import BadRecords, caption_report, read_captions, read_ids
 from asam_datasets.sources.sa1b import find_captions, split_name
@@ -39,7 +40,7 @@ from asam_datasets.workers import Workers
 @dataclass
 class Run:
     """What is known before the first build: what was looked over, by name what exists already (`unchanged`) and the
-    captions that were visible (`before`), and what would be lost."""
+    captions that were visible (`before`), what would be lost, and what becomes of the words of the card (`card`)."""
 
     target: Target
     current: list[Build]
@@ -49,10 +50,12 @@ class Run:
     surveys: list[Survey]
     accepts_terms: bool
     access: Access
+    words: Words
     bad: BadRecords = field(default_factory=BadRecords)
     unchanged: dict[str, Built] = field(default_factory=dict)
     before: dict[str, Mapping[str, str]] = field(default_factory=dict)
     losses: list[Loss] = field(default_factory=list)
+    card: list[CardChange] = field(default_factory=list)
 
     @property
     def published(self) -> dict[str, Build]:
@@ -90,6 +93,7 @@ def inspect(options: PublishOptions, target: Target, workers: Workers, listener:
     Raises:
         AsamDatasetsError: what `publish` stops at before it builds.
     """
+    words = read_words(options)
     captions = {} if options.no_captions else read_captions(options.captions or _beside(options.train))
     ids = read_ids(options.ids) if options.ids else None
     if options.rejects is not None and (options.rejects.is_dir() or not options.rejects.absolute().parent.is_dir()):
@@ -102,6 +106,7 @@ def inspect(options: PublishOptions, target: Target, workers: Workers, listener:
         listener.on_stage(text)
     current = target.current()
     _check_names(options, surveys, current)
+    surveys = with_licenses(options, surveys, {build.name: build for build in current})
     _check_kept(target, current, {survey.recipe.name for survey in surveys} | set(options.remove))
     run = Run(
         target=target,
@@ -112,6 +117,7 @@ def inspect(options: PublishOptions, target: Target, workers: Workers, listener:
         surveys=surveys,
         accepts_terms=options.accept_sa1b_terms,
         access=Access(private=True),
+        words=words,
         bad=BadRecords(options.on_bad_record),
     )
     if options.repo_id is not None:
@@ -120,6 +126,7 @@ def inspect(options: PublishOptions, target: Target, workers: Workers, listener:
         _carry_over(run, listener)
     _find_unchanged(run, workers)
     _find_losses(run, workers, listener)
+    run.card = find_card_changes(target, current, words)
     return run
 
 
@@ -218,8 +225,12 @@ def make_plan(run: Run) -> Plan:
         remote=run.target.is_remote,
         readers=run.target.readers(run.access),
         public=not run.access.private and run.target.access != run.access,
-        destructive=run.target.replaces_foreign or bool(run.losses),
+        destructive=run.target.replaces_foreign
+        or bool(run.losses)
+        or any(change.state == "lost" for change in run.card),
         losses=run.losses,
+        card=run.card,
+        licenses=_licenses(run),
         replaces_foreign=run.target.replaces_foreign,
         configs=[config.name for config in configs_of(line for line in lines if line.state != "removed")],
         builds=lines,
@@ -227,6 +238,18 @@ def make_plan(run: Run) -> Plan:
         missing_ids=[] if run.has_streams else missing_ids(run.options.ids, [one.all_ids for one in run.archives]),
         footprint=_footprint(run, lines) if run.target.is_remote else None,
     )
+
+
+def _licenses(run: Run) -> list[str]:
+    """What is new about licenses of archives, in words."""
+    texts = []
+    for survey in run.surveys:
+        name, rights, before = survey.recipe.name, survey.recipe.rights, run.published.get(survey.recipe.name)
+        if before is not None and before.rights != rights:
+            texts.append(f"{name}: {before.rights.license} → {rights.license}")
+        elif before is None and survey.recipe.kind != "evaluation":
+            texts.append(f"{name}: {rights.license}")
+    return texts
 
 
 def _footprint(run: Run, lines: Sequence[PlannedBuild]) -> Footprint:
@@ -333,6 +356,11 @@ def _check_names(options: PublishOptions, surveys: Sequence[Survey], current: Se
                 )
     for name in set(options.remove) & given:
         raise TargetError(f"expected {name} to be given or removed, found both", where=option("remove"))
+    if not given and not published:
+        raise TargetError(
+            f"expected a dataset whose card can be changed, found none, and no {option('train')} either",
+            hint="Give the archives or sets that it shall have.",
+        )
     if not given and not published - set(options.remove):
         raise TargetError(
             f"expected something to be left in the dataset, found that {option('remove')} takes all",

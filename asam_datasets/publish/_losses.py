@@ -137,9 +137,10 @@ def refuse_losses(plan: Plan) -> None:
     Raises:
         TargetError: something would be.
     """
-    if plan.losses:
+    lost = [*map(str, plan.losses), *(f"{one.what} of the card" for one in plan.card if one.state == "lost")]
+    if lost:
         raise TargetError(
-            f"expected an agreement to what is taken away, found none: {'; '.join(map(str, plan.losses))}",
+            f"expected an agreement to what is taken away, found none: {'; '.join(lost)}",
             where=plan.target,
             hint=f"Look at the plan, then give {option('confirm')}, a function that agrees to it. Nothing was changed.",
         )

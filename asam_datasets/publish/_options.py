@@ -8,10 +8,12 @@ from pathlib import Path
 
 from asam_datasets.errors import SourceError, TargetError, option
 from asam_datasets.release import Destination, Gate
+from asam_datasets.rights import Rights, parse_license
 from asam_datasets.sources import OnBadRecord
 from asam_datasets.sources.evaluation import Protocol
 
 _HUB_ONLY = ("private", "public", "gated", "revision", "create_pr", "tag")
+_TITLE_LETTERS = 200
 
 
 def _listed(names: Sequence[str], last: str = "and") -> str:
@@ -45,9 +47,13 @@ class PublishOptions:
         gated: readers have to accept the terms: `auto` lets them in at once, `manual` after they were looked at.
         accept_sa1b_terms: the publisher acknowledges the SA-1B terms.
         destination: branch, pull request, tag.
+        title: heading of the card; what it has stays if not given.
+        about: a Markdown file for the card; what an earlier publish was told stays if not given.
+        license: of the archives of this run, by its name: SA-1B's if nobody ever said another one.
+        license_link: its web page.
 
     Raises:
-        SourceError, TargetError: options that do not go together.
+        SourceError, TargetError, RightsError: options that do not go together, or a license that is none.
     """
 
     train: Sequence[str] = ()
@@ -71,6 +77,10 @@ class PublishOptions:
     gated: Gate | None = None
     accept_sa1b_terms: bool = False
     destination: Destination = field(default_factory=Destination)
+    title: str | None = None
+    about: Path | None = None
+    license: str | None = None
+    license_link: str | None = None
 
     def __post_init__(self) -> None:
         if (self.out is None) == (self.repo_id is None):
@@ -78,7 +88,7 @@ class PublishOptions:
                 f"expected one of {option('out', 'DIR')} and {option('repo_id', 'NS/NAME')}",
                 hint="Give exactly one of them.",
             )
-        if not self.train and not self.evaluation and not self.remove:
+        if not self.train and not self.evaluation and not self.remove and self.title is None and self.about is None:
             raise SourceError(
                 f"expected at least one {option('train', 'SOURCE')} or {option('evaluation', 'ID=FOLDER')}, found none"
             )
@@ -88,6 +98,7 @@ class PublishOptions:
                 where=option("adversarial"),
                 hint="Give the archives that they were made from; what is published of them stays as it is.",
             )
+        self._check_words()
         if self.no_captions and (self.captions or self.require_captions):
             raise TargetError(
                 f"expected {option('no_captions')} alone, found it with {option('captions')} or "
@@ -113,4 +124,24 @@ class PublishOptions:
             raise TargetError(
                 f"expected {option('create_pr')} alone, found it with {option('revision')} or {option('tag')}",
                 hint="A pull request is its own revision; tag the dataset when it is merged.",
+            )
+
+    @property
+    def rights(self) -> Rights | None:
+        """What was said of the license of this run's archives; None where nothing was."""
+        return None if self.license is None else parse_license(self.license, self.license_link)
+
+    def _check_words(self) -> None:
+        if self.title is not None and not (0 < len(self.title.strip()) <= _TITLE_LETTERS and self.title.isprintable()):
+            raise TargetError(
+                f"expected a title in one line of at most {_TITLE_LETTERS} letters, found {self.title[:80]!r}",
+                where=option("title"),
+                hint=f"What there is more to say goes into {option('about', 'FILE.md')}.",
+            )
+        if self.license_link is not None and self.license is None:
+            raise SourceError(f"expected {option('license')} with {option('license_link')}, found none")
+        if self.rights is not None and not self.train:
+            raise SourceError(
+                f"expected {option('train')} with the archives that {option('license')} is about, found none",
+                hint="Evaluation sets have the license that their catalog names.",
             )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from asam_datasets.release import Footprint
+from asam_datasets.release import CardChange, Footprint
 from asam_datasets.tables import Kind
 
 GROWTH = 1.25
@@ -69,7 +69,9 @@ class Plan:
     `transfer_bytes` is about what goes over the network at most: None when a stream is among the sources, 0 for a
     folder. `remote` tells whether the target is on the Hub, `public` whether everyone will see the dataset, and
     `destructive` whether something published goes, all of which is in `losses`, and `replaces_foreign` whether
-    that is a card of somebody else's making. `footprint` is what it takes of the Hub; None for a folder.
+    that is a card of somebody else's making. `footprint` is what it takes of the Hub; None for a folder. `card` is what
+    becomes of words on the card that are there: what is `lost` makes it destructive too. `licenses` says in words which
+    archives get another license, or come with one.
     """
 
     target: str
@@ -84,6 +86,8 @@ class Plan:
     missing_ids: Sequence[int]
     losses: Sequence[Loss] = ()
     footprint: Footprint | None = None
+    card: Sequence[CardChange] = ()
+    licenses: Sequence[str] = ()
 
     @property
     def changes(self) -> bool:

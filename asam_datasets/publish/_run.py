@@ -19,6 +19,7 @@ from asam_datasets.publish._load_back import load_back
 from asam_datasets.publish._losses import late_losses, refuse_losses
 from asam_datasets.publish._options import PublishOptions
 from asam_datasets.publish._plan import GROWTH, Loss, Plan
+from asam_datasets.publish._sheets import Sheets
 from asam_datasets.release import (
     HELD_BYTES,
     Changes,
@@ -31,8 +32,6 @@ from asam_datasets.release import (
 )
 from asam_datasets.sources import Reject, caption_report
 from asam_datasets.workers import Workers, open_workers
-
-TITLE = "ASAM Datasets"
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,8 @@ def publish(
                 if planned.rows_to_build != 0:
                     listener.on_total(planned.rows_to_build)
                 disagreements = find_disagreements(run.archives, pool)
-                built = _build_all(run, pool)
+                sheets = Sheets(run, listener)
+                built = _build_all(run, pool, sheets)
             losses = _late_losses(run, built, listener)
             if losses:
                 confirm(dataclasses.replace(planned, losses=losses, destructive=True))
@@ -112,7 +112,7 @@ def publish(
                 report.require_all()
             listener.on_stage(f"Making it visible: {target.url}")
             rejects = _write_rejects(options, run.bad.rejects)
-            release, changes = target.release(_maker(run, built))
+            release, changes = target.release(_maker(run, built, sheets.complete(built)))
             if target.needs_proof:
                 listener.on_stage(f"Loading {len(release.configs)} configs back")
                 load_back(target.location, target.revision, release.configs, listener.on_stage)
@@ -140,26 +140,28 @@ def publish(
     )
 
 
-def _maker(run: Run, built: Sequence[Built]) -> ReleaseMaker:
+def _maker(run: Run, built: Sequence[Built], sheets: Mapping[str, bytes]) -> ReleaseMaker:
     return ReleaseMaker(
         built,
         "",
         run.removed,
         run.captions,
         run.target.location,
-        TITLE,
+        run.words,
         gated=bool(run.access.gated),
         public=not run.access.private,
         terms_accepted=run.terms_accepted,
+        sheets=sheets,
     )
 
 
-def _build_all(run: Run, workers: Workers) -> list[Built]:
+def _build_all(run: Run, workers: Workers, sheets: Sheets) -> list[Built]:
     """Make one build after the other, and hand each to the target as soon as nothing can be wrong with it."""
     built: list[Built] = []
     archives = len(run.archives)
     for number, survey in enumerate(run.surveys, 1):
         built.append(run.unchanged.get(survey.recipe.name) or _build(survey, run, workers))
+        sheets.offer(built[-1])
         if not run.has_streams or number > archives:
             run.target.add(built[-1])
         if number == archives:

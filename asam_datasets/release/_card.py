@@ -7,8 +7,7 @@ dataset, so replacing this one file replaces the dataset.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
@@ -18,44 +17,27 @@ import yaml
 from asam_datasets import __version__
 from asam_datasets.builds import Build
 from asam_datasets.published import INDEX_KEY
-from asam_datasets.release._inert import code, titled, web_link, words
-from asam_datasets.release._owner import compose
+from asam_datasets.release import _card_text as text_of
+from asam_datasets.release._assets import Assets
+from asam_datasets.release._license import LICENSE, SA1B_GATE, gate, license_keys
+from asam_datasets.release._owner import CardChange, Words, card_changes, compose
 from asam_datasets.release._patterns import patterns
-from asam_datasets.rights import SA1B, Holding
-from asam_datasets.tables import ADVERSARIAL, EVALUATION, TRAIN, VIEWS, Column, Config, Kind, configs_of
+from asam_datasets.rights import SA1B
+from asam_datasets.tables import ADVERSARIAL, EVALUATION, TRAIN, VIEWS, Config, Kind, configs_of
 
-LICENSE = "LICENSE.md"
-
-
-_LICENSE_HEAD = """# Licenses
-
-This dataset puts together sets of several owners; each is under its own terms, and using it means accepting them.
-Captions and conditioning images follow the terms of the images that they were made from."""
-_GATE: Mapping[str, Any] = {
-    "extra_gated_heading": "Accept the terms of SA-1B to see these images",
-    "extra_gated_prompt": (
-        f"The photographs come from SA-1B, under the {SA1B.license} ({SA1B.link}): for research only, not to identify "
-        "people, and not to be given on without the same terms."
-    ),
-    "extra_gated_fields": {
-        "Name": "text",
-        "Affiliation": "text",
-        "I use the images for research only and accept the SA-1B Dataset Research License": "checkbox",
-        "I will not try to identify anybody in the images": "checkbox",
-    },
-    "extra_gated_button_content": "Accept and continue",
-}
-_MOST_LINES, _FIRST_LINES = 20, 5
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
+_LICENSE_KEYS = ("license_name", "license_link")
 
 
 class Showing(NamedTuple):
-    """What the YAML needs beside the builds: the folders of all builds that lie there, and which runs are closed, for
-    `patterns`; and the path of the index."""
+    """What the card needs beside the builds: the folders of all builds that lie there, and which runs are closed, for
+    `patterns`; the paths of the index and of the list of licenses; and what is in `assets/`."""
 
     present: frozenset[str]
     closed: frozenset[str]
     index_path: str
+    license_file: str = LICENSE
+    assets: Assets = Assets({}, {}, {})
 
 
 def render_card(
@@ -63,7 +45,7 @@ def render_card(
     showing: Showing,
     *,
     location: str,
-    title: str,
+    words: Words,
     gated: bool = False,
     existing: str | None = None,
 ) -> str:
@@ -73,39 +55,27 @@ def render_card(
         builds: all visible builds; sorted here by name.
         showing: how they are shown.
         location: what `load_dataset` takes in the recipes: a repository id or a folder.
-        title: the heading of a new card.
+        words: what this run says of the dataset; title and text of an earlier one stay otherwise.
         gated: whether readers have to accept the terms first; the questions for them go into the YAML.
         existing: the README that is there; what of it is its owner's stays (see `_owner.py`).
     """
     builds = sorted(builds, key=lambda build: build.name)
-    ours = {**_front_matter(builds, showing), **(_GATE if gated else {})}
-    gone = frozenset() if gated else frozenset(_GATE)
-    archives, sets, samples = (_of_kind(builds, kind) for kind in ("train", "evaluation", "adversarial"))
-    text = _template().read_text("utf-8")
-    turned = [build for build in builds if build.turned]
-    blocks = {"train": archives, "evaluation": sets, "adversarial": samples, "turned": turned}
-    for kind, there in blocks.items():
-        block = re.compile(rf"<!-- if {kind} -->\n(.*?)<!-- end -->\n", re.DOTALL)
-        text = block.sub(lambda found, there=there: found[1] if there else "", text)  # type: ignore[misc]
-    written = Template(text).substitute(
-        location=location,
-        config_rows="\n".join(_config_row(config) for config in configs_of(archives)),
-        column_rows=_column_rows(TRAIN),
-        provenance_rows="\n".join(_provenances(archives)),
-        set_rows="\n".join(_set_row(build) for build in sets),
-        set_column_rows=_column_rows(EVALUATION),
-        sample_counts="; ".join(f"{build.rows:,} images, {build.annotations:,} masks" for build in samples),
-        sample_column_rows=_column_rows(ADVERSARIAL),
-        set_citations="\n".join(_citation(build) for build in sets),
-        first_set=sets[0].name if sets else "",
-        first_split=sets[0].split if sets else "",
-        turned_counts=", ".join(f"{build.turned:,} of {build.rows:,} in `{build.name}`" for build in turned),
-        turned_config=_config_name(turned[0]) if turned else "",
-        turned_split=turned[0].split if turned else "",
-        license_link=SA1B.link,
-        version=__version__,
-    )
-    return compose(title, written, ours, _first(bool(archives)), gone, existing)
+    ours = {**_front_matter(builds, showing), **(gate(builds, showing.license_file) if gated else {})}
+    gone = frozenset(name for name in (*SA1B_GATE, *_LICENSE_KEYS) if name not in ours)
+    text = _render(builds, showing, location)
+    return compose(words, text, ours, _first(builds), gone, existing)
+
+
+def find_changes(builds: Sequence[Build], words: Words, license_file: str, existing: str | None) -> list[CardChange]:
+    """What a release does to words of the README that is there.
+
+    Args:
+        builds: those that it shows now.
+        words: what the run says of the dataset.
+        license_file: of the dataset.
+        existing: the README.
+    """
+    return card_changes(words, _expected(builds, license_file), existing) if existing is not None else []
 
 
 def render_placeholder() -> str:
@@ -114,65 +84,100 @@ def render_placeholder() -> str:
     return yaml.safe_dump({"configs": [nothing]}, sort_keys=False)
 
 
-def render_license(holdings: Iterable[Holding]) -> str:
-    """The license file: the terms of each set, by license."""
-    sets: dict[tuple[str, str], list[str]] = {}
-    for holding in sorted(holdings):
-        sets.setdefault((holding.rights.license, holding.rights.link), []).append(
-            f"- `{holding.name}`" + ("" if holding.images else " (annotations only)")
-        )
-    sections = [
-        "\n".join([f"## {words(name)}", "", *([f"<{web_link(link)}>", ""] if web_link(link) else []), *held])
-        for (name, link), held in sorted(sets.items())
-    ]
-    return "\n\n".join([_LICENSE_HEAD, *sections]) + "\n"
-
-
-def count_bytes(size_bytes: int) -> str:
-    """Bytes for people: `9.1 MB`."""
-    size = float(size_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
+def _render(builds: Sequence[Build], showing: Showing, location: str) -> str:
+    """The text of our block."""
+    archives, sets, samples = (_of_kind(builds, kind) for kind in ("train", "evaluation", "adversarial"))
+    turned = [build for build in builds if build.turned]
+    sa1b = [build for build in (*archives, *samples) if build.rights == SA1B]
+    statistics = {
+        kind: text_of.statistics(showing.assets, kind, _of_kind(builds, kind)) for kind in ("train", "evaluation")
+    }
+    category_lines = list(text_of.category_lines(sets))
+    blocks: dict[str, object] = {
+        "train": archives,
+        "evaluation": sets,
+        "only sets": not archives,
+        "adversarial": samples,
+        "turned": turned,
+        "sa1b": sa1b,
+        "licenses": archives and {build.rights for build in (*archives, *samples)} != {SA1B},
+        "statistics": statistics["train"],
+        "set statistics": statistics["evaluation"],
+        "categories": category_lines,
+    }
+    text = _template().read_text("utf-8")
+    for kind, there in blocks.items():
+        block = re.compile(rf"<!-- if {kind} -->\n(.*?)<!-- end {kind} -->\n", re.DOTALL)
+        text = block.sub(lambda found, there=there: found[1] if there else "", text)  # type: ignore[misc]
+    written = Template(text).substitute(
+        location=location,
+        intro=text_of.intro(archives) if archives else text_of.intro_of_sets(sets),
+        sheet=text_of.sheet(showing.assets, "train"),
+        set_sheet=text_of.sheet(showing.assets, "evaluation"),
+        which_config=text_of.which_config(),
+        statistics=statistics["train"],
+        set_statistics=statistics["evaluation"],
+        category_lines="\n".join(category_lines),
+        config_rows="\n".join(text_of.config_row(config) for config in configs_of(archives)),
+        column_rows=text_of.column_rows(TRAIN),
+        provenance_rows="\n".join(text_of.provenances(archives)),
+        set_rows="\n".join(text_of.set_row(build) for build in sets),
+        set_column_rows=text_of.column_rows(EVALUATION),
+        sample_counts="; ".join(f"{build.rows:,} images, {build.annotations:,} masks" for build in samples),
+        sample_column_rows=text_of.column_rows(ADVERSARIAL),
+        set_citations="\n".join(text_of.citation(build) for build in sets),
+        first_set=sets[0].name if sets else "",
+        first_split=sets[0].split if sets else "",
+        turned_counts=", ".join(f"{build.turned:,} of {build.rows:,} in `{build.name}`" for build in turned),
+        turned_config=_config_name(turned[0]) if turned else "",
+        turned_split=turned[0].split if turned else "",
+        license_file=showing.license_file,
+        license_link=SA1B.link,
+        license_lines="\n".join(text_of.license_lines([*archives, *samples])),
+        version=__version__,
+    )
+    return re.sub(r"\n{3,}", "\n\n", written)
 
 
 def _front_matter(builds: Sequence[Build], showing: Showing) -> dict[str, Any]:
-    rows = sum(build.rows for build in builds)
     configs = configs_of(builds)
     return {
-        "license": "other",
-        **_license(builds),
-        "size_categories": [next((name for limit, name in _SIZES if rows < limit), "10M<n<100M")],
+        **_expected(builds, showing.license_file),
         "configs": [_config(config, showing, is_default=not number) for number, config in enumerate(configs)],
         "dataset_info": [_dataset_info(config) for config in configs],
         INDEX_KEY: {"index": showing.index_path},
     }
 
 
-def _first(archives: bool) -> dict[str, Any]:
-    """What a new card says in its YAML; from then on it is the owner's."""
+def _expected(builds: Sequence[Build], license_file: str) -> dict[str, Any]:
+    """Those of our keys that people understand."""
+    rows = sum(build.rows for build in builds)
     return {
-        "pretty_name": "ASAM Datasets",
-        "language": ["en"],
-        "task_categories": ["image-segmentation", "mask-generation", *(["text-to-image"] if archives else [])],
-        "tags": [*(["SA-1B", "controlnet"] if archives else []), "segment-anything", "coco-rle", "asam"],
+        **license_keys(builds, license_file),
+        "size_categories": [next((name for limit, name in _SIZES if rows < limit), "10M<n<100M")],
     }
 
 
-def _license(builds: Sequence[Build]) -> dict[str, str]:
-    """Name and link of the license: that of all builds, or the file that lists them."""
-    rights = {build.rights for build in builds}
-    if rights == {SA1B}:
-        return {"license_name": "sa-1b-dataset-research-license", "license_link": SA1B.link}
-    return {"license_name": "several-see-license-file", "license_link": LICENSE}
+def _first(builds: Sequence[Build]) -> dict[str, Any]:
+    """What a new card says in its YAML besides its title; from then on it is the owner's."""
+    archives = _of_kind(builds, "train")
+    captions = any(build.captions for build in archives)
+    tags = [
+        *(["SA-1B"] if any(build.rights == SA1B for build in archives) else []),
+        *(["controlnet"] if archives else []),
+    ]
+    return {
+        **({"language": ["en"]} if captions or not archives else {}),
+        "task_categories": ["image-segmentation", "mask-generation", *(["text-to-image"] if captions else [])],
+        "tags": [*tags, "segment-anything", "coco-rle", "asam"],
+    }
 
 
 def _dataset_info(config: Config[Build]) -> dict[str, Any]:
     """Rows and bytes of a config: `dataset_size` is that of its columns, `download_size` that of the files."""
     sizes = {
-        split: sum(_column_bytes(build, config.columns) for build in builds) for split, builds in config.splits.items()
+        split: sum(text_of.column_bytes(build, config.columns) for build in builds)
+        for split, builds in config.splits.items()
     }
     return {
         "config_name": config.name,
@@ -183,10 +188,6 @@ def _dataset_info(config: Config[Build]) -> dict[str, Any]:
         "download_size": sum(build.size_bytes for build in config.builds),
         "dataset_size": sum(sizes.values()),
     }
-
-
-def _column_bytes(build: Build, columns: Sequence[str]) -> int:
-    return sum(size for part in build.parts for name, size in part.columns.items() if name in columns)
 
 
 def _config(config: Config[Build], showing: Showing, *, is_default: bool) -> dict[str, Any]:
@@ -206,74 +207,9 @@ def _of_kind(builds: Sequence[Build], kind: Kind) -> list[Build]:
     return [build for build in builds if build.kind == kind]
 
 
-def _column_rows(table: Mapping[str, Column]) -> str:
-    return "\n".join(f"| `{name}` | {column.label} | {column.meaning} |" for name, column in table.items())
-
-
 def _config_name(build: Build) -> str:
     """The config that has all columns of a build."""
     return build.name if build.kind == "evaluation" else build.kind
-
-
-def _set_row(build: Build) -> str:
-    info = build.evaluation
-    if info is None:
-        raise ValueError(f"{build.path}: an evaluation set without its description")
-    reading = "as ASAM's loaders read it" if info.protocol == "asam" else "the set's own"
-    reading += f", {words(info.variant)}" if info.variant else ""
-    only = "" if build.images else "; annotations only"
-    title, splits = titled(info.title, info.homepage), f"{code(info.split)} (its {code(info.source_split)})"
-    return (
-        f"| `{build.name}` | {title} | {splits} | {words(info.masks)} | {reading} | "
-        f"{build.rows:,} | {build.annotations:,} | {build.dropped:,} | {count_bytes(build.size_bytes)} | "
-        f"{words(build.rights.license)}{only} |"
-    )
-
-
-def _citation(build: Build) -> str:
-    text = build.evaluation.citation.strip() if build.evaluation else ""
-    return f"- `{build.name}`: {words(text) or 'unknown'}"
-
-
-def _config_row(config: Config[Build]) -> str:
-    """A view of the archives in the table of the card."""
-    view, builds = config.view or VIEWS[0], config.builds
-    columns = ", ".join(f"`{name}`" for name in view.columns) if view.columns else "all"
-    name = f"`{view.name}`" + (" (default)" if view is VIEWS[0] else "")
-    rows, masks = sum(build.rows for build in builds), sum(build.annotations for build in builds)
-    size = count_bytes(sum(_column_bytes(build, config.columns) for build in builds))
-    captions = sum(build.captions for build in builds)
-    return f"| {name} | {columns} | {view.purpose} | {rows:,} | {masks:,} | {captions:,} | {size} |"
-
-
-def _provenances(archives: Sequence[Build]) -> Iterator[str]:
-    """A line for each archive, and one for all after the first few of many: a card is read by people."""
-    shown = archives if len(archives) <= _MOST_LINES else archives[:_FIRST_LINES]
-    yield from map(_provenance, shown)
-    others = archives[len(shown) :]
-    if others:
-        missing = sum((Counter(build.missing) for build in others), Counter[str]())
-        yield _provenance_text(
-            f"and {len(others):,} more SA-1B archives, up to `{others[-1].name}`, which the index lists",
-            others,
-            missing,
-        )
-
-
-def _provenance(build: Build) -> str:
-    only = "" if build.images else ", annotations only"
-    return _provenance_text(f"SA-1B archive `{build.name}`{only}", [build], build.missing)
-
-
-def _provenance_text(what: str, builds: Sequence[Build], missing: Mapping[str, int]) -> str:
-    rejected, files = sum(build.rejected for build in builds), sum(len(build.parts) for build in builds)
-    rows, masks = sum(build.rows for build in builds), sum(build.annotations for build in builds)
-    more = f"; {rejected:,} damaged ones were left out" if rejected else ""
-    more += "".join(f"; {number:,} masks have no {code(name)}, which is null" for name, number in missing.items())
-    return (
-        f"- {what}: {rows:,} images, {masks:,} masks, {sum(build.captions for build in builds):,} captions, "
-        f"{count_bytes(sum(build.size_bytes for build in builds))} in {files:,} files{more}"
-    )
 
 
 def _template() -> Path:

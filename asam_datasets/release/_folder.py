@@ -14,7 +14,9 @@ from asam_datasets.errors import TargetError, option
 from asam_datasets.machine import refuse_links, unfinished_writes, write_atomically
 from asam_datasets.published import PLACEHOLDER, README, Published, PublishedFolder, Visible, is_index, visible_builds
 from asam_datasets.release._access import Access
-from asam_datasets.release._card import LICENSE, render_placeholder
+from asam_datasets.release._assets import ASSETS, is_asset, is_asset_name
+from asam_datasets.release._card import render_placeholder
+from asam_datasets.release._license import LICENSE, LICENSES, is_our_license
 from asam_datasets.release._release import ORGANIZED_FOLDER, Changes, Release, ReleaseMaker, There, organized_archive
 from asam_datasets.release._staging import find_candidates, is_complete, remove_empty, staged
 from asam_datasets.rights import Holding
@@ -22,6 +24,7 @@ from asam_datasets.rights import Holding
 WORK_FOLDER = ".asam_datasets"
 """Unfinished work in a target folder; hidden, so that `load_dataset` never looks into it."""
 
+_SMALL = (README, LICENSE, LICENSES, PLACEHOLDER)
 _KINDS = ("adversarial", "evaluation", "train")
 
 
@@ -61,14 +64,15 @@ class FolderTarget:
             runs = [run for kind in kinds for run in kind.glob("*")]
             for folder in (*kinds, *runs, *(build for run in runs for build in run.glob("*"))):
                 refuse_links(self.path, folder)
-        refuse_links(self.path, self.path / ORGANIZED_FOLDER)
+        for name in (ORGANIZED_FOLDER, ASSETS):
+            refuse_links(self.path, self.path / name)
         visible = visible_builds(PublishedFolder(self.path))
         if visible is None:
             known = {WORK_FOLDER, "rejects.jsonl", *([DATA] if self._data_is_ours() else [])}
             known |= {path.name for path in self._unfinished()}
             known |= {PLACEHOLDER} if self._has_placeholder() else set()
             if self.work.exists() or self._data_is_ours():  # a run of ours was killed here
-                known |= {ORGANIZED_FOLDER, LICENSE}
+                known |= {ORGANIZED_FOLDER, LICENSE, LICENSES, *([ASSETS] if self._assets_are_ours() else [])}
             entries = sorted(entry.name for entry in self.path.iterdir()) if self.path.is_dir() else []
             foreign = [name for name in entries if name not in known]
             if foreign:
@@ -154,7 +158,8 @@ class FolderTarget:
         run = f"r{hashlib.sha256(folders.encode()).hexdigest()[:12]}"
         placed = [one if one.folder is None else replace(one, build=in_run(one.build, run)) for one in maker.built]
         maker = replace(maker, built=placed, run=run)
-        release = maker.make(self._visible, There(self._lying(), alone=True, at_once=False), self._readme())
+        there = There(self._lying(), alone=True, at_once=False, license_file=self.license_file)
+        release = maker.make(self._visible, there, self.readme)
         if not (self.path / README).exists():  # `load_dataset` would take whatever lies in `data/`
             self._write(PLACEHOLDER, render_placeholder().encode())
         self._move_builds(placed)
@@ -175,8 +180,10 @@ class FolderTarget:
 
     def _unfinished(self) -> list[Path]:
         """Small files that killed runs were writing."""
-        own = [path for path, name in unfinished_writes(self.path).items() if name in (README, LICENSE, PLACEHOLDER)]
+        own = [path for path, name in unfinished_writes(self.path).items() if name in _SMALL]
         own += [path for path, name in unfinished_writes(self.path / DATA).items() if is_index(f"{DATA}/{name}")]
+        assets = unfinished_writes(self.path / ASSETS).items()
+        own += [path for path, name in assets if is_asset_name(name)]
         organized = unfinished_writes(self.path / ORGANIZED_FOLDER).items()
         return own + [path for path, name in organized if organized_archive(f"{ORGANIZED_FOLDER}/{name}")]
 
@@ -190,10 +197,13 @@ class FolderTarget:
         return path.is_file() and path.read_bytes() == render_placeholder().encode()
 
     def _lying(self) -> list[str]:
-        """What a release may take away: folders of builds, files in `organized/`, and the index."""
-        organized = sorted((self.path / ORGANIZED_FOLDER).glob("*.json"))
+        """What a release may take away: folders of builds, files in `organized/` and `assets/`, the index, and our own
+        list of licenses."""
+        small = sorted((self.path / ORGANIZED_FOLDER).glob("*.json"))
+        small += [path for path in sorted((self.path / ASSETS).glob("*")) if is_asset(f"{ASSETS}/{path.name}")]
+        small += [path for path in [self.path / LICENSES] if path.is_file()]
         folders = [f"{path.relative_to(self.path).as_posix()}/" for path in staged(self.path / DATA)]
-        return folders + [path.relative_to(self.path).as_posix() for path in [*organized, *self._indexes()]]
+        return folders + [path.relative_to(self.path).as_posix() for path in [*small, *self._indexes()]]
 
     def finish(self) -> None:
         """Nothing is left to do in a folder."""
@@ -205,6 +215,7 @@ class FolderTarget:
         made = [folder / kind for folder in (self.work / DATA, self.path / DATA) for kind in _KINDS]
         runs = [run for kind in made if kind.is_dir() for run in kind.iterdir() if is_run(run.name)]
         everything = [*runs, *made, *self.work.glob("*"), self.work / DATA, self.work, self.path / DATA]
+        everything.append(self.path / ASSETS)
         remove_empty([*everything, *([] if self._existed else [self.path])])
 
     def _move_builds(self, built: Sequence[Built]) -> None:
@@ -232,7 +243,20 @@ class FolderTarget:
             shutil.rmtree(final, ignore_errors=True)
             os.rename(folder, final)
 
-    def _readme(self) -> str | None:
+    @property
+    def license_file(self) -> str:
+        """Where the list of licenses goes: not over one that somebody else wrote."""
+        path = self.path / LICENSE
+        return LICENSES if path.is_file() and not is_our_license(path.read_bytes()) else LICENSE
+
+    def _assets_are_ours(self) -> bool:
+        names = [path.name for path in (self.path / ASSETS).glob("*")]
+        unfinished = {path.name for path in self._unfinished()}
+        return all(is_asset_name(name) or name in unfinished for name in names)
+
+    @property
+    def readme(self) -> str | None:
+        """The card that is there."""
         path = self.path / README
         return path.read_bytes().decode("utf-8", "surrogateescape") if path.is_file() else None
 

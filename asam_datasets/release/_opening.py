@@ -9,7 +9,7 @@ import yaml
 
 from asam_datasets.published import KIND, PLACEHOLDER, README, ConflictError, HubClient, front_matter
 from asam_datasets.release._access import Access, Destination
-from asam_datasets.release._card import LICENSE, render_placeholder
+from asam_datasets.release._card import render_placeholder
 from asam_datasets.release._pull_request import start_pull_request
 from asam_datasets.release._release import Changes
 from asam_datasets.release._remote_state import MAIN, RemoteState, after_commit, read_again
@@ -42,7 +42,7 @@ def open_repository(client: HubClient, state: RemoteState, request: Request, cha
         state = read_again(client, state)
         state = replace(state, access=refuse_new_readers(client, state.access))
         first = {} if _shows_configs(client, state) else {PLACEHOLDER: render_placeholder().encode()}
-        first[LICENSE] = request.license
+        first[state.license_file] = request.license
         first = {path: content for path, content in first.items() if not state.holds(path, content)}
         try:
             if first:

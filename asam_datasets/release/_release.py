@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from asam_datasets.builds import Build, Built
+from asam_datasets.builds import BUILD_FILE, Build, Built, encode_build
 from asam_datasets.errors import RightsError
 from asam_datasets.published import README, Visible, build_folders, encode_index, is_index
-from asam_datasets.release._card import LICENSE, Showing, render_card, render_license
+from asam_datasets.release._assets import is_asset, make_assets
+from asam_datasets.release._card import Showing, render_card
+from asam_datasets.release._license import LICENSE, LICENSES, render_license
+from asam_datasets.release._owner import Words
 from asam_datasets.rights import check_public, needs_gate
 from asam_datasets.sources import CAPTION_LIST, CONTROLNET_LIST, encode_lists
 from asam_datasets.tables import configs_of
@@ -58,11 +61,13 @@ class There:
         alone: nobody else is at work there, so that what nothing shows is left over, whatever its name. Otherwise only
             names of this run are.
         at_once: what goes does so in the same moment in which README comes; otherwise after it.
+        license_file: where the list of licenses goes; `LICENSE.md` may be somebody else's.
     """
 
     paths: Collection[str]
     alone: bool
     at_once: bool
+    license_file: str = LICENSE
 
 
 @dataclass
@@ -92,10 +97,11 @@ class ReleaseMaker:
         removed: names of builds that are to vanish.
         captions: caption by file name, for the files in `organized/`.
         location: what `load_dataset` takes.
-        title: heading of the card.
+        words: what is said of the dataset on its card.
         gated: whether readers have to accept the terms first.
         public: whether everyone will see the dataset.
         terms_accepted: whether the publisher acknowledged SA-1B's terms.
+        sheets: sheets of records that this run has drawn, by path.
     """
 
     built: Sequence[Built]
@@ -103,10 +109,11 @@ class ReleaseMaker:
     removed: frozenset[str]
     captions: Mapping[str, str]
     location: str
-    title: str
+    words: Words
     gated: bool = False
     public: bool = False
     terms_accepted: bool = False
+    sheets: Mapping[str, bytes] = field(default_factory=dict)
 
     def make(self, current: Visible, there: There, readme: str | None = None) -> Release:
         """The current builds, without the removed ones, with those of this run in place of the same names' old ones.
@@ -134,7 +141,9 @@ class ReleaseMaker:
         names = self.removed | {one.build.name for one in self.built}
         closed = (current.closed | {self.run}) & {build.run for build in ordered}
         index, content = encode_index(ordered, closed)
-        files = {LICENSE: render_license(holdings).encode(), index: content}
+        assets = make_assets(ordered, self.sheets, there.paths)
+        files = {there.license_file: render_license(holdings).encode(), index: content, **assets.files}
+        files.update(self._manifests(current))
         for one in (one for one in self.built if one.build.kind == "train"):
             files.update(organized_files(one, self.captions))
         before = {build.path for build in current.builds}
@@ -145,16 +154,20 @@ class ReleaseMaker:
             for folder, name in lying.items()
             if folder not in shown and (there.alone or folder in before or name in names)
         ]
+        kept = files.keys() | assets.paths
         removed = [
-            path for path in there.paths if path not in files and (organized_archive(path) in names or is_index(path))
+            path
+            for path in there.paths
+            if path not in kept
+            and (organized_archive(path) in names or is_index(path) or is_asset(path) or path == LICENSES)
         ]
 
         def card(present: Iterable[str]) -> bytes:
             text = render_card(
                 ordered,
-                Showing(frozenset(present), closed, index),
+                Showing(frozenset(present), closed, index, there.license_file, assets),
                 location=self.location,
-                title=self.title,
+                words=self.words,
                 gated=self.gated,
                 existing=readme,
             )
@@ -163,6 +176,12 @@ class ReleaseMaker:
         settled = card((lying.keys() | shown) - set(folders))
         files[README] = settled if there.at_once or not folders else card(lying.keys() | shown)
         return Release(ordered, closed, files, frozenset(names), folders, sorted(removed), settled)
+
+    def _manifests(self, current: Visible) -> dict[str, bytes]:
+        """What `build.json` says of builds that are not shown so now: license and statistics change without a part."""
+        before = {build.path: build for build in current.builds}
+        changed = [one.build for one in self.built if before.get(one.build.path) != one.build]
+        return {f"{build.path}/{BUILD_FILE}": encode_build(build) for build in changed}
 
 
 def organized_files(built: Built, captions: Mapping[str, str]) -> dict[str, bytes]:

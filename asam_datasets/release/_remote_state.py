@@ -23,6 +23,7 @@ from asam_datasets.published import (
     visible_builds,
 )
 from asam_datasets.release._access import Access, Destination
+from asam_datasets.release._license import LICENSE, LICENSES, is_our_license, render_license
 from asam_datasets.release._pull_request import find_pull_request
 from asam_datasets.release._settings import read_access
 from asam_datasets.release._tag import find_tag
@@ -43,6 +44,7 @@ class RemoteState:
         readme: the text of its README.
         replaces_foreign: the README is somebody else's, and a release replaces it.
         needs_branch: the revision is a branch that has to be made.
+        license_file: where the list of licenses goes: not over one that somebody else wrote.
         is_tagged: the tag that was asked for is there, and names the head.
     """
 
@@ -53,6 +55,7 @@ class RemoteState:
     visible: Visible = field(default_factory=Visible)
     readme: str | None = None
     replaces_foreign: bool = False
+    license_file: str = LICENSE
     needs_branch: bool = False
     is_tagged: bool = False
 
@@ -112,7 +115,7 @@ def read_state(client: HubClient, destination: Destination, me: str) -> RemoteSt
     files = client.list_files(head)
     is_tagged = find_tag(client, destination.tag, head)
     state = RemoteState(revision, access, head, files, needs_branch=needs_branch, is_tagged=is_tagged)
-    return _read_builds(client, state)
+    return _find_license(client, _read_builds(client, state))
 
 
 def read_again(client: HubClient, state: RemoteState) -> RemoteState:
@@ -126,7 +129,8 @@ def read_again(client: HubClient, state: RemoteState) -> RemoteState:
     if head == state.head:
         return state
     now = replace(state, head=head, files=client.list_files(head))
-    return now if now.files.get(README) == state.files.get(README) else _read_builds(client, now)
+    now = now if now.files.get(README) == state.files.get(README) else _read_builds(client, now)
+    return now if now.files.get(LICENSE) == state.files.get(LICENSE) else _find_license(client, now)
 
 
 def after_commit(client: HubClient, state: RemoteState, commit: Commit, paths: Sequence[str]) -> RemoteState:
@@ -140,6 +144,16 @@ def after_commit(client: HubClient, state: RemoteState, commit: Commit, paths: S
     if not commit.is_next:
         return read_again(client, state)
     return replace(state, head=commit.id, files={**state.files, **client.look_at(paths, commit.id)})
+
+
+def _find_license(client: HubClient, state: RemoteState) -> RemoteState:
+    """Find out whose license file is there; it is read where it is not the one that the visible builds make."""
+    if LICENSE not in state.files:
+        return replace(state, license_file=LICENSE)
+    ours = render_license(build.holding for build in state.visible.builds).encode()
+    if state.holds(LICENSE, ours) or is_our_license(client.read(LICENSE, state.head) or b""):
+        return replace(state, license_file=LICENSE)
+    return replace(state, license_file=LICENSES)
 
 
 def _read_builds(client: HubClient, state: RemoteState) -> RemoteState:

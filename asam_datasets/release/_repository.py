@@ -105,6 +105,16 @@ class RepositoryTarget:
         return self._state.replaces_foreign
 
     @property
+    def readme(self) -> str | None:
+        """The card at the head that was read."""
+        return self._state.readme
+
+    @property
+    def license_file(self) -> str:
+        """Where the list of licenses goes: not over one that somebody else wrote."""
+        return self._state.license_file
+
+    @property
     def needs_proof(self) -> bool:
         """Whether this run changed what is visible, or is going to tag or show it: not when all was so already."""
         return self._changes.commits > 0 or self._request.access != self.access or self._missing_tag is not None
@@ -224,7 +234,7 @@ class RepositoryTarget:
         is_new = any(one.folder is not None for one in placed)
         maker = replace(maker, built=placed, run=self._run_name() if is_new else maker.run)
         while True:
-            there = There(self._state.files.keys(), alone=False, at_once=True)
+            there = There(self._state.files.keys(), alone=False, at_once=True, license_file=self._state.license_file)
             release = maker.make(self._state.visible, there, self._state.readme)
             changed = compare(self._state, release)
             if not changed and not self._state.needs_branch:

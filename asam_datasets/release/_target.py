@@ -59,6 +59,14 @@ class Target(Protocol):
         """Whether `current` found a README of somebody else, which the release replaces."""
 
     @property
+    def readme(self) -> str | None:
+        """The card that `current` found; None without one."""
+
+    @property
+    def license_file(self) -> str:
+        """Path of the list of licenses: another than `LICENSE.md` where somebody else wrote that one."""
+
+    @property
     def needs_proof(self) -> bool:
         """Whether, between `release` and `finish`, every config has to be loaded back as a reader would."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from asam_datasets.builds import BUILD_FILE, Built, encode_build
 from asam_datasets.errors import HubError
 from asam_datasets.published import ConflictError, HubClient, Sent, missing_parts
-from asam_datasets.release._card import count_bytes
+from asam_datasets.release._card_text import count_bytes
 from asam_datasets.release._opening import CONFLICTS
 from asam_datasets.release._pace import COMMIT_MOST_FILES, is_commit
 from asam_datasets.release._release import Changes

@@ -11,8 +11,8 @@ import numpy as np
 from asam_datasets.builds import Build, check_together, in_run
 from asam_datasets.errors import SourceError, TargetError
 from asam_datasets.progress import Listener
-from asam_datasets.publish import TITLE, load_back
-from asam_datasets.release import Access, Changes, ReleaseMaker, render_license
+from asam_datasets.publish import load_back
+from asam_datasets.release import Access, Changes, ReleaseMaker, Words, render_license
 from asam_datasets.rights import SA1B, Holding, check_public
 from asam_datasets.scale._plan import ScalePlan
 from asam_datasets.scale._run import Note, RunFolder, open_run
@@ -90,7 +90,7 @@ def release(plan: ScalePlan, listener: Listener | None = None) -> Released:
         frozenset(),
         captions,
         target.location,
-        TITLE,
+        Words(plan.repo_id.rpartition("/")[2]),
         gated=access.gated is not None,
         public=not access.private,
         terms_accepted=access.gated is not None,

@@ -43,11 +43,11 @@ ADVERSARIAL: Mapping[str, Column] = {
         "height] in pixels, **exclusive**; `area` in pixels; `segmentation` as COCO RLE",
     ),
     "worst_iou": Column(FLOAT64, "float64", "the worst IoU that SAM reached on it, 0 … 1, as the generator noted it"),
-    "image_id": Column(INT64, "int64", "SA-1B's id of the original"),
+    "image_id": Column(INT64, "int64", "id of the original"),
     "file_name": Column(STRING, "string", "`sa_<image_id>.png` or `.jpg`"),
     "width": Column(INT32, "int32", "pixels"),
     "height": Column(INT32, "int32", "pixels"),
-    "archive": Column(STRING, "string", "the SA-1B archive of the original"),
+    "archive": Column(STRING, "string", "the archive of the original"),
 }
 
 

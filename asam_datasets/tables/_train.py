@@ -57,11 +57,11 @@ TRAIN: Mapping[str, Column] = {
         "width and height are one less than COCO's; `area` in pixels; `predicted_iou` and `stability_score` in "
         "0 … 1; `crop_box` = [x, y, width, height] in pixels; `point_coords` = [[x, y]] in pixels",
     ),
-    "image_id": Column(INT64, "int64", "SA-1B's id of the image"),
+    "image_id": Column(INT64, "int64", "id of the image, SA-1B's in an archive of it"),
     "file_name": Column(STRING, "string", "`sa_<image_id>.jpg`"),
     "width": Column(INT32, "int32", "pixels"),
     "height": Column(INT32, "int32", "pixels"),
-    "archive": Column(STRING, "string", "the SA-1B archive it came from, such as `sa_000000`"),
+    "archive": Column(STRING, "string", "the archive it came from, such as `sa_000000`"),
 }
 
 

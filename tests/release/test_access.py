@@ -22,7 +22,7 @@ from asam_datasets.builds import Build, Part
 from asam_datasets.demo import DemoArchive, write_demo
 from asam_datasets.errors import RightsError, spelled
 from asam_datasets.published._layout import front_matter
-from asam_datasets.release import Access
+from asam_datasets.release import Access, Words
 from asam_datasets.release._card import Showing, render_card
 from asam_datasets.rights import SA1B, Holding, Rights, check_public, needs_gate
 
@@ -387,7 +387,7 @@ def test_the_card_of_a_very_large_dataset_stays_small() -> None:
     builds = [Build(2, "train", f"sa_{n:06d}", f"{n:016x}", 0, True, SA1B, [part] * 32, run="r0") for n in range(1000)]
     paths = frozenset(build.path for build in builds)
     showing = Showing(paths, frozenset({"r0"}), "data/index-0123456789abcdef.json.gz")
-    card = render_card(builds, showing, location=REPO, title="ASAM Datasets", gated=True)
+    card = render_card(builds, showing, location=REPO, words=Words("SA-1B"), gated=True)
     front = card.split("---\n")[1]
     assert yaml.safe_load(front)["dataset_info"][0]["splits"][0]["num_examples"] == 1000 * 32 * 350
     print(f"{len(front):,} bytes of YAML, {len(card):,} of card")
