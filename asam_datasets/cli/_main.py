@@ -22,6 +22,7 @@ from asam_datasets.cli import (
     _download,
     _evaluate,
     _export,
+    _info,
     _merge,
     _organize,
     _preview,
@@ -50,6 +51,7 @@ app = typer.Typer(
 for verb in (
     _publish,
     _verify,
+    _info,
     _catalog,
     _demo,
     _download,

@@ -6,12 +6,14 @@ from asam_datasets.release._access import Access as Access
 from asam_datasets.release._access import Destination as Destination
 from asam_datasets.release._access import Gate as Gate
 from asam_datasets.release._assets import SHEET_ROWS as SHEET_ROWS
+from asam_datasets.release._assets import Counted as Counted
 from asam_datasets.release._assets import Sheet as Sheet
 from asam_datasets.release._assets import first_shown as first_shown
 from asam_datasets.release._assets import wanted_sheets as wanted_sheets
 from asam_datasets.release._card import Showing as Showing
 from asam_datasets.release._card import find_changes as find_changes
 from asam_datasets.release._card import render_card as render_card
+from asam_datasets.release._card_text import column_bytes as column_bytes
 from asam_datasets.release._card_text import count_bytes as count_bytes
 from asam_datasets.release._folder import FolderTarget as FolderTarget
 from asam_datasets.release._license import LICENSE as LICENSE
@@ -19,6 +21,7 @@ from asam_datasets.release._license import render_license as render_license
 from asam_datasets.release._owner import MARK as MARK
 from asam_datasets.release._owner import CardChange as CardChange
 from asam_datasets.release._owner import Words as Words
+from asam_datasets.release._owner import title_of as title_of
 from asam_datasets.release._pace import COMMIT_FILES as COMMIT_FILES
 from asam_datasets.release._pace import HELD_BYTES as HELD_BYTES
 from asam_datasets.release._pace import Footprint as Footprint
@@ -38,6 +41,7 @@ __all__ = [
     "Access",
     "CardChange",
     "Changes",
+    "Counted",
     "Destination",
     "FolderTarget",
     "Footprint",
@@ -49,11 +53,13 @@ __all__ = [
     "Showing",
     "Target",
     "Words",
+    "column_bytes",
     "count_bytes",
     "find_changes",
     "first_shown",
     "footprint",
     "render_card",
     "render_license",
+    "title_of",
     "wanted_sheets",
 ]

@@ -132,7 +132,7 @@ def _draw_labels(pen: _Pen, labels: Sequence[str], x: float, bottom: float, step
     every = max(1, -(-int(widest) // max(1, int(step))))
     for place in range(0, len(labels), every):
         pen.line(x + place * step + 0.5, bottom, x + place * step + 0.5, bottom + 4)
-        pen.text(x + place * step, bottom + 17, labels[place], anchor="start" if place == 0 else "middle")
+        pen.text(x + place * step, bottom + 17, labels[place], anchor="middle")
 
 
 def _draw_categories(pen: _Pen, counted: Statistics, x: float, y: float, width: float) -> None:
