@@ -103,7 +103,7 @@ def test_killed_at_any_moment_and_run_again(demo: DemoArchive, reference: Any, p
         assert ran.code == 0, ran.err
         assert build_of(out) == reference
         assert not (out / ".asam_datasets").exists()
-        assert sorted(path.name for path in out.iterdir()) == ["LICENSE.md", "README.md", "data", "organized"]
+        assert sorted(path.name for path in out.iterdir()) == ["LICENSE.md", "README.md", "assets", "data", "organized"]
     assert resumed, "no run was killed with finished parts; the test shows nothing"
 
 

@@ -78,7 +78,7 @@ def test_killed_before_any_step(
         assert ran.code == 9, ran.err
         assert publish(*args, "--out", out).code == 0
         left = sorted(path.name for path in out.iterdir())
-        assert left == ["LICENSE.md", "README.md", "data", *([] if is_new else ["organized"])], (step, left)
+        assert left == ["LICENSE.md", "README.md", "assets", "data", *([] if is_new else ["organized"])], (step, left)
     assert ran.code == 0
     assert step >= 6, "steps were counted"
     assert len(seen) >= 2

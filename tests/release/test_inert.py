@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -13,8 +14,10 @@ from markdown_it.token import Token
 from asam_datasets.builds import Build, Part, decode_build, encode_build
 from asam_datasets.builds._manifest import EvaluationInfo
 from asam_datasets.errors import TargetError
-from asam_datasets.release._card import Showing, render_card, render_license
+from asam_datasets.release._card import Showing, render_card
 from asam_datasets.release._inert import code, titled, web_link, words
+from asam_datasets.release._license import is_our_license, render_license
+from asam_datasets.release._owner import Words
 from asam_datasets.rights import Rights
 
 EVIL = [
@@ -74,7 +77,8 @@ def pages(text: str, link: str) -> tuple[str, str]:
     one = build(text, link)
     archive = Build(2, "train", "sa_000000", "1" * 16, 0, True, one.rights, one.parts, run="r0")
     showing = Showing(frozenset({one.path, archive.path}), frozenset(), "data/index-0123456789abcdef.json.gz")
-    card = render_card([one, archive], showing, location="x/y", title="T")
+    card = render_card([one, archive], showing, location="x/y", words=Words("T"))
+    card = re.sub(r"(?m)^    block: .*$", "    block: x", card)  # its digest is of the text
     return card, render_license([one.holding, archive.holding])
 
 
@@ -86,6 +90,7 @@ def test_words(text: str) -> None:
         assert kinds(body) == kinds(plain.split("---\n", 2)[2] if front else plain)
         assert front == (plain.split("---\n", 2)[1] if front else "")
         assert all(c.isprintable() or c == "\n" for c in found)
+        assert front or is_our_license(found.encode())
         assert found.count("asam-datasets:end -->") == plain.count("asam-datasets:end -->")
     again = pages(text, "https://a.example/b")[0]
     assert yaml.safe_load(again.split("---\n")[1])["configs"]

@@ -11,7 +11,7 @@ from local_hub import LocalHub
 
 from asam_datasets.builds import Build, Built, Part, in_run
 from asam_datasets.errors import RightsError, TargetError
-from asam_datasets.published import PLACEHOLDER, README, HubClient, Visible, front_matter
+from asam_datasets.published import PLACEHOLDER, README, HubClient, Visible, front_matter, is_index
 from asam_datasets.release import (
     Access,
     Changes,
@@ -20,8 +20,10 @@ from asam_datasets.release import (
     ReleaseMaker,
     RepositoryTarget,
     Target,
+    Words,
+    render_license,
 )
-from asam_datasets.release._card import LICENSE
+from asam_datasets.release._license import LICENSE
 from asam_datasets.release._opening import Request, open_repository
 from asam_datasets.release._release import Release, There
 from asam_datasets.release._remote_state import RemoteState, read_again, read_state
@@ -56,13 +58,14 @@ def test_a_state_is_read_as_a_whole_and_a_step_gives_the_next(hub: LocalHub) -> 
     )
     assert list(before.files) == [".gitattributes"]
 
-    changes, request = Changes(), Request(Access(True, "auto"), b"terms", to_branch, "xhk")
+    terms = render_license([]).encode()
+    changes, request = Changes(), Request(Access(True, "auto"), terms, to_branch, "xhk")
     opened = open_repository(client, before, request, changes)
     assert before.needs_branch, "what was read stays as it was"
     with pytest.raises(FrozenInstanceError):
         before.head = ""  # type: ignore[misc]
     assert hub.settings(REPO) == {"private": True, "gated": "auto"}
-    assert opened.holds(LICENSE, b"terms")
+    assert opened.holds(LICENSE, terms)
     assert PLACEHOLDER in opened.files
     assert (opened.head, changes.commits) == (hub.branches(REPO)["v"], 1)
     assert read_state(client, to_branch, "xhk") == opened == read_again(client, opened)
@@ -94,7 +97,7 @@ def made(
 ) -> Release:
     """The release of a run that brings some builds."""
     none = np.empty(0, np.int64)
-    maker = ReleaseMaker([Built(one, None, none, none) for one in built], "r1", removed, {}, REPO, "Title")
+    maker = ReleaseMaker([Built(one, None, none, none) for one in built], "r1", removed, {}, REPO, Words("Title"))
     where = {"alone": False, "at_once": True, **there}
     return maker.make(Visible(tuple(current), frozenset({"r0"})), There(paths, **where))
 
@@ -113,7 +116,9 @@ def test_what_goes_with_a_release() -> None:
         "data/train/mine/a.txt",
     ]
     release = made([new], [old, kept], there)
-    assert [path for path, _ in release.ordered][::2] == ["LICENSE.md", "README.md"]
+    assert [path for path, _ in release.ordered] == [
+        "LICENSE.md", next(filter(is_index, release.files)), f"{new.path}/build.json", "README.md"
+    ]  # fmt: skip
     assert (release.folders, release.removed) == ([old.path], sorted([captions, index]))
     assert made([new], [old, kept], there, alone=True).folders == [old.path, other.path]
     assert made([], [kept], [f"{other.path}/"], alone=True).folders == [other.path], "a folder stands for its files"
