@@ -1,4 +1,4 @@
-"""What a machine does to a publish: it ends, with a sentence where somebody is left to say it, and the next run goes on."""
+"""What a machine does to a publish: it ends with a sentence, where somebody is left to say it; the next run goes on."""
 
 from __future__ import annotations
 
