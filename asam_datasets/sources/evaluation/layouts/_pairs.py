@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import msgspec
@@ -16,7 +14,7 @@ from msgspec import Meta
 from asam_datasets.errors import SKIP, SourceError
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES
-from asam_datasets.sources.evaluation._nearby import archives_near
+from asam_datasets.sources.evaluation._nearby import archives_near, files_by_ending
 from asam_datasets.sources.evaluation._patterns import (
     Budget,
     check_pattern,
@@ -202,13 +200,7 @@ def _counts(pair: Pair, folder: Folder, expected: str) -> str:
 def _instead(root: Path, mask: str) -> str:
     """What lies in the folder of a mask that is not there, by the endings."""
     inside = fixed_folder(mask)
-    if not inside:
-        return ""
-    endings: Counter[str] = Counter()
-    for _, _, files in os.walk(root / inside):
-        endings.update(PurePosixPath(file).suffix or "without an ending" for file in files if not file.startswith("."))
-    counted = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(4))
-    return f" ({inside}/ has {counted or 'no files'})"
+    return f" ({inside}/ has {files_by_ending(root / inside)})" if inside else ""
 
 
 def _listed(pair: Pair, folder: Folder) -> frozenset[str] | None:
