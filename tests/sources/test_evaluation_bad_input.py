@@ -522,6 +522,15 @@ def test_another_release_of_the_set_is_told(tmp_path: Path, given: str, moved: t
     assert wrong(given, tmp_path / "set").hint.startswith(f"Did you mean {meant}={tmp_path}/set? ")
 
 
+def test_another_split_is_no_answer_where_the_masks_of_this_one_are_missing(tmp_path: Path) -> None:
+    draw("egohos", tmp_path)
+    (label,) = (tmp_path / "val/label").iterdir()
+    label.rename(label.with_suffix(".tif"))
+    error = wrong("egohos", tmp_path)
+    assert error.problem.endswith("(val/label/ has 1 .tif)")
+    assert "Did you mean" not in error.hint
+
+
 def test_a_mask_that_is_missing_is_counted_with_the_others(tmp_path: Path) -> None:
     TREES["hrsod_te"](tmp_path)
     for stem in ("1001_abc_o", "1002_def_o"):

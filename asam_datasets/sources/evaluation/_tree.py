@@ -42,11 +42,13 @@ def wrong_folder(entry: Entry, layout: Layout, root: Path, label: str) -> Source
         why = next(filter(None, (way.why_nothing(root) for way in layout.ways())), "")
         found = f"{what_is_in(root)}{f': {why}' if why else ''}"
         better = _folder_that_fits(layout, root)
+        # Where something of this reading is there, the folder is meant, and what is missing is told.
+        other = "" if why else _variant_that_fits(entry, root)
         unpack = unpack_first(root)
     except (OSError, SourceError) as error:
         problem = error.strerror if isinstance(error, OSError) else error.problem
-        found, better, unpack = f"that it cannot be read: {problem}", None, ""
-    if other := _variant_that_fits(entry, root):
+        found, better, other, unpack = f"that it cannot be read: {problem}", None, "", ""
+    if other:
         hint = f"Did you mean {other}? {hint}"
     elif better:
         hint = f"Did you mean {better}? {hint}"
