@@ -43,8 +43,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 SIDE = 128
 MEAN, DEVIATION = (torch.tensor(v).view(3, 1, 1) for v in ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]))
-ROUNDING = 1e-5
-"""A logit so near zero is either sign: sums of floats in another order, in a batch or on another processor, differ."""
+ROUNDING = 1e-4
+"""A logit so near zero is either sign: prompts one by one are summed in another order than in a batch. Near zero the
+two were found to be 4e-5 apart, and 2e-4 elsewhere, with logits up to 5."""
+TOGETHER = 32
+"""Prompts in a batch, as the package makes them: boundaries have no bounds that hold, so their logits must be equal."""
 
 Mask = NDArray[np.bool_]
 Logits = NDArray[np.float32]
@@ -128,7 +131,7 @@ def dense_boundary_iou(logits: Logits, true: Mask) -> Bounds:
         return mask & (core == 0)
 
     right = edge(true)
-    edges = [edge(logits > limit) for limit in (ROUNDING, -ROUNDING)]
+    edges = [edge(logits > limit) for limit in (ROUNDING, 0, -ROUNDING)]
     ious = [np.logical_and(found, right).sum() / np.logical_or(found, right).sum() for found in edges]
     return np.array([min(ious), max(ious)])
 
@@ -163,27 +166,29 @@ def asam(model: Any, row: dict[str, Any], points: int, seed: int = 0) -> tuple[l
     image, masks = image_and_masks(row)
     pixels = squeezed(torch.from_numpy(image).float()).to(torch.uint8)
     embeddings = model.get_image_embeddings((pixels - MEAN) / DEVIATION)
-    found, boundaries = [], []
+    prompts: dict[int, list[Any]] = {}
     for annotation, true in enumerate(masks):
         small = squeezed(torch.from_numpy(true[:, :, None] * 255.0).float())[0, 0].numpy() > 128
         ys, xs = np.nonzero(small)
         if points and len(ys) < points:
             return None
-        if not len(ys):
-            found.append(np.zeros(2))
-            boundaries.append(np.zeros(2))
-            continue
         if points:
-            prompt = {"input_points": torch.tensor([[points_of(small, points, seed, row["image_id"], annotation)]])}
-        else:
-            prompt = {"input_boxes": torch.tensor([[[xs.min(), ys.min(), xs.max(), ys.max()]]])}
-        prompt = {name: value.float() for name, value in prompt.items()}
+            prompts[annotation] = points_of(small, points, seed, row["image_id"], annotation)
+        elif len(ys):
+            prompts[annotation] = [xs.min(), ys.min(), xs.max(), ys.max()]
+    found, boundaries = ([np.zeros(2) for _ in masks] for _ in range(2))
+    for first in range(0, len(prompts), TOGETHER):
+        some = list(prompts)[first : first + TOGETHER]
+        given = torch.tensor([[prompts[annotation] for annotation in some]]).float()
         with torch.no_grad():
-            logits = model(image_embeddings=embeddings, **prompt, multimask_output=False).pred_masks[0]
-        large = interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)
-        guess = interpolate(large, true.shape, mode="bilinear", align_corners=False)[0, 0].numpy()
-        found.append(dense_iou(guess, true))
-        boundaries.append(dense_boundary_iou(guess, true))
+            prompt = {"input_points" if points else "input_boxes": given}
+            made = model(image_embeddings=embeddings, **prompt, multimask_output=False).pred_masks[0]
+        for annotation, logits in zip(some, made, strict=True):
+            true = masks[annotation]
+            large = interpolate(logits[None], scale_factor=4, mode="bilinear", align_corners=False)
+            guess = interpolate(large, true.shape, mode="bilinear", align_corners=False)[0, 0].numpy()
+            found[annotation] = dense_iou(guess, true)
+            boundaries[annotation] = dense_boundary_iou(guess, true)
     return found, boundaries
 
 
@@ -749,7 +754,7 @@ def test_the_table_stands_beside_the_papers(unbroken: Path, sets: Path, sam: Pat
     assert lines[0][4] == "", "no boundary IoU for outlines as COCO's are"
     text = unbroken.with_suffix(".md").read_text()
     assert "| " + " | ".join(lines[1]) + " |" in text
-    for fact in (str(sam), str(sets), "protocol asam, with the box of each mask", "1 masks vanish", "torch "):
+    for fact in (str(sam), str(sets), "protocol asam, with the box of each mask", "1 mask vanishes", "torch "):
         assert fact in text
     saved = json.loads(unbroken.read_bytes())
     assert saved["settings"]["versions"]["torch"] == torch.__version__
