@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import math
 import re
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
@@ -120,7 +121,7 @@ def draw_page(shown: Shown, records: Iterable[Record], options: PreviewOptions) 
         blocks.append(_data(one, "record"))
         masks += [msgspec.structs.replace(mask, runs="") for mask in one.masks or ()]
         count += one.most
-    ious = [mask.iou for mask in masks if mask.iou is not None and np.isfinite(mask.iou)]
+    ious = [mask.iou for mask in masks if mask.iou is not None]
     areas = [mask.area for mask in masks]
     head = _Head(
         title=shown.title,
@@ -195,7 +196,7 @@ def _show(record: Record, shown: Shown, options: PreviewOptions) -> tuple[_Entry
         most=len(record.masks),
         inclusive=record.build.kind == "train",
         boxes=options.shows_boxes(len(chosen)),
-        worst_iou=row.worst_iou,
+        worst_iou=_finite(row.worst_iou),
     )
     return entry, drawn
 
@@ -209,12 +210,16 @@ def _mask(record: Record, place: int, size: tuple[int, int]) -> _Mask:
         box=annotation.bbox,
         points=annotation.point_coords,
         id=_text(annotation.id),
-        iou=annotation.predicted_iou,
-        stability=annotation.stability_score,
+        iou=_finite(annotation.predicted_iou),
+        stability=_finite(annotation.stability_score),
         category=annotation.category,
         category_id=_text(annotation.category_id),
         crowd=bool(annotation.iscrowd),
     )
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None
 
 
 def _text(number: int | None) -> str | None:

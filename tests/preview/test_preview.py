@@ -16,20 +16,21 @@ import pyarrow.parquet as pq
 import pytest
 from by_hand import reindex
 from conftest import ROOT, Ran, Run, run_python
-from evaluation_trees import OWN, TREES
+from evaluation_trees import OWN
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from local_hub import LocalHub
 from numpy.typing import NDArray
 from PIL import Image
+from preview_sets import Rows, changed_copy, publish_each_kind
 from rlemasklib import RLEMask
 
 from asam_datasets.builds import BUILD_FILE
 from asam_datasets.demo import DemoArchive, write_demo
 from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError, TargetError, option
-from asam_datasets.masks import colors, resize
-from asam_datasets.preview import MAX_ROWS, overlay, preview
+from asam_datasets.masks import resize
+from asam_datasets.preview import MAX_ROWS, overlay, overlay_colors, preview
 from asam_datasets.preview._sheet import Block, draw_sheet, make_grid
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
@@ -37,7 +38,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 REPO = "xhk/ASAM-Datasets"
 Array = NDArray[np.uint8]
-Rows = list[dict[str, Any]]
 
 
 def run(*args: str | Path, env: Mapping[str, str] | None = None) -> Ran:
@@ -52,32 +52,12 @@ def pixels(path: Path) -> Array:
 @pytest.fixture(scope="module")
 def published(demo: DemoArchive, publish: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo archive in 4 parts of 3 rows, two evaluation sets, adversarial samples of four images."""
-    base = tmp_path_factory.mktemp("published")
-    for name in ("coco2017_val", "hrsod_te"):
-        (base / name).mkdir()
-        TREES[name](base / name)
-    for name in ("adv", "record", "pair"):
-        (base / "adversarial" / name).mkdir(parents=True)
-    for number in range(1, 5):
-        Image.new("RGB", (256, 256), (9, 99, 200)).save(base / f"adversarial/adv/sa_{number}.png")
-        (base / f"adversarial/record/sa_{number}.txt").write_text("0.15\n")
-    archive = ("--train", demo.archive, "--captions", demo.captions, "--adversarial", base / "adversarial")
-    sets = ("--evaluation", *(f"{name}={base / name}" for name in ("coco2017_val", "hrsod_te")))
-    for args in ((*archive, "--parts", "4"), sets):
-        ran = publish(*args, "--out", base / "out")
-        assert ran.code == 0, ran.err
-    return base / "out"
+    return publish_each_kind(tmp_path_factory.mktemp("published"), demo, publish)
 
 
-def changed(published: Path, tmp_path: Path, change: Callable[[Rows], object], kind: str = "train") -> Path:
-    """A copy of the dataset in which the rows of the first part of a kind are others."""
-    copy = Path(shutil.copytree(published, tmp_path / "dataset"))
-    part = sorted(copy.glob(f"data/{kind}/*/*/part-000.parquet"))[0]
-    table = pq.read_table(part)
-    rows = table.to_pylist()
-    change(rows)
-    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), part)
-    return copy
+def changed(published: Path, tmp_path: Path, change: Callable[[Rows], object]) -> Path:
+    """A copy of the dataset in which the rows of the first part are others."""
+    return changed_copy(published, tmp_path / "dataset", change)
 
 
 # --------------------------------------------------------------------------------------------------------- overlays
@@ -108,7 +88,7 @@ def test_an_overlay_pixel_by_pixel(dense: list[NDArray[np.bool_]]) -> None:
         lines[dense[index] & ~inner] = index
     for index in order:
         lines[box_edges(dense[index])] = index
-    palette = colors(len(dense))
+    palette = overlay_colors(len(dense))
     drawn = lines >= 0
     assert (painted[drawn] == palette[lines[drawn]]).all()
     free = ~drawn & (top < 0)
@@ -127,7 +107,7 @@ def test_an_overlay_of_masks_at_another_size() -> None:
     assert not resize(runs[1], SHAPE).any()
     painted = overlay(IMAGE, runs)
     small = np.asarray(Image.fromarray(mask).resize((60, 40), Image.Resampling.NEAREST)).astype(bool)
-    first, second, _ = colors(3)
+    first, second, _ = overlay_colors(3)
     assert (painted[box_edges(small)] == first).all()
     assert (painted[0, 59] == second).all()
     outside = ~small
@@ -158,12 +138,13 @@ def test_a_sheet_holds_image_and_masks_in_their_places(publish: Run, tmp_path: P
     sheet = pixels(tmp_path / "sheet.png").astype(int)
     assert sheet.shape == (done.height, done.width, 3)
 
-    def where(color: tuple[int, int, int]) -> NDArray[np.bool_]:
+    def where(color: tuple[int, ...]) -> NDArray[np.bool_]:
         near: NDArray[np.bool_] = (np.abs(sheet - color) < 5).all(-1)
         return near
 
     red, blue = where((200, 10, 10)), where((10, 10, 200))
-    tinted = where((int(200 * 0.55 + 255 * 0.45), 120, 120))
+    mask_color = overlay_colors(1)[0].tolist()
+    tinted = where(tuple(int(c * 0.55 + m * 0.45) for c, m in zip((200, 10, 10), mask_color, strict=True)))
     scale = round((blue.sum() / 2 / 100) ** 0.5)  # ten by ten pixels of it in each panel
     assert blue.sum() == 2 * 100 * scale**2
     assert red.sum() == 2 * 100 * scale**2 - 18 * scale**2
@@ -178,7 +159,7 @@ def test_train(published: Path, tmp_path: Path) -> None:
     """Rows count over all parts; the same rows give the same bytes; the conditioning image is the published one."""
     ran = run(published, "--out", tmp_path / "deep/sheet.png")
     assert ran.code == 0, ran.err
-    assert re.search(r"train, rows 0:12 of 12, \d+ masks\n +\d+ × 1254 pixels \(height × width\)", ran.out), ran.out
+    assert re.search(r"train, rows 0:12 of 12, \d+ masks\n +\d+ × 2454 pixels \(height × width\)", ran.out), ran.out
     again = preview(published, out=tmp_path / "again.png", config="train", rows=":")
     assert (tmp_path / "again.png").read_bytes() == (tmp_path / "deep/sheet.png").read_bytes()
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["sheet.png"]
@@ -311,7 +292,7 @@ def test_bad_targets(published: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder.png").mkdir()
     for out, message in {
-        "sheet.gif": "expected a name that ends with .png, .jpg, .jpeg, .webp, found 'sheet.gif'",
+        "sheet.gif": "expected a name that ends with .png, .jpg, .jpeg, .webp, .html, found 'sheet.gif'",
         "sheet": "expected a name that ends with",
         "folder.png": "expected a file, found a folder",
         "file/sheet.png": "expected to be able to write, found",

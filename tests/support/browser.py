@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars",
     "--force-color-profile=srgb", "--remote-debugging-pipe",
 )  # fmt: skip
 _TIMEOUT_S = 60  # for one answer, on a machine that is busy
@@ -47,8 +47,9 @@ class Browser:
         self._home = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
         reads, self._to = os.pipe()
         self._from, writes = os.pipe()
+        into_place = f'exec "$@" 3<&{reads} 4>&{writes}'  # where Chromium looks for them; sh knows one digit alone
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", f'exec "$@" 3<&{reads} 4>&{writes}', "sh", binary, *FLAGS, f"--user-data-dir={self._home.name}"],
+            ["bash", "-c", into_place, "bash", binary, *FLAGS, f"--user-data-dir={self._home.name}"],
             pass_fds=(reads, writes), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": self._home.name, "LANG": "C.UTF-8"},
         )  # fmt: skip

@@ -33,8 +33,10 @@ function listEntries() {
     button.type = "button";
     const pane = make("span", undefined, "pane");
     if (entry.thumbnail) pane.append(Object.assign(new Image(), { loading: "lazy", alt: "", src: entry.thumbnail }));
-    button.append(pane, make("span", entry.file_name, "title foreign"));
-    button.append(make("span", (entry.text ?? "no caption").slice(0, 300), "words foreign"));
+    const words = make("span", undefined, "words");
+    words.append(make("span", entry.file_name.split("/").pop(), "title foreign"));
+    words.append(make("span", (entry.text ?? "no caption").slice(0, 300), "text-of foreign"));
+    button.append(pane, words);
     button.addEventListener("click", () => openImage(place));
     const item = make("li");
     item.append(button);
@@ -139,14 +141,13 @@ function describe(entry) {
 
 function prepareMasks() {
   const height = record.shown[0];
+  record.masks?.sort((one, other) => other.area - one.area);
   for (const mask of record.masks ?? []) {
     mask.ends = runEnds(mask.runs);
     mask.bounds = bounds(mask.ends, height);
     mask.hue = head.colors[mask.color];
   }
-  const ordered = [...(record.masks ?? [])].sort((one, other) => other.area - one.area);
-  at("options").replaceChildren(...ordered.map(listMask));
-  record.masks = ordered;
+  at("options").replaceChildren(...(record.masks ?? []).map(listMask));
 }
 
 function listMask(mask) {
@@ -171,7 +172,7 @@ function nameOf(mask) {
 function filter() {
   if (!record) return;
   const low = Number(at("iou").value), [least, most] = [areaOf("least"), areaOf("most")];
-  const bounded = Number(at("iou").value) > Number(at("iou").min);
+  const bounded = head.ious !== null && low > Number(at("iou").min);
   visible = (record.masks ?? []).filter((mask) =>
     (!bounded || (mask.iou ?? -1) >= low) && mask.area >= least && mask.area <= most);
   const seen = new Set(visible);
@@ -182,7 +183,7 @@ function filter() {
   at("least-value").textContent = `${whole.format(Math.max(0, least))} px`;
   at("most-value").textContent = most === Infinity ? "any" : `${whole.format(most)} px`;
   for (const name of ["iou", "least", "most"]) at(name).setAttribute("aria-valuetext", at(`${name}-value`).textContent);
-  at("reset").hidden = !bounded && least === 0 && most === Infinity;
+  at("reset").hidden = !bounded && least === -Infinity && most === Infinity;
   if (kept && !seen.has(kept)) kept = null;
   if (hovered && !seen.has(hovered)) hovered = null;
   redraw();
@@ -191,7 +192,8 @@ function filter() {
 /** The area that a slider stands for: they are logarithmic, and at their ends there is no limit. */
 function areaOf(name) {
   const value = Number(at(name).value);
-  if (value === (name === "least" ? 0 : STEPS)) return name === "least" ? 0 : Infinity;
+  if (name === "least" && value === 0) return -Infinity;
+  if (name === "most" && value === STEPS) return Infinity;
   const [smallest, largest] = head.areas.map((area) => Math.log(Math.max(1, area)));
   return Math.round(Math.exp(smallest + (largest - smallest) * value / STEPS));
 }
@@ -336,7 +338,8 @@ function start() {
   at("dataset").textContent = head.dataset;
   at("notices").replaceChildren(...head.notices.map((notice) => make("p", notice, "foreign")));
   at("by-iou").hidden = !head.ious;
-  at("by-area").hidden = !head.areas;
+  for (const part of document.querySelectorAll(".numbers, .filters, .all")) part.hidden = !head.areas;
+  for (const name of ["masks", "boxes"]) at(name).parentElement.hidden = !head.areas;
   if (head.ious) {
     Object.assign(at("iou"), { min: Math.floor(head.ious[0] * 100) / 100, max: Math.ceil(head.ious[1] * 100) / 100 });
     at("iou").value = at("iou").min;
