@@ -14,7 +14,7 @@ import pytest
 from conftest import Run, run_python
 from numpy.typing import NDArray
 from PIL import Image
-from preview_sets import changed_copy, publish_each_kind, rows_of
+from preview_sets import changed_copy, rows_of
 from pycocotools import mask as coco
 
 from asam_datasets.demo import DemoArchive, draw_record
@@ -26,11 +26,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 DATA = re.compile(r'<script type="application/json" class="(head|record)">(.*?)</script>', re.DOTALL)
 EVIL = "</script><script>window.hacked = 1</script><!-- <img src=x onerror=alert(1)> & \u2028\u2029 <!-- style -->"
-
-
-@pytest.fixture(scope="module")
-def published(demo: DemoArchive, publish: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return publish_each_kind(tmp_path_factory.mktemp("published"), demo, publish)
 
 
 def read(page: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -48,19 +43,19 @@ def pixels(uri: str) -> NDArray[np.uint8]:
         return np.array(image.convert("RGB"))
 
 
-def test_a_page_is_the_same_bytes_from_anywhere(published: Path, tmp_path: Path) -> None:
-    ran = run_python("-m", "asam_datasets", "preview", published, "--out", tmp_path / "page.html", "--json")
+def test_a_page_is_the_same_bytes_from_anywhere(each_kind: Path, tmp_path: Path) -> None:
+    ran = run_python("-m", "asam_datasets", "preview", each_kind, "--out", tmp_path / "page.html", "--json")
     assert ran.code == 0, ran.err
     done = json.loads(ran.out)
     assert (done["height"], done["width"], done["stop"], done["masks"] > 400) == (None, None, 12, True)
     assert done["size_bytes"] == (tmp_path / "page.html").stat().st_size
-    text = (tmp_path / "page.html").read_text("utf-8").replace(str(published), str(tmp_path / "moved"))
-    preview(shutil.copytree(published, tmp_path / "moved"), out=tmp_path / "again.html")
+    text = (tmp_path / "page.html").read_text("utf-8").replace(str(each_kind), str(tmp_path / "moved"))
+    preview(shutil.copytree(each_kind, tmp_path / "moved"), out=tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text("utf-8") == text
 
 
-def test_nothing_but_its_own_scripts_may_run(published: Path, tmp_path: Path) -> None:
-    preview(published, out=tmp_path / "page.html", rows="0")
+def test_nothing_but_its_own_scripts_may_run(each_kind: Path, tmp_path: Path) -> None:
+    preview(each_kind, out=tmp_path / "page.html", rows="0")
     text = (tmp_path / "page.html").read_bytes().decode()
     (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]+)">', text)
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
@@ -72,10 +67,10 @@ def test_nothing_but_its_own_scripts_may_run(published: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("config", "kind"), [("train", "train"), ("adversarial", "adversarial"), ("coco2017_val", "")])
-def test_masks_and_numbers_are_those_of_the_rows(config: str, kind: str, published: Path, tmp_path: Path) -> None:
-    preview(published, out=tmp_path / "page.html", config=config, rows=":")
+def test_masks_and_numbers_are_those_of_the_rows(config: str, kind: str, each_kind: Path, tmp_path: Path) -> None:
+    preview(each_kind, out=tmp_path / "page.html", config=config, rows=":")
     head, records = read(tmp_path / "page.html")
-    rows = [row for row in rows_of(published, kind or "evaluation") if kind or row["dataset"] == config]
+    rows = [row for row in rows_of(each_kind, kind or "evaluation") if kind or row["dataset"] == config]
     assert [entry["file_name"] for entry in head["entries"]] == [row["file_name"] for row in rows]
     assert [entry["image_id"] for entry in head["entries"]] == [str(row["image_id"]) for row in rows]
     for row, entry, record in zip(rows, head["entries"], records, strict=True):
@@ -167,22 +162,22 @@ def test_images_that_were_not_published_are_not_shown(demo: DemoArchive, publish
     assert head["notices"] == list(done.notices) == []
 
 
-def test_who_may_see_the_images_is_said(published: Path, tmp_path: Path) -> None:
+def test_who_may_see_the_images_is_said(each_kind: Path, tmp_path: Path) -> None:
     told = "sa_000000: SA-1B Dataset Research License: only to readers who accept its terms"
     for out in ("page.html", "sheet.png"):
-        assert preview(published, out=tmp_path / out, rows="0").notices == (told,)
+        assert preview(each_kind, out=tmp_path / out, rows="0").notices == (told,)
     head, _ = read(tmp_path / "page.html")
     assert head["notices"] == [told]
-    ran = run_python("-m", "asam_datasets", "preview", published, "--rows", "0", "--out", tmp_path / "page.html")
+    ran = run_python("-m", "asam_datasets", "preview", each_kind, "--rows", "0", "--out", tmp_path / "page.html")
     assert f"not for everyone: {told}" in ran.out
 
 
-def test_foreign_text_ends_nothing(published: Path, tmp_path: Path) -> None:
+def test_foreign_text_ends_nothing(each_kind: Path, tmp_path: Path) -> None:
     def change(rows: list[dict[str, Any]]) -> None:
         for name in ("caption", "file_name"):
             rows[0][name] = EVIL
 
-    preview(changed_copy(published, tmp_path / "copy", change), out=tmp_path / "page.html", rows="0")
+    preview(changed_copy(each_kind, tmp_path / "copy", change), out=tmp_path / "page.html", rows="0")
     text = (tmp_path / "page.html").read_text("utf-8")
     head, (record,) = read(tmp_path / "page.html")
     assert (head["entries"][0]["text"], head["entries"][0]["file_name"]) == (EVIL, EVIL)
@@ -192,17 +187,17 @@ def test_foreign_text_ends_nothing(published: Path, tmp_path: Path) -> None:
     assert record["masks"]
 
 
-def test_numbers_that_are_none_are_not_there(published: Path, tmp_path: Path) -> None:
+def test_numbers_that_are_none_are_not_there(each_kind: Path, tmp_path: Path) -> None:
     def change(rows: list[dict[str, Any]]) -> None:
         one = rows[0]["annotations"][0]
         one.update(predicted_iou=float("nan"), stability_score=float("inf"), area=None, bbox=None, id=2**62 + 1)
 
-    preview(changed_copy(published, tmp_path / "copy", change), out=tmp_path / "page.html", rows="0")
+    preview(changed_copy(each_kind, tmp_path / "copy", change), out=tmp_path / "page.html", rows="0")
     head, (record,) = read(tmp_path / "page.html")
     mask = record["masks"][0]
     assert {"iou", "stability", "box"} & mask.keys() == set()
     assert mask["id"] == str(2**62 + 1)
-    (row,) = [row for row in rows_of(published) if row["file_name"] == head["entries"][0]["file_name"]]
+    (row,) = [row for row in rows_of(each_kind) if row["file_name"] == head["entries"][0]["file_name"]]
     assert mask["area"] == row["annotations"][0]["area"]  # that of its runs
     assert 0 < head["ious"][0] <= head["ious"][1] <= 1
 
@@ -210,11 +205,11 @@ def test_numbers_that_are_none_are_not_there(published: Path, tmp_path: Path) ->
 # ----------------------------------------------------------------------------------------------------------- options
 
 
-def test_the_largest_masks_alone(published: Path, tmp_path: Path) -> None:
+def test_the_largest_masks_alone(each_kind: Path, tmp_path: Path) -> None:
     options = PreviewOptions(max_masks=5)
-    preview(published, out=tmp_path / "page.html", rows="2", options=options)
+    preview(each_kind, out=tmp_path / "page.html", rows="2", options=options)
     _, (record,) = read(tmp_path / "page.html")
-    row = rows_of(published)[2]
+    row = rows_of(each_kind)[2]
     areas = sorted((one["area"] for one in row["annotations"]), reverse=True)
     assert record["most"] == len(areas) == 300
     assert sorted((mask["area"] for mask in record["masks"]), reverse=True) == areas[:5]
@@ -223,7 +218,7 @@ def test_the_largest_masks_alone(published: Path, tmp_path: Path) -> None:
     assert [mask["id"] for mask in record["masks"]] == [str(row["annotations"][place]["id"]) for place in places]
 
 
-def test_boxes_of_many_masks_are_asked_for(published: Path, tmp_path: Path) -> None:
+def test_boxes_of_many_masks_are_asked_for(each_kind: Path, tmp_path: Path) -> None:
     """Of one row with 300 masks, and of its five largest: boxes are lines in the sheet and a switch on the page."""
     for options, has_boxes in (
         (PreviewOptions(), False),
@@ -231,12 +226,12 @@ def test_boxes_of_many_masks_are_asked_for(published: Path, tmp_path: Path) -> N
         (PreviewOptions(max_masks=MANY_MASKS), True),
         (PreviewOptions(max_masks=MANY_MASKS, boxes=False), False),
     ):
-        preview(published, out=tmp_path / "page.html", rows="2", options=options)
+        preview(each_kind, out=tmp_path / "page.html", rows="2", options=options)
         assert read(tmp_path / "page.html")[1][0]["boxes"] is has_boxes
     sheets = []
     for flags in ((), ("--no-boxes",), ("--boxes",), ("--max-masks", "5")):
         out = tmp_path / "sheet.png"
-        ran = run_python("-m", "asam_datasets", "preview", published, "--rows", "2", "--out", out, *flags)
+        ran = run_python("-m", "asam_datasets", "preview", each_kind, "--rows", "2", "--out", out, *flags)
         assert ran.code == 0, ran.err
         sheets.append(out.read_bytes())
     assert sheets[0] == sheets[1]

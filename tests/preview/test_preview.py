@@ -23,7 +23,7 @@ from hypothesis.extra import numpy as npst
 from local_hub import LocalHub
 from numpy.typing import NDArray
 from PIL import Image
-from preview_sets import Rows, changed_copy, publish_each_kind
+from preview_sets import Rows, changed_copy
 from rlemasklib import RLEMask
 
 from asam_datasets.builds import BUILD_FILE
@@ -49,15 +49,9 @@ def pixels(path: Path) -> Array:
         return np.array(image.convert("RGB"))
 
 
-@pytest.fixture(scope="module")
-def published(demo: DemoArchive, publish: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo archive in 4 parts of 3 rows, two evaluation sets, adversarial samples of four images."""
-    return publish_each_kind(tmp_path_factory.mktemp("published"), demo, publish)
-
-
-def changed(published: Path, tmp_path: Path, change: Callable[[Rows], object]) -> Path:
+def changed(each_kind: Path, tmp_path: Path, change: Callable[[Rows], object]) -> Path:
     """A copy of the dataset in which the rows of the first part are others."""
-    return changed_copy(published, tmp_path / "dataset", change)
+    return changed_copy(each_kind, tmp_path / "dataset", change)
 
 
 # --------------------------------------------------------------------------------------------------------- overlays
@@ -155,24 +149,24 @@ def test_a_sheet_holds_image_and_masks_in_their_places(publish: Run, tmp_path: P
     assert np.flatnonzero(tinted.any(0))[0] == panel + 3 * scale + 1
 
 
-def test_train(published: Path, tmp_path: Path) -> None:
+def test_train(each_kind: Path, tmp_path: Path) -> None:
     """Rows count over all parts; the same rows give the same bytes; the conditioning image is the published one."""
-    ran = run(published, "--out", tmp_path / "deep/sheet.png")
+    ran = run(each_kind, "--out", tmp_path / "deep/sheet.png")
     assert ran.code == 0, ran.err
     assert re.search(r"train, rows 0:12 of 12, \d+ masks\n +\d+ × 2454 pixels \(height × width\)", ran.out), ran.out
-    again = preview(published, out=tmp_path / "again.png", config="train", rows=":")
+    again = preview(each_kind, out=tmp_path / "again.png", config="train", rows=":")
     assert (tmp_path / "again.png").read_bytes() == (tmp_path / "deep/sheet.png").read_bytes()
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["sheet.png"]
-    rows = pa.concat_tables(map(pq.read_table, sorted(published.glob("data/train/*/*/*.parquet"))))
+    rows = pa.concat_tables(map(pq.read_table, sorted(each_kind.glob("data/train/*/*/*.parquet"))))
     assert again.masks == sum(map(len, rows["annotations"].to_pylist()))
-    moved = shutil.copytree(published, tmp_path / "moved")
+    moved = shutil.copytree(each_kind, tmp_path / "moved")
     preview(moved, out=tmp_path / "again.png")
     assert (tmp_path / "again.png").read_bytes() == (tmp_path / "deep/sheet.png").read_bytes()
-    some = json.loads(run(published, "--out", tmp_path / "some.webp", "--rows", "2:8", "--json").out)
+    some = json.loads(run(each_kind, "--out", tmp_path / "some.webp", "--rows", "2:8", "--json").out)
     assert (some["start"], some["stop"], some["total"], some["config"]) == (2, 8, 12, "train")
     assert some["size_bytes"] == (tmp_path / "some.webp").stat().st_size
     assert pixels(tmp_path / "some.webp").shape == (some["height"], some["width"], 3)
-    preview(published, out=tmp_path / "one.png", rows="4")
+    preview(each_kind, out=tmp_path / "one.png", rows="4")
     sheet = pixels(tmp_path / "one.png")
     with Image.open(io.BytesIO(rows["conditioning_image"].to_pylist()[4]["bytes"])) as image:
         scale = min(1, 394 / max(image.size))  # three panels of 394 pixels and the space between them make 1200
@@ -187,8 +181,8 @@ def test_train(published: Path, tmp_path: Path) -> None:
     ("config", "total", "masks"),
     [("sam", 12, 1), ("controlnet", 12, 0), ("evaluation", 4, 1), ("coco2017_val", 2, 1), ("adversarial", 4, 1)],
 )
-def test_other_configs(config: str, total: int, masks: int, published: Path, tmp_path: Path) -> None:
-    done = preview(published, out=tmp_path / "sheet.jpg", config=config)
+def test_other_configs(config: str, total: int, masks: int, each_kind: Path, tmp_path: Path) -> None:
+    done = preview(each_kind, out=tmp_path / "sheet.jpg", config=config)
     assert (done.config, done.stop, done.total, bool(done.masks)) == (config, total, total, bool(masks))
     assert pixels(tmp_path / "sheet.jpg").shape == (done.height, done.width, 3)
 
@@ -237,8 +231,8 @@ ODD: dict[str, Callable[[Rows], object]] = {
 
 
 @pytest.mark.parametrize("what", ODD)
-def test_odd_rows(what: str, published: Path, tmp_path: Path) -> None:
-    dataset = changed(published, tmp_path, ODD[what])
+def test_odd_rows(what: str, each_kind: Path, tmp_path: Path) -> None:
+    dataset = changed(each_kind, tmp_path, ODD[what])
     for rows in ("0", "0:2", ":"):
         done = preview(dataset, out=tmp_path / "sheet.png", rows=rows)
         assert pixels(tmp_path / "sheet.png").shape == (done.height, done.width, 3)
@@ -273,22 +267,22 @@ def test_the_longest_sheet_fits_every_format(panels: int) -> None:
 
 
 @pytest.mark.parametrize("rows", ["", "a", "3:3", "4:2", "-1", "0:-1", "1:2:3", "0:12 ", "१", "1.5"])
-def test_bad_ranges(rows: str, published: Path, tmp_path: Path) -> None:
+def test_bad_ranges(rows: str, each_kind: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="expected a range such as 0:12, or one number, found") as caught:
-        preview(published, out=tmp_path / "sheet.png", rows=rows)
+        preview(each_kind, out=tmp_path / "sheet.png", rows=rows)
     assert caught.value.where == option("rows")
 
 
 @pytest.mark.parametrize("rows", ["12", "12:14", "99999999999:"])
-def test_rows_beyond_the_end(rows: str, published: Path, tmp_path: Path) -> None:
-    ran = run(published, "--rows", rows, "--out", tmp_path / "sheet.png")
+def test_rows_beyond_the_end(rows: str, each_kind: Path, tmp_path: Path) -> None:
+    ran = run(each_kind, "--rows", rows, "--out", tmp_path / "sheet.png")
     assert ran.code == 1
     assert f"expected rows of the 12 that the config train has, found {rows}" in ran.err
     assert "the last one is 11" in ran.err
     assert not (tmp_path / "sheet.png").exists()
 
 
-def test_bad_targets(published: Path, tmp_path: Path) -> None:
+def test_bad_targets(each_kind: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder.png").mkdir()
     for out, message in {
@@ -298,14 +292,14 @@ def test_bad_targets(published: Path, tmp_path: Path) -> None:
         "file/sheet.png": "expected to be able to write, found",
     }.items():
         with pytest.raises(TargetError, match=message):
-            preview(published, out=tmp_path / out, rows="0")
+            preview(each_kind, out=tmp_path / out, rows="0")
     assert (tmp_path / "file").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png"]
 
 
-def test_bad_datasets(published: Path, tmp_path: Path) -> None:
+def test_bad_datasets(each_kind: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="expected one of the configs train, controlnet, sam, adversarial"):
-        preview(published, out=tmp_path / "sheet.png", config="hrsod")
+        preview(each_kind, out=tmp_path / "sheet.png", config="hrsod")
     with pytest.raises(SourceError, match=r"found no README\.md"):
         preview(tmp_path, out=tmp_path / "sheet.png")
 
@@ -343,9 +337,9 @@ BAD: dict[str, tuple[Callable[[Rows], object], str]] = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_bad_rows(what: str, published: Path, tmp_path: Path) -> None:
+def test_bad_rows(what: str, each_kind: Path, tmp_path: Path) -> None:
     change, message = BAD[what]
-    dataset = changed(published, tmp_path, change)
+    dataset = changed(each_kind, tmp_path, change)
     with pytest.raises(RecordError, match=message) as caught:
         preview(dataset, out=tmp_path / "sheet.png")
     assert "part-000.parquet: row 1: sa_" in str(caught.value)
@@ -354,8 +348,8 @@ def test_bad_rows(what: str, published: Path, tmp_path: Path) -> None:
     preview(dataset, out=tmp_path / "sheet.png", rows="0")  # the row beside it
 
 
-def test_damaged_parts(published: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(published, tmp_path / "dataset"))
+def test_damaged_parts(each_kind: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(each_kind, tmp_path / "dataset"))
     (part,) = copy.glob("data/train/*/*/part-000.parquet")
     table = pq.read_table(part)
     width = table.schema.get_field_index("width")

@@ -159,10 +159,11 @@ class Browser:
         left, top, width, height = self.ask(f"{script}.getBoundingClientRect())")
         return left, top, width, height
 
-    def screenshot(self) -> NDArray[np.uint8]:
-        """The window: uint8 (height, width, 3), RGB."""
+    def screenshot(self, clip: tuple[int, int, int, int] | None = None) -> NDArray[np.uint8]:
+        """The window, or a part of it given by left, top, width and height: uint8 (height, width, 3), RGB."""
         self.ask("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        data = base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"])
+        part = {"clip": dict(zip(("x", "y", "width", "height", "scale"), (*clip, 1), strict=True))} if clip else {}
+        data = base64.b64decode(self.send("Page.captureScreenshot", format="png", **part)["data"])
         with Image.open(io.BytesIO(data)) as image:
             return np.array(image.convert("RGB"))
 
