@@ -1,4 +1,5 @@
-// The image with its masks, on one canvas. Masks are painted in the size in which they came, lines in that of the screen.
+// The image with its masks, on one canvas. Masks are painted in the size in which they came, lines in that of the
+// screen.
 
 const TINT = 96, EDGE = 235;  // of 255: how much of its color a mask has inside, and at its edge
 const DIM = "rgb(6 8 12 / 62%)", GROUND = "#404448";
@@ -176,7 +177,8 @@ class Drawing {
       return [left * x, top * y, (left + wide + more) * x, (top + tall + more) * y];
     }
     const found = mask.bounds;
-    return found && found.map((side, axis) => side * (axis % 2 ? this.canvas.height / height : this.canvas.width / width));
+    const [across, down] = [this.canvas.width / width, this.canvas.height / height];
+    return found && found.map((side, axis) => side * (axis % 2 ? down : across));
   }
 
   drawBox(pen, mask, color, line) {

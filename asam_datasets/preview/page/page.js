@@ -107,7 +107,8 @@ async function openImage(place, { quiet = false } = {}) {
   showSwitches(base);
   filter();
   document.body.dataset.ready = String(place);
-  if (!quiet) say(`Image ${place + 1} of ${head.entries.length}: ${entry.file_name}, ${at("facts").textContent}. ${entry.text ?? ""}`.slice(0, 600));
+  const told = `Image ${place + 1} of ${head.entries.length}: ${entry.file_name}, ${at("facts").textContent}.`;
+  if (!quiet) say(`${told} ${entry.text ?? ""}`.slice(0, 600));
 }
 
 function markEntry(place) {
@@ -156,7 +157,8 @@ function listMask(mask) {
   item.id = `mask-${mask.color}`;
   item.role = "option";
   item.ariaSelected = "false";
-  item.append(dot, make("span", nameOf(mask), "label foreign"), make("span", `${whole.format(mask.area)} px`, "number"));
+  item.append(dot, make("span", nameOf(mask), "label foreign"));
+  item.append(make("span", `${whole.format(mask.area)} px`, "number"));
   item.append(make("span", mask.iou === undefined ? "" : mask.iou.toFixed(2), "number"));
   item.addEventListener("pointerenter", () => hover(mask));
   item.addEventListener("pointerleave", () => hover(null));
@@ -177,8 +179,8 @@ function filter() {
     (!bounded || (mask.iou ?? -1) >= low) && mask.area >= least && mask.area <= most);
   const seen = new Set(visible);
   for (const mask of record.masks ?? []) mask.item.hidden = !seen.has(mask);
-  const all = record.masks?.length ?? 0;
-  at("shown").textContent = visible.length === all ? plural(all, "mask") : `${visible.length} of ${plural(all, "mask")}`;
+  const count = record.masks?.length ?? 0, all = plural(count, "mask");
+  at("shown").textContent = visible.length === count ? all : `${visible.length} of ${all}`;
   at("iou-value").textContent = low.toFixed(3).replace(/0$/, "");
   at("least-value").textContent = `${whole.format(Math.max(0, least))} px`;
   at("most-value").textContent = most === Infinity ? "any" : `${whole.format(most)} px`;
@@ -307,10 +309,13 @@ function onKey(event) {
 
 function listen() {
   const picture = at("picture");
-  picture.addEventListener("pointermove", (event) => record && hover(drawing.under(event.clientX, event.clientY)[0] ?? null));
+  picture.addEventListener("pointermove", (event) => {
+    if (record) hover(drawing.under(event.clientX, event.clientY)[0] ?? null);
+  });
   picture.addEventListener("pointerleave", () => record && hover(null));
   picture.addEventListener("click", (event) => {
-    const found = record ? drawing.under(event.clientX, event.clientY) : [];
+    if (!record) return;
+    const found = drawing.under(event.clientX, event.clientY);
     keep(found[found.indexOf(kept) + 1] ?? null);  // of masks one over the other each click takes the next
   });
   at("search").addEventListener("input", search);
