@@ -30,10 +30,10 @@ demo: $(BIN)/.core
 	$(BIN)/asam-datasets preview $(OUT) --out $(LOOK)/page.html
 	@echo
 	@echo "Made:"
-	@echo "  $(OUT)/               the dataset; its README.md is the card, with recipes that run"
-	@echo "  $(LOOK)/sheet.png   all 12 images with their masks"
-	@echo "  $(LOOK)/page.html   the same to look into: open it in a browser, point at a mask, press ?"
-	@echo "Next: your own archive,"
+	@printf '  %-24s %s\n' $(OUT)/ "the dataset; its README.md is the card, with recipes that run" \
+	  $(LOOK)/sheet.png "its 12 images with their masks" \
+	  $(LOOK)/page.html "the same to look into: open it in a browser, point at a mask, press ? for the keys"
+	@echo "Next, an archive of your own:"
 	@echo "  $(BIN)/python -m asam_datasets.publish --train sa_000000.tar --out my-dataset"
 
 # Environments with other versions of `datasets`, in which the tests read what was published.

@@ -46,9 +46,9 @@ def preview_command(
     revision: Revision = None,
     as_json: Json = False,
 ) -> None:
-    """Draw rows of a published dataset: a still sheet, or a page to look into.
+    """Draw rows of a published dataset: a sheet, or a page.
 
-    A sheet shows image, conditioning image, masks and caption of each row. A page is one file for a browser, without
+    A sheet shows image, conditioning image, masks and caption of each row. A page is one file to look into, without
     server and network: masks light up and show their numbers, sliders filter them, images are searched.
     """
     options = PreviewOptions(max_masks=max_masks, boxes=boxes)

@@ -2,7 +2,7 @@
 // screen.
 
 const TINT = 96, EDGE = 235;  // of 255: how much of its color a mask has inside, and at its edge
-const DIM = "rgb(6 8 12 / 62%)", GROUND = "#404448";
+const DIM = "rgb(6 8 12 / 50%)", GROUND = "#404448";
 const RING = 1.75, CASING = 3, LINE = 1.25;  // in CSS pixels
 
 function makeCanvas(width, height) {

@@ -243,8 +243,9 @@ function step(by) {
 /** Name and value of all that is known of a mask. */
 function numbersOf(mask) {
   const share = 100 * mask.area / (record.size[0] * record.size[1]);
+  const percent = share >= 10 ? Math.round(share) : share < 0.01 ? "< 0.01" : Number(share.toPrecision(2));
   const round = (value) => (Number.isFinite(value) ? String(Math.round(100 * value) / 100) : "–");
-  const rows = [["id", mask.id], ["area", `${whole.format(mask.area)} px (${share.toPrecision(2)} %)`]];
+  const rows = [["id", mask.id], ["area", `${whole.format(mask.area)} px (${percent} %)`]];
   rows.push(["predicted IoU", mask.iou?.toFixed(3)], ["stability", mask.stability?.toFixed(3)]);
   rows.push(["box x, y, w, h", mask.box?.map(round).join(", ")]);
   rows.push(["point x, y", mask.points?.map((point) => point.map(round).join(", ")).join("; ")]);
