@@ -24,7 +24,7 @@ $(BIN)/.core: pyproject.toml constraints.txt
 demo: $(BIN)/.core
 	$(BIN)/asam-datasets demo $(DEMO)
 	$(BIN)/python -m asam_datasets.publish --train $(DEMO)/sa_000000.tar \
-	  --captions $(DEMO)/sa_000000-blip2-caption.json --out $(OUT)
+	  --captions $(DEMO)/sa_000000-blip2-caption.json --title "Drawn images" --license cc0-1.0 --out $(OUT)
 	$(BIN)/python -c "from datasets import load_dataset; print(next(iter(load_dataset('./$(OUT)', split='train', streaming=True)))['caption'])"
 	$(BIN)/asam-datasets preview $(OUT) --out $(LOOK)/sheet.png
 	$(BIN)/asam-datasets preview $(OUT) --out $(LOOK)/page.html

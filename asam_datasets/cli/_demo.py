@@ -38,5 +38,6 @@ def _text(drawn: DemoArchive) -> Sequence[str]:
         f"  {drawn.archive}",
         f"  {drawn.captions}",
         "Publish them into a folder:",
-        f"  python -m asam_datasets.publish --train {drawn.archive} --captions {drawn.captions} --out demo-dataset",
+        f"  python -m asam_datasets.publish --train {drawn.archive} --captions {drawn.captions} "
+        '--title "Drawn images" --license cc0-1.0 --out demo-dataset',
     )
