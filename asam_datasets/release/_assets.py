@@ -20,7 +20,7 @@ from asam_datasets.rights import Holding
 from asam_datasets.tables import Kind
 
 ASSETS = "assets"
-SHEET_ROWS = 3
+SHEET_ROWS = 4
 """So many records, the first ones, are on a sheet."""
 
 _SHEET = 1  # raised when sheets shall look another way
