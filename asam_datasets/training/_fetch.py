@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from asam_datasets.published import GroupReader, Location, PartFile, row_values
+from asam_datasets.published import GroupReader, Location, PartFile, image_paths, row_values, with_images
 from asam_datasets.training._order import Order
 
 HELD = 10
@@ -195,10 +195,8 @@ class _Reading:
         self, group: Group, columns: Sequence[str], rows: NDArray[np.int64], *, with_table: bool
     ) -> tuple[pa.Table | None, dict[str, dict[int, bytes | None]]]:
         reader = self.reader()
-        paged = reader.paged(*group, columns)
-        table = None
-        if with_table:
-            table = reader.read(*group, [f"{name}.path" if name in paged else name for name in columns])
+        names, paged = image_paths(reader, *group, columns)
+        table = reader.read(*group, names) if with_table else None
         images = {name: dict(zip(rows.tolist(), reader.read_images(*group, name, rows), strict=True)) for name in paged}
         return table, images
 
@@ -221,11 +219,8 @@ class _Reading:
 
 def _record(arrived: _Arrived, row: int, group: Group) -> dict[str, Any]:
     """One row of a row group, with its images where they were read by themselves."""
-    record = row_values(arrived.table, row, *group)
-    for name, images in arrived.images.items():
-        if record[name] is not None:
-            record[name] = {"bytes": images[row], "path": record[name]["path"]}
-    return record
+    images = {name: contents[row] for name, contents in arrived.images.items()}
+    return with_images(row_values(arrived.table, row, *group), images)
 
 
 def _plan_reads(
