@@ -5,16 +5,16 @@ they are anywhere; only where that is not clear, because ranges overlap or an ol
 all row groups in question is read first. Of a row group its small columns are read as a whole, ids among them; those
 say which rows are wanted, and of all other columns the pages of these are read.
 
-Several row groups are read at a time, in threads, each with a reader of its own; they share the footers.
+Several row groups are read at a time, in threads.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError
 from asam_datasets.published._dataset import Dataset
 from asam_datasets.published._location import Location
-from asam_datasets.published._part import GET_AGAIN, Footers, GroupReader, PartFile
+from asam_datasets.published._part import GET_AGAIN, GroupReader, PartFile
 from asam_datasets.published._rows import row_values
 from asam_datasets.published._some import image_paths, with_images
 from asam_datasets.tables import TABLES, Config, Scalar
@@ -119,11 +119,10 @@ class RowFinder:
         at_once: int = AT_ONCE,
         log: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._location, self._log, self._at_once = location, log, at_once
+        self._reader, self._at_once = GroupReader(location, log), at_once
         # Sets tell an image by its path as well, which people have rather than the source's id.
         self._id_columns = ("image_id",) if numbers else ("image_id", "file_name")
         self._numbers = numbers
-        self._footers, self._own = Footers(), threading.local()
 
     def find(self, groups: Sequence[Group], ids: Collection[Id]) -> Found:
         """Which row groups may have some ids: from the index where that is enough.
@@ -143,7 +142,7 @@ class RowFinder:
 
         def look(number: int) -> list[Id]:
             mine = wanted[begins[number] : ends[number]].tolist() if self._numbers else every
-            table = self._reader().read(*_place(groups[number]), list(self._id_columns))
+            table = self._reader.read(*_place(groups[number]), list(self._id_columns))
             return list(dict.fromkeys(one for one, _ in self._match(table, mine, groups[number])))
 
         with ThreadPoolExecutor(self._at_once, thread_name_prefix="asam_datasets") as pool:
@@ -168,7 +167,7 @@ class RowFinder:
         places, columns = found.places(), list(columns)
         pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="asam_datasets")
         windows = _windows(found.groups, places, ids, columns)
-        ahead: deque[tuple[list[Id], list[Future[list[FoundRow]]]]] = deque()
+        ahead: deque[tuple[list[Id], dict[int, Future[list[FoundRow]]]]] = deque()
 
         def read_next() -> None:
             window = next(windows, None)
@@ -177,40 +176,33 @@ class RowFinder:
                 for one in window:
                     for number in places.get(one, ()):
                         by_group.setdefault(number, []).append(one)
-                jobs = [
-                    pool.submit(self._read, found.groups[number], some, columns) for number, some in by_group.items()
-                ]
-                ahead.append((window, jobs))
+                work = ((number, found.groups[number], some) for number, some in by_group.items())
+                ahead.append(
+                    (window, {number: pool.submit(self._read, one, some, columns) for number, one, some in work})
+                )
 
         try:
             read_next()
             while ahead:
                 read_next()
                 window, jobs = ahead[0]
-                rows: dict[Id, list[FoundRow]] = {one: [] for one in window}
-                for job in jobs:
-                    for row in job.result():
-                        rows[row.id].append(row)
-                ahead.popleft()
-                del jobs
+                rows: dict[Id, list[tuple[int, int, FoundRow]]] = {}
                 for one in window:
-                    yield one, rows.pop(one)
+                    for number in places.get(one, ()):
+                        if number in jobs:
+                            for row in jobs.pop(number).result():
+                                rows.setdefault(row.id, []).append((number, row.row, row))
+                    yield one, [row for _, _, row in sorted(rows.pop(one, []), key=itemgetter(0, 1))]
+                ahead.popleft()
         finally:
             for _, jobs in ahead:
-                for job in jobs:
+                for job in jobs.values():
                     job.cancel()  # by hand: `cancel_futures` fails where the interpreter ends meanwhile
             pool.shutdown(wait=False)
 
-    def _reader(self) -> GroupReader:
-        """That of this thread."""
-        if not hasattr(self._own, "reader"):
-            self._own.reader = GroupReader(self._location, self._log, self._footers)
-        reader: GroupReader = self._own.reader
-        return reader
-
     def _read(self, group: Group, ids: Sequence[Id], columns: Sequence[str]) -> list[FoundRow]:
         """The rows of a row group that have some ids."""
-        reader, place = self._reader(), _place(group)
+        reader, place = self._reader, _place(group)
         names, paged = image_paths(reader, *place, columns)
         sizes = reader.column_bytes(*place, [*names, *self._id_columns])
         first = list(dict.fromkeys([*self._id_columns, *(name for name in names if sizes[name] <= _SMALL_BYTES)]))

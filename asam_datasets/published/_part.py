@@ -69,9 +69,8 @@ class PartFile:
             )
 
 
-class Footers:
-    """Footers of parts, for the readers of several threads: each is read by one of them, while the others wait for it.
-    The last ones are kept."""
+class _Footers:
+    """Footers of parts: each is read by one thread, while others that need it wait. The last ones are kept."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -95,21 +94,18 @@ class Footers:
 
 
 class GroupReader:
-    """Reads row groups of the parts of one dataset, for one thread. It keeps the connection, and the footers it met.
+    """Reads row groups of the parts of one dataset, in any thread. It keeps the connection, and the footers it met.
 
     Only the bytes of the columns asked for are fetched. A failure that may pass is tried again; any other is one
     sentence.
 
     Args:
         log: gets a line when something is tried again.
-        footers: those that it shares with the readers of other threads; its own by default.
     """
 
-    def __init__(
-        self, location: Location, log: Callable[[str], None] = lambda text: None, footers: Footers | None = None
-    ) -> None:
+    def __init__(self, location: Location, log: Callable[[str], None] = lambda text: None) -> None:
         self._published = open_location(location, log)
-        self._footers = footers or Footers()
+        self._footers = _Footers()
 
     def schema(self, part: PartFile) -> pa.Schema:
         """The Arrow schema that the footer states, with its metadata.
