@@ -17,8 +17,6 @@ from asam_datasets.published._client import KIND as KIND
 from asam_datasets.published._client import Commit as Commit
 from asam_datasets.published._client import ConflictError as ConflictError
 from asam_datasets.published._client import HubClient as HubClient
-from asam_datasets.published._client import check_permission as check_permission
-from asam_datasets.published._client import check_token as check_token
 from asam_datasets.published._dataset import Dataset as Dataset
 from asam_datasets.published._dataset import open_dataset as open_dataset
 from asam_datasets.published._index import encode_index as encode_index
@@ -39,6 +37,8 @@ from asam_datasets.published._location import missing_parts as missing_parts
 from asam_datasets.published._part import GET_AGAIN as GET_AGAIN
 from asam_datasets.published._part import GroupReader as GroupReader
 from asam_datasets.published._part import PartFile as PartFile
+from asam_datasets.published._permission import check_permission as check_permission
+from asam_datasets.published._permission import check_token as check_token
 from asam_datasets.published._ranges import Span as Span
 from asam_datasets.published._ranges import find_range as find_range
 from asam_datasets.published._ranges import find_spans as find_spans
@@ -61,6 +61,7 @@ from asam_datasets.published._rows_by_id import rows as rows
 from asam_datasets.published._sending import Sent as Sent
 from asam_datasets.published._some import image_paths as image_paths
 from asam_datasets.published._some import with_images as with_images
+from asam_datasets.published._trees import list_files as list_files
 from asam_datasets.published._verify import verify as verify
 from asam_datasets.published._visible import Visible as Visible
 from asam_datasets.published._visible import visible_builds as visible_builds
@@ -112,6 +113,7 @@ __all__ = [
     "has_numbers",
     "image_paths",
     "is_index",
+    "list_files",
     "list_ids",
     "missing_parts",
     "odd_answer",
