@@ -69,6 +69,7 @@ bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/caption.py --tiny
 	$(BIN)/python benchmarks/scale.py --quick
 	$(BIN)/python benchmarks/upload.py --quick
+	$(BIN)/python benchmarks/fetch.py --quick
 
 clean:
 	rm -rf $(VENV) .venvs $(DEMO) $(OUT) $(LOOK)
