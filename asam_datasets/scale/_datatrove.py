@@ -42,6 +42,13 @@ def parent_of_pool() -> int | None:
     return None if parent is None else int(parent.pid)
 
 
+def children() -> list[Any]:
+    """The processes of a pool of `datatrove` that this one has now."""
+    import multiprocess
+
+    return list(multiprocess.active_children())
+
+
 def data_folder(path: str) -> Any:
     """A folder wherever `fsspec` reaches."""
     from datatrove.io import get_datafolder

@@ -50,9 +50,9 @@ def scale(plan: ScalePlan, listener: Listener | None = None) -> Scaled:
         _submit(run, stages)
     elif plan.machines.kind == "local":
         with watched(run):
-            _do(run, stages)
+            do_stages(run, stages)
     else:
-        _do(run, stages)
+        do_stages(run, stages)
     done = run.has(RELEASED)
     return Scaled(plan.run, run.name, len(run.archives), done, plan.repo_id, time.monotonic() - started)
 
@@ -84,7 +84,7 @@ def _submit(run: RunFolder, stages: list[Any]) -> None:
     submit(stages, run.write_jobs)
 
 
-def _do(run: RunFolder, stages: list[Any]) -> None:
+def do_stages(run: RunFolder, stages: list[Any]) -> None:
     """Do one stage after the other. (`datatrove` would wait for ever for a stage with a task that failed.)
 
     Raises:

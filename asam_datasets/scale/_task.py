@@ -40,13 +40,13 @@ def do_archive(plan: ScalePlan, number: int, listener: Listener | None = None) -
     listener = listener or Listener()
     run = RunFolder(plan.run)
     name = run.archives[number]
+    _tidy(plan, run)
     if run.note(name) is None:
         folder = plan.work_folder / run.name / name
         with _alone(folder), write_errors(folder):
             note = _build(plan, run, name, folder, listener)
             run.write_note(name, note)
             shutil.rmtree(folder, ignore_errors=True)
-    _tidy(plan, run)
     name_some(plan, run, listener)
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import _thread
 import os
+import signal
 import socket
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 
 from asam_datasets.errors import SourceError
+from asam_datasets.scale._datatrove import children
 from asam_datasets.scale._run import RunFolder
 from asam_datasets.workers import end_with
 
-_WATCH_S = 1.0
+_WATCH_S = 0.2
+_ENDS_IN_S = 15.0
+"""So long a pool may take to end; one whose worker died with its lock in hand never does."""
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -24,18 +29,9 @@ class Running(msgspec.Struct, frozen=True):
     host: str
     pid: int
 
-    @property
-    def is_killed(self) -> bool:
-        """Whether it was a process of this machine, and is gone."""
-        if self.host != socket.gethostname():
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
-        return False
+
+class _Lost(BaseException):
+    """A process was killed; not to be caught by anybody on the way."""
 
 
 @contextmanager
@@ -51,51 +47,78 @@ def at_work(run: RunFolder, task: str) -> Iterator[None]:
 
 @contextmanager
 def watched(run: RunFolder) -> Iterator[None]:
-    """Stop when a worker of this machine is killed: a pool of processes would wait for it for ever.
+    """Stop when a process of this one's pool is killed, which would wait for its result for ever; in the main thread.
 
     Raises:
         SourceError: one was.
     """
     for path in run.running():  # of a run that was killed
         run.remove(path)
-    lost: list[str] = []
-    ended = threading.Event()
+    ended, lost = threading.Event(), list[int]()
 
-    def watch() -> None:
-        while not ended.wait(_WATCH_S):
-            killed = [path for path, content in run.running().items() if _is_killed(content)]
-            if killed:
-                lost.extend(killed)
-                _thread.interrupt_main()
-                return
+    def on_signal(*_: Any) -> None:
+        if not ended.is_set():
+            raise _Lost
 
-    thread = threading.Thread(target=watch, daemon=True)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # A signal, since only that reaches a main thread that waits for a lock; and one that no shell has switched off.
+    before = signal.signal(signal.SIGUSR2, on_signal)
+    thread = threading.Thread(target=_watch, args=(lost, ended, lambda: _error(run, lost)), daemon=True)
     thread.start()
     try:
         with _ending_forks():
             yield
-    except KeyboardInterrupt:
-        if not lost:
-            raise
-        raise SourceError(
-            f"expected the worker of {lost[0].rpartition('/')[2]} to end by itself, found that it was killed",
-            where=run.path,
-            hint="Most likely the machine ran out of memory: run the same command again, with fewer workers.",
-        ) from None
+    except _Lost:
+        raise _error(run, lost) from None
     finally:
         ended.set()
         thread.join()
+        signal.signal(signal.SIGUSR2, before)
+
+
+def _watch(lost: list[int], ended: threading.Event, error: Callable[[], SourceError]) -> None:
+    seen: dict[int, Any] = {}
+    while not lost:
+        if ended.wait(_WATCH_S):
+            return
+        seen.update((child.pid, child) for child in children())
+        lost += [pid for pid, child in seen.items() if child.exitcode == -signal.SIGKILL]
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR2)
+    if not ended.wait(_ENDS_IN_S):
+        said = error()
+        print(f"{said}\n{said.hint}", file=sys.stderr, flush=True)
+        os._exit(1)  # those that are left end with this process
+
+
+def _error(run: RunFolder, lost: list[int]) -> SourceError:
+    tasks = [path.rpartition("/")[2] for path, content in run.running().items() if _pid(content) in lost]
+    return SourceError(
+        f"expected the worker of {tasks[0] if tasks else 'a task'} to end by itself, found that it was killed",
+        where=run.path,
+        hint="Most likely the machine ran out of memory: run the same command again, with fewer workers.",
+    )
+
+
+def _pid(content: bytes) -> int | None:
+    try:
+        return msgspec.json.decode(content, type=Running).pid
+    except msgspec.MsgspecError:
+        return None
 
 
 _forking: set[int] = set()
 """The process whose forks are to end with it, while there is one."""
+
+_registered: list[bool] = []
 
 
 @contextmanager
 def _ending_forks() -> Iterator[None]:
     """Have processes that are forked meanwhile end with this one. `datatrove` forks a manager of its pool, which asks
     nobody whether its parent is still there."""
-    if not _registered and hasattr(os, "register_at_fork"):
+    if not _registered:
         os.register_at_fork(after_in_child=_forked)
         _registered.append(True)
     _forking.add(os.getpid())
@@ -105,17 +128,7 @@ def _ending_forks() -> Iterator[None]:
         _forking.clear()
 
 
-_registered: list[bool] = []
-
-
 def _forked() -> None:
     for parent in _forking:
         end_with(parent)
     _forking.clear()
-
-
-def _is_killed(content: bytes) -> bool:
-    try:
-        return msgspec.json.decode(content, type=Running).is_killed
-    except msgspec.MsgspecError:
-        return False
