@@ -85,50 +85,68 @@ def undisturbed(trial: Trial, repo_id: str, archives: int) -> tuple[float, Peaks
     return time.monotonic() - started, peaks
 
 
-def killed(trial: Trial, kills: int, dice: random.Random, whole_s: float) -> dict[str, Any]:
-    """Kill so often, and run to the end."""
-    repo_id, run, peaks = "xhk/killed", trial.folder / "killed", Peaks(trial.work)
-    plan = trial.write_plan(repo_id, run, trial.names, MACHINES)
-    output, counts, moments, longest_s = trial.folder / "killed.txt", Counter[str](), [], 0.0
-    started = time.monotonic()
-    for number in range(kills):
-        kind = KINDS[number % len(KINDS)]
-        program = trial.start(plan, output)
-        with looking(peaks, program.pid):
-            moment = dice.uniform(0, 0.6 * whole_s)
-            until = time.monotonic() + moment
-            while time.monotonic() < until and program.poll() is None:
-                time.sleep(0.01)
-            if kind == "a worker":
-                wait_for(lambda: workers(program.pid) or program.poll() is not None)  # noqa: B023
-            if program.poll() is not None:
-                raise AssertionError(f"done after {sum(counts.values())} kills: {output.read_text()[-3000:]}")
-            victim = dice.choice(workers(program.pid)) if kind == "a worker" else program.pid
-            with suppress(ProcessLookupError):
-                (os.killpg if kind == "the session" else os.kill)(victim, signal.SIGKILL)
-            at = time.monotonic()
-            code = program.wait(timeout=120)
-            wait_for(lambda: not session(program.pid))  # noqa: B023
-            longest_s = max(longest_s, time.monotonic() - at)
-        if kind == "a worker" and (code != 1 or "found that it was killed" not in output.read_text()):
-            raise AssertionError(f"{code}: {output.read_text()[-6000:]}")
-        counts[kind] += 1
-        moments.append(f"{moment:.1f}")
+class Killer:
+    """Kills runs of all archives and has them go on; a run that came to its end is checked, and another one begins."""
+
+    def __init__(self, trial: Trial, dice: random.Random, whole_s: float) -> None:
+        self.trial, self.dice, self.whole_s = trial, dice, whole_s
+        self.peaks, self.counts = Peaks(trial.work), Counter[str]()
+        self.longest_s, self.runs = 0.0, list[dict[str, Any]]()
+
+    def do(self, kills: int) -> dict[str, Any]:
+        """Kill so often."""
+        started = time.monotonic()
+        while self.counts.total() < kills:
+            self.one_run(kills)
+        return {
+            "seconds": round(time.monotonic() - started, 1),
+            "killed": ", ".join(f"{count} x {kind}" for kind, count in self.counts.items()),
+            "longest until nothing ran any more, s": round(self.longest_s, 1),
+            **disk(self.trial, self.peaks),
+            "runs that were killed, and came to their end": len(self.runs),
+            **{name: [run[name] for run in self.runs] for name in self.runs[0]},
+        }
+
+    def one_run(self, kills: int) -> None:
+        """One run from its begin to its end, killed until there are enough or it is done."""
+        name = f"killed-{len(self.runs)}"
+        plan = self.trial.write_plan(f"xhk/{name}", self.trial.folder / name, self.trial.names, MACHINES)
+        output, before = self.trial.folder / f"{name}.txt", self.counts.total()
+        while True:
+            kind = KINDS[self.counts.total() % len(KINDS)] if self.counts.total() < kills else None
+            program = self.trial.start(plan, output)
+            with looking(self.peaks, program.pid):
+                is_killed = kind is not None and self.kill(program, kind, self.trial.folder / name)
+                code = program.wait(timeout=600)
+                at = time.monotonic()
+                wait_for(lambda: not session(program.pid))  # noqa: B023
+            if not is_killed:
+                break
+            self.longest_s = max(self.longest_s, time.monotonic() - at)
+            if kind == "a worker" and (code != 1 or "found that it was killed" not in output.read_text()):
+                raise AssertionError(f"{code}: {output.read_text()[-6000:]}")
+        if code:
+            raise AssertionError(output.read_text()[-6000:])
+        self.runs.append({"kills": self.counts.total() - before, **self.trial.check(f"xhk/{name}")})
+
+    def kill(self, program: Any, kind: str, run: Path) -> bool:
+        """Kill at a random moment, unless it is done before."""
+        moment = self.dice.uniform(0, 0.7 * self.whole_s)
+        until = time.monotonic() + moment
+        while time.monotonic() < until and program.poll() is None:
+            time.sleep(0.01)
+        if kind == "a worker":
+            wait_for(lambda: workers(program.pid) or program.poll() is not None)
+        if program.poll() is not None:
+            return False
         done = len(list(run.glob("notes/*")))
-        print(f"killed {kind} after {moment:.1f} s: {done} archives done", file=sys.stderr, flush=True)
-    program = trial.start(plan, output)
-    with looking(peaks, program.pid):
-        code = program.wait()
-    if code:
-        raise AssertionError(output.read_text()[-6000:])
-    return {
-        "seconds": round(time.monotonic() - started, 1),
-        "killed": ", ".join(f"{count} x {kind}" for kind, count in counts.items()),
-        "seconds after the start": ", ".join(moments),
-        "longest until nothing ran any more, s": round(longest_s, 1),
-        **disk(trial, peaks),
-        **trial.check(repo_id),
-    }
+        with suppress(ProcessLookupError, IndexError):
+            victim = self.dice.choice(workers(program.pid)) if kind == "a worker" else program.pid
+            (os.killpg if kind == "the session" else os.kill)(victim, signal.SIGKILL)
+            self.counts[kind] += 1
+            print(f"killed {kind} after {moment:.1f} s: {done} archives done", file=sys.stderr, flush=True)
+            return True
+        return False
 
 
 def disk(trial: Trial, peaks: Peaks) -> dict[str, Any]:
@@ -193,7 +211,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--archives", type=int, default=8)
-    parser.add_argument("--images", type=int, default=150)
+    parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--large", action="store_true")
     args = parser.parse_args()
     if args.large:
@@ -205,7 +223,7 @@ def main() -> int:
     with open_trial(args.archives, args.images, (600, 900), 4) as trial:
         whole_s, _ = undisturbed(trial, "xhk/whole", len(trial.names))
         report("Not disturbed", {"seconds": round(whole_s, 1), **trial.check("xhk/whole")})
-        report("Killed", killed(trial, args.kills, random.Random(args.seed), whole_s))
+        report("Killed", Killer(trial, random.Random(args.seed), whole_s).do(args.kills))
     with open_trial(24, 25, (600, 900), 4) as trial:
         rows = {}
         for count in (2, 8, 24):

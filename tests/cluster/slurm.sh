@@ -43,7 +43,7 @@ TaskPlugin=task/affinity
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
-# More processors than there are: what is tested is who waits for whom.
+# More processors and memory than there are: what is tested is who waits for whom.
 SlurmdParameters=config_overrides
 ReturnToService=2
 MinJobAge=7200
@@ -54,7 +54,7 @@ SlurmctldLogFile=$folder/slurmctld.log
 SlurmdLogFile=$folder/slurmd.log
 StateSaveLocation=$folder/state
 SlurmdSpoolDir=$folder/spool
-NodeName=$node NodeAddr=127.0.0.1 CPUs=8 RealMemory=32000 Gres=gpu:1 State=UNKNOWN
+NodeName=$node NodeAddr=127.0.0.1 CPUs=8 RealMemory=64000 Gres=gpu:1 State=UNKNOWN
 PartitionName=cpu Nodes=$node Default=YES State=UP
 PartitionName=gpu Nodes=$node State=UP
 CONF
