@@ -7,7 +7,7 @@ OUT := demo-dataset
 LOOK := demo-preview
 FUZZ := --workers 2
 
-.PHONY: demo test check bench fuzz kills readers clean
+.PHONY: demo test check bench cluster fuzz kills readers clean
 
 $(BIN)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -56,6 +56,10 @@ fuzz: $(BIN)/.installed
 # Sixty times `kill -9` at a random moment of a publish, and the same command again.
 kills: $(BIN)/.installed
 	PYTHONPATH=.:tests:tests/support $(BIN)/python -m fuzz.kills $(KILLS)
+
+# A scale run on this machine, killed ten times. Slurm and Ray: see docs/scale.md.
+cluster: $(BIN)/.installed
+	$(BIN)/python tests/cluster/on_one_machine.py
 
 bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/masks.py
