@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import RecordError, SegmentationError
-from asam_datasets.masks import from_segmentation, resize
+from asam_datasets.masks import from_segmentation
 from asam_datasets.training._geometry import draw_geometry
 from asam_datasets.training._images import open_image
 from asam_datasets.training._options import Choose, SamOptions, random_of
@@ -131,18 +131,19 @@ def _read(record: Mapping[str, Any], options: SamOptions) -> _Parts:
     annotations = record.get("annotations")
     if annotations is None:
         raise RecordError("expected `annotations`, found none", where=where, hint="Use a config with that column.")
-    limit = options.choose.count
-    low_shape = (options.low_res, options.low_res) if "low_res_masks" in options.targets else None
+    ranked = _ranked(annotations, options.choose, random, where)
+    limit = len(ranked) if options.choose.count is None else options.choose.count
     masks: list[RLEMask] = []
     low_res: list[RLEMask] = []
-    for position in _ranked(annotations, options.choose, random, where):
-        if limit is not None and len(masks) == limit:
-            break
-        mask = geometry.mask(mask_of(annotations[position], image.shape, f"{where}: annotations[{position}]"))
-        small = resize(mask, low_shape)
-        if small.any():  # a mask that vanishes in a target is none to learn from
-            masks.append(mask)
-            low_res.append(small)
+    while ranked and len(masks) < limit:
+        # Together is fastest; and no more than are needed are looked at.
+        some, ranked = ranked[: limit - len(masks)], ranked[limit - len(masks) :]
+        full = [mask_of(annotations[number], image.shape, f"{where}: annotations[{number}]") for number in some]
+        resized = geometry.masks(full)
+        small = geometry.low_res(resized, options.low_res) if "low_res_masks" in options.targets else resized
+        seen = [place for place, mask in enumerate(small) if mask.any()]  # what vanishes in a target teaches nothing
+        masks += (resized[place] for place in seen)
+        low_res += (small[place] for place in seen)
     pixels = geometry.image(image, f"{where}: image")
     points = _points(masks, options.points, random)
     return _Parts(
@@ -257,11 +258,14 @@ def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str,
         if options.pixels == "float32":
             mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
             pixels.sub_(mean).div_(deviation)
+        found = [[int(side) for side in mask.bbox()] for mask in one.masks]
         for name in options.targets:
-            masks = one.low_res if name == "low_res_masks" else one.masks
-            _write_masks(masks, batch[name][index].view(torch.uint8).numpy(), packed=name == "packed_masks")
-        for slot, mask in enumerate(one.masks):
-            x, y, box_width, box_height = mask.bbox()
+            planes = batch[name][index].view(torch.uint8).numpy()
+            if name == "packed_masks":
+                _pack_masks(one.masks, found, planes)
+            else:
+                _draw_masks(one.low_res if name == "low_res_masks" else one.masks, planes)
+        for slot, (x, y, box_width, box_height) in enumerate(found):
             boxes[index, slot] = x, y, x + box_width - 1, y + box_height - 1
         points[index, :number], labels[index, :number], valid[index, :number] = one.points, 1, True
     batch["input_boxes"] = torch.from_numpy(boxes)
@@ -278,17 +282,22 @@ def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str,
     return batch
 
 
-def _write_masks(masks: Sequence[RLEMask], planes: NDArray[np.uint8], *, packed: bool) -> None:
-    """Write masks into zeros (slots, height, width), or as bits, eight to a byte."""
-    if not packed:
-        for plane, mask in zip(planes, masks, strict=False):
-            mask.decode_into(plane, fg_value=1)
-        return
-    canvas = np.zeros(masks[0].shape if masks else (0, 0), np.uint8)  # one for all: it stays in the cache
+def _draw_masks(masks: Sequence[RLEMask], planes: NDArray[np.uint8]) -> None:
+    """Draw masks into zeros (slots, height, width); what they lack of the height stays."""
     for plane, mask in zip(planes, masks, strict=False):
+        mask.decode_into(plane[: mask.shape[0]], fg_value=1)
+
+
+def _pack_masks(masks: Sequence[RLEMask], boxes: Sequence[Sequence[int]], planes: NDArray[np.uint8]) -> None:
+    """As `_draw_masks` as bits, eight to a byte: (slots, height, ⌈width / 8⌉). Of each mask only its box, (x, y, width,
+    height), is looked at."""
+    canvas = np.zeros(masks[0].shape if masks else (0, 0), np.uint8)  # one for all: it stays in the cache
+    for plane, mask, (x, y, width, height) in zip(planes, masks, boxes, strict=False):
         mask.decode_into(canvas, fg_value=1)
-        plane[...] = np.packbits(canvas, axis=1)
-        mask.decode_into(canvas, fg_value=0)
+        first, stop = x // 8, -(-(x + width) // 8)
+        box = canvas[y : y + height, first * 8 : stop * 8]
+        plane[y : y + height, first:stop] = np.packbits(box, axis=1)
+        box[...] = 0
 
 
 def _shared(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:

@@ -163,13 +163,20 @@ def test_geometry_commutes_with_decoding(
     height, width = 1 + int(cut[2] * (rows - top - 1)), 1 + int(cut[3] * (columns - left - 1))
     geometry = Geometry(Crop(top, left, height, width), mirrored, shape, 48)
     encoded = coco.encode(np.asfortranarray(dense))
-    rendered = geometry.mask(from_segmentation({"size": [rows, columns], "counts": encoded["counts"]})).to_array()
+    mask = from_segmentation({"size": [rows, columns], "counts": encoded["counts"]})
+    (rendered, again) = (one.to_array() for one in geometry.masks([mask, mask]))
 
     cropped = dense[top : top + height, left : left + width]
     flipped = cropped[:, ::-1] if mirrored else cropped
     expected = np.zeros((48, 48), np.uint8)
     expected[: shape[0], : shape[1]] = by_formula(flipped, shape)
-    assert np.array_equal(rendered, expected)
+    assert np.array_equal(rendered, expected[: shape[0]])
+    assert np.array_equal(rendered, again)
+    for side in (7, 24, 48, 60):
+        low = by_formula(expected, (side, side))
+        (small,) = (one.to_array() for one in geometry.low_res(geometry.masks([mask]), side))
+        assert np.array_equal(small, low[: len(small)])
+        assert not low[len(small) :].any()
 
 
 @given(
