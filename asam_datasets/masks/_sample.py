@@ -46,7 +46,9 @@ def sample(
     found: list[RLEMask] = []
     for start in range(0, len(masks), together):
         some = masks[start : start + together]
-        found += (RLEMask.from_counts(counts, shape, validate_sum=False) for counts in _sample(some, rows, columns, width))
+        found += (
+            RLEMask.from_counts(counts, shape, validate_sum=False) for counts in _sample(some, rows, columns, width)
+        )
     return found
 
 

@@ -17,7 +17,7 @@ from rlemasklib import RLEMask
 
 from asam_datasets.errors import StreamError
 from asam_datasets.masks import centers, resize, sample
-from asam_datasets.training._images import EncodedImage, choose_reduction, decode_image, resize_image
+from asam_datasets.training._images import EncodedImage, choose_reduction, decode_image, resize_pixels
 
 Fit = Literal["pad", "squeeze", "crop"]
 """How an image becomes a square. `pad`: its longer side is resized to it and the rest is padding, as SAM does;
@@ -67,7 +67,7 @@ class Geometry:
         return [resize(mask.pad(0, below, 0, 0), (side, side)) for mask in masks]
 
     def image(self, image: EncodedImage, where: str) -> torch.Tensor:
-        """An image as uint8 (3, *shape), without the padding.
+        """An image as uint8 (3, *shape), without the padding; the three values of a pixel are side by side.
 
         Raises:
             RecordError: it cannot be decoded.
@@ -79,7 +79,7 @@ class Geometry:
         cut = pixels[first[0] : first[0] - (-height // by), first[1] : first[1] - (-width // by)]
         if self.mirrored:
             cut = cut[:, ::-1].copy()  # one column mirrored is contiguous to NumPy, but not to torch
-        return resize_image(cut, self.shape)
+        return resize_pixels(cut, self.shape)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.utils.data
 from numpy.typing import NDArray
 from rlemasklib import RLEMask
 
@@ -21,6 +20,7 @@ from asam_datasets.errors import RecordError, SegmentationError
 from asam_datasets.masks import from_segmentation
 from asam_datasets.training._geometry import draw_geometry
 from asam_datasets.training._images import open_image
+from asam_datasets.training._memory import zeros
 from asam_datasets.training._options import Choose, SamOptions, random_of
 
 PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -30,7 +30,6 @@ NO_POINT = -10
 """The label of a point that is not there; `transformers` leaves it out of the prompt."""
 
 _DEFAULT = SamOptions()
-_NO_RUN = np.zeros(1, np.int64)
 
 
 class _Parts(NamedTuple):
@@ -222,10 +221,13 @@ def _points(masks: Sequence[RLEMask], count: int, random: np.random.Generator) -
     if not draws.size:
         return np.zeros((len(masks), count, 2), np.float32)
     # The runs of all masks end to end, column-major and background first: one search finds the pixels of all masks.
-    counts = [np.asarray(mask.counts, np.int64) for mask in masks]
-    runs = np.concatenate([run for one in counts for run in (one, one[:0] if len(one) % 2 == 0 else _NO_RUN)])
-    inside, ends = np.cumsum(runs[1::2]), np.cumsum(runs)[1::2]
-    areas = np.array([one[1::2].sum() for one in counts])[:, None]
+    runs = [mask.counts_view for mask in masks]
+    places = np.cumsum(np.concatenate(runs), dtype=np.int64)
+    stops = np.cumsum([len(one) for one in runs]).tolist()
+    of_mask = [places[start + 1 : stop : 2] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
+    ends = np.concatenate(of_mask)
+    inside = np.cumsum(np.concatenate([one[1::2] for one in runs]), dtype=np.int64)
+    areas = np.diff(inside[np.cumsum([len(one) for one in of_mask]) - 1], prepend=0)[:, None]
     wanted = np.cumsum(areas)[:, None] - areas + (draws * areas).astype(np.int64)
     run = np.searchsorted(inside, wanted, side="right")
     height, width = masks[0].shape
@@ -237,7 +239,7 @@ def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str,
     """Lay samples into the tensors of a batch."""
     size, count = options.size, len(parts)
     batch: dict[str, Any] = {
-        "pixel_values": _shared((count, 3, size, size), torch.uint8 if options.pixels == "uint8" else torch.float32)
+        "pixel_values": zeros((count, 3, size, size), torch.uint8 if options.pixels == "uint8" else torch.float32)
     }
     shapes = {
         "masks": ((size, size), torch.bool),
@@ -246,7 +248,7 @@ def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str,
     }
     for name in options.targets:
         shape, dtype = shapes[name]
-        batch[name] = _shared((count, slots, *shape), dtype)
+        batch[name] = zeros((count, slots, *shape), dtype)
     boxes = np.zeros((count, slots, 4), np.float32)
     points = np.zeros((count, slots, options.points, 2), np.float32)
     labels = np.full((count, slots, options.points), NO_POINT, np.int64)
@@ -298,15 +300,3 @@ def _pack_masks(masks: Sequence[RLEMask], boxes: Sequence[Sequence[int]], planes
         box = canvas[y : y + height, first * 8 : stop * 8]
         plane[y : y + height, first:stop] = np.packbits(box, axis=1)
         box[...] = 0
-
-
-def _shared(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """Zeros; in a worker in the memory through which a batch goes to the main process, so that it is not copied."""
-    if torch.utils.data.get_worker_info() is None:
-        # NumPy asks the system for huge pages, and leaves it to give zeros: 64 masks of 1024 × 1024 in 2 ms, not 22.
-        zeros = np.zeros(shape, np.uint8 if dtype.itemsize == 1 else np.float32)
-        return torch.from_numpy(zeros).view(dtype)
-    count = int(np.prod(shape))
-    # As torch's own `default_collate` does; the system gives such memory as zeros.
-    storage: torch.UntypedStorage = torch.UntypedStorage._new_shared(count * dtype.itemsize)  # type: ignore[no-untyped-call]
-    return torch.empty(0, dtype=dtype).set_(storage).view(shape)
