@@ -8,6 +8,7 @@ are runs of no pixel, which the engine drops. So it is a handful of passes over 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +80,7 @@ def _sample(
     counts = np.diff(taken, prepend=np.int32(0)).view(np.uint32)
     added = np.uint32(pixels - height * len(columns))
     starts = [0, *ends.tolist()]
-    for start, stop in zip(starts[:-1], starts[1:], strict=True):
+    for start, stop in pairwise(starts):
         mine = counts[start:stop]
         if added and len(mine) % 2 == 0:  # the last run is foreground, and what is added is not
             mine = np.append(mine, added)

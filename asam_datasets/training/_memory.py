@@ -8,7 +8,6 @@ and to give it back takes as long as to draw the masks four times over; to fill 
 
 from __future__ import annotations
 
-import contextlib
 import math
 import weakref
 
@@ -18,8 +17,8 @@ import torch.utils.data
 from numpy.typing import NDArray
 
 _LEAST_KEPT, _MOST_KEPT, _KEPT_AT_ONCE = 2**20, 2**29, 4
-"""Bytes of a tensor whose memory is kept (smaller ones cost nothing, larger ones are too much to hold on to), and of how
-many: those of one batch."""
+"""Bytes of a tensor whose memory is kept (smaller ones cost nothing, larger ones are too much to hold on to), and of
+how many at once: those of one batch."""
 
 
 def zeros(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
@@ -38,7 +37,7 @@ class _Kept:
     """Memory of large tensors that are gone, the last ones."""
 
     def __init__(self) -> None:
-        self._free: list[NDArray[np.uint8]] = []
+        self._free: dict[int, NDArray[np.uint8]] = {}  # by their place in memory
 
     def zeros(self, size_bytes: int) -> NDArray[np.uint8]:
         """Zeros, uint8 (size_bytes,). No view may be made of the array itself, but of the tensor that holds it: the
@@ -54,17 +53,18 @@ class _Kept:
         return lent
 
     def _find(self, size_bytes: int) -> NDArray[np.uint8] | None:
-        """Free memory of this size up to twice of it: of more than that most would lie idle."""
-        with contextlib.suppress(IndexError):  # another thread was faster
-            for place, memory in enumerate(self._free):
-                if size_bytes <= len(memory) <= 2 * size_bytes:
-                    found = self._free.pop(place)
-                    return found if size_bytes <= len(found) <= 2 * size_bytes else None
+        """Free memory of this size up to twice of it (of more than that most would lie idle), the last that came."""
+        for place, memory in reversed(tuple(self._free.items())):
+            if size_bytes <= len(memory) <= 2 * size_bytes:
+                found = self._free.pop(place, None)
+                if found is not None:  # else another thread was faster
+                    return found
         return None
 
     def _take_back(self, memory: NDArray[np.uint8]) -> None:
-        self._free.append(memory)
-        del self._free[:-_KEPT_AT_ONCE]
+        self._free[memory.ctypes.data] = memory
+        for place in tuple(self._free)[:-_KEPT_AT_ONCE]:
+            self._free.pop(place, None)
 
 
 _KEPT = _Kept()

@@ -22,6 +22,7 @@ from asam_datasets.training._geometry import draw_geometry
 from asam_datasets.training._images import open_image
 from asam_datasets.training._memory import zeros
 from asam_datasets.training._options import Choose, SamOptions, random_of
+from asam_datasets.training._packed import pack_masks
 
 PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """ImageNet's, of 0 … 255, as SAM uses them (`pixel_mean` and `pixel_std` in segment_anything's `build_sam.py`)."""
@@ -105,15 +106,6 @@ def normalize(pixel_values: torch.Tensor, reshaped_input_sizes: torch.Tensor) ->
     sizes = reshaped_input_sizes.to(device)
     inside = (side[None, :, None] < sizes[:, 0, None, None]) & (side[None, None, :] < sizes[:, 1, None, None])
     return (pixel_values.to(torch.float32) - mean) / deviation * inside[:, None]
-
-
-def unpack_masks(packed_masks: torch.Tensor) -> torch.Tensor:
-    """Turn `packed_masks` into `masks`, on their device: uint8 (..., S, ⌈S / 8⌉) to bool (..., S, S)."""
-    size = packed_masks.shape[-2]
-    if packed_masks.device.type == "cpu":
-        return torch.from_numpy(np.unpackbits(packed_masks.numpy(), axis=-1, count=size)).view(torch.bool)
-    places = torch.arange(7, -1, -1, dtype=torch.uint8, device=packed_masks.device)
-    return ((packed_masks[..., None] >> places) & 1).flatten(-2)[..., :size].bool()
 
 
 def rows_of(batch: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
@@ -264,7 +256,7 @@ def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str,
         for name in options.targets:
             planes = batch[name][index].view(torch.uint8).numpy()
             if name == "packed_masks":
-                _pack_masks(one.masks, found, planes)
+                pack_masks(one.masks, found, planes)
             else:
                 _draw_masks(one.low_res if name == "low_res_masks" else one.masks, planes)
         for slot, (x, y, box_width, box_height) in enumerate(found):
@@ -288,15 +280,3 @@ def _draw_masks(masks: Sequence[RLEMask], planes: NDArray[np.uint8]) -> None:
     """Draw masks into zeros (slots, height, width); what they lack of the height stays."""
     for plane, mask in zip(planes, masks, strict=False):
         mask.decode_into(plane[: mask.shape[0]], fg_value=1)
-
-
-def _pack_masks(masks: Sequence[RLEMask], boxes: Sequence[Sequence[int]], planes: NDArray[np.uint8]) -> None:
-    """As `_draw_masks` as bits, eight to a byte: (slots, height, ⌈width / 8⌉). Of each mask only its box, (x, y, width,
-    height), is looked at."""
-    canvas = np.zeros(masks[0].shape if masks else (0, 0), np.uint8)  # one for all: it stays in the cache
-    for plane, mask, (x, y, width, height) in zip(planes, masks, boxes, strict=False):
-        mask.decode_into(canvas, fg_value=1)
-        first, stop = x // 8, -(-(x + width) // 8)
-        box = canvas[y : y + height, first * 8 : stop * 8]
-        plane[y : y + height, first:stop] = np.packbits(box, axis=1)
-        box[...] = 0
