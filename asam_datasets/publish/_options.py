@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asam_datasets.errors import SourceError, TargetError, option
-from asam_datasets.release import Destination, Gate
+from asam_datasets.release import MARK, Destination, Gate
 from asam_datasets.rights import Rights, parse_license
 from asam_datasets.sources import OnBadRecord
 from asam_datasets.sources.evaluation import Protocol
@@ -132,9 +132,12 @@ class PublishOptions:
         return None if self.license is None else parse_license(self.license, self.license_link)
 
     def _check_words(self) -> None:
-        if self.title is not None and not (0 < len(self.title.strip()) <= _TITLE_LETTERS and self.title.isprintable()):
+        title = self.title
+        if title is not None and not (
+            0 < len(title.strip()) <= _TITLE_LETTERS and title.isprintable() and MARK not in title
+        ):
             raise TargetError(
-                f"expected a title in one line of at most {_TITLE_LETTERS} letters, found {self.title[:80]!r}",
+                f"expected a title in one line of at most {_TITLE_LETTERS} letters, found {title[:80]!r}",
                 where=option("title"),
                 hint=f"What there is more to say goes into {option('about', 'FILE.md')}.",
             )

@@ -79,13 +79,15 @@ class Sheets:
             self.drawn[sheet.path] = content
 
     def _draw_shown(self, build: Build) -> bytes | None:
-        """Draw a build out of what the target shows now; None where it does not show it."""
+        """Draw a build out of what the repository shows now; None where it does not show it."""
         shown = self._run.target.shown()
+        if shown is None or Path(shown.location.place).is_dir():  # a folder of that name is not the repository
+            return None
         name = _config(build)
         same = [one for one in configs_of(self._run.current) if one.name == name]
         before = 0
         for one in same[0].builds if same else ():
-            if one.path == build.path and shown is not None:
+            if one.path == build.path:
                 rows = f"{before}:{before + min(SHEET_ROWS, build.rows)}"
                 return _preview(shown.location.place, name, rows, shown.location.commit)
             before += one.rows

@@ -23,7 +23,8 @@ def read_words(options: PublishOptions) -> Words:
     """
     name = options.repo_id.rpartition("/")[2] if options.repo_id else (options.out or Path()).resolve().name
     about = None if options.about is None else _read_about(options.about)
-    return Words(printable(name) or "Dataset", options.title, about)
+    default = printable(name).replace(MARK, "").strip() or "Dataset"
+    return Words(default, options.title, about)
 
 
 def _read_about(path: Path) -> str:

@@ -62,7 +62,8 @@ class Words:
     about: str | None = None
 
 
-class CardChange(NamedTuple):
+@dataclass(frozen=True)
+class CardChange:
     """What a publish does to the words of a card.
 
     `replaced` is what an earlier publish wrote; `kept` what somebody has written since, which stays though the run

@@ -126,11 +126,11 @@ def test_what_was_said_once_stays_on_the_hub(archives: list[DemoArchive], publis
             "assets/logo.png": b"mine",
         }.items():
             api.upload_file(path_or_fileobj=content, path_in_repo=path, repo_id=REPO, repo_type="dataset")
-        more = publish("--train", archives[1].archive, *base, env=env)
+        more = publish("--train", archives[1].archive, *base, "--license", "cc0-1.0", env=env)
         assert more.code == 0, more.err
         assert "LICENSE.md: somebody's own stays; the list goes to LICENSES-of-the-sets.md" in more.err
         first = set(named(hub.read_bytes(REPO, "README.md").decode()))
-        gone = publish("--remove", "sa_000001", "--yes", *base, env=env)
+        gone = publish("--remove", "sa_000000", "--yes", *base, env=env)
         assert gone.code == 0, gone.err
         readme = hub.read_bytes(REPO, "README.md").decode()
         check_owned(readme, "Drawn")
@@ -138,10 +138,14 @@ def test_what_was_said_once_stays_on_the_hub(archives: list[DemoArchive], publis
         assert hub.read_bytes(REPO, "assets/logo.png") == b"mine"
         there = {path.partition("/")[2] for path in hub.files(REPO) if path.startswith("assets/")}
         assert there == named(readme) | {"logo.png"}
-        assert first - named(readme), "another figure was there before"
+        assert first & named(readme) == set(), "what was there before is gone in the same commit"
+        # Its parts are on the Hub alone: the sheet is drawn out of them, as it would be beside them.
+        run(options(tmp_path / "local", archives[1], license="cc0-1.0"))
+        (sheet,) = (tmp_path / "local").glob("assets/*-sheet-*.webp")
+        assert hub.read_bytes(REPO, f"assets/{sheet.name}") == sheet.read_bytes()
         commits = len(hub.commits(REPO))
         hub.clear_log()
-        same = publish("--train", archives[0].archive, *base, env=env)
+        same = publish("--train", archives[1].archive, *base, env=env)
         assert same.code == 0, same.err
         assert len(hub.commits(REPO)) == commits, "nothing to do"
         assert hub.count_requests()["api"] <= 6
@@ -243,6 +247,7 @@ def test_about_and_its_owner() -> None:
     [
         ({"title": "a\nb"}, "title in one line"),
         ({"title": " "}, "title in one line"),
+        ({"title": "a <!-- asam-datasets:end -->"}, "title in one line"),
         ({"license": ""}, "name of a license"),
         ({"license": "mine", "license_link": "javascript:1"}, "web page"),
         ({"license_link": "https://example.org"}, "license_link"),
