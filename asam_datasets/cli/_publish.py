@@ -123,9 +123,8 @@ def publish_command(
             adversarial=adversarial, captions=captions or (), no_captions=no_captions, out=out, repo_id=repo_id,
             require_captions=require_captions, remove=remove or (), annotations_only=annotations_only or (), ids=ids,
             parts=parts, workers=workers, on_bad_record=on_bad_record.value, rejects=rejects, private=private,
-            gated=gated.value if gated else None, accept_sa1b_terms=accept_sa1b_terms,
-            destination=Destination(revision, create_pr, tag), title=title, about=about, license=license,
-            license_link=license_link,
+            gated=gated.value if gated else None, accept_sa1b_terms=accept_sa1b_terms, title=title, about=about,
+            destination=Destination(revision, create_pr, tag), license=license, license_link=license_link,
         )  # fmt: skip
         if dry_run:
             planned = plan(options, terminal.listener())
