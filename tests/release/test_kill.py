@@ -236,7 +236,7 @@ def run_through(stage: Stage, plan: Plan, prefix: str) -> int:
             found = stage.forks.rows(repo_id)
             is_old = isinstance(found, str) if plan.old is None else found == plan.old
             assert found == plan.new or is_old, (name, log[-3:], found)
-            if ALL:
+            if ALL and repo_id in stage.hub.repositories():
                 stage.check_others(repo_id, found)
             if "--remove" not in plan.words or found == plan.old:  # a name that is gone already is told as a wrong one
                 stage.publish(plan, repo_id)
