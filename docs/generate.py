@@ -23,6 +23,7 @@ PAGES = {
     "evaluate": "measure",
     "export": "asams_folder",
     "fetch": "../fetch",
+    "info": "look",
     "merge": "captions",
     "organize": "asams_folder",
     "preview": "look",
