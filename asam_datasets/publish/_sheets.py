@@ -28,7 +28,7 @@ from asam_datasets.release import (
     wanted_sheets,
 )
 from asam_datasets.rights import Holding
-from asam_datasets.tables import Kind, configs_of
+from asam_datasets.tables import Kind
 
 _ROWS = f"0:{SHEET_ROWS}"
 
@@ -79,19 +79,14 @@ class Sheets:
             self.drawn[sheet.path] = content
 
     def _draw_shown(self, build: Build) -> bytes | None:
-        """Draw a build out of what the repository shows now; None where it does not show it."""
+        """Draw a set out of what the repository shows now; None where it does not show it. An archive is one of many in
+        its config: its rows have other numbers there, and the same sheet would have other bytes."""
         shown = self._run.target.shown()
-        if shown is None or Path(shown.location.place).is_dir():  # a folder of that name is not the repository
+        if build.kind != "evaluation" or shown is None or build.path not in {one.path for one in self._run.current}:
             return None
-        name = _config(build)
-        same = [one for one in configs_of(self._run.current) if one.name == name]
-        before = 0
-        for one in same[0].builds if same else ():
-            if one.path == build.path:
-                rows = f"{before}:{before + min(SHEET_ROWS, build.rows)}"
-                return _preview(shown.location.place, name, rows, shown.location.commit)
-            before += one.rows
-        return None
+        if Path(shown.location.place).is_dir():  # a folder of that name is not the repository
+            return None
+        return _preview(shown.location.place, _config(build), _ROWS, shown.location.commit)
 
 
 def draw_build(build: Build, folder: Path) -> bytes | None:
