@@ -312,7 +312,7 @@ def validate(run: Run, step: int) -> None:
     for name, configs, rows in asked:
         out = run.checkpoint.parent / "validation" / f"step-{step}-{name}.json"
         options = EvaluateOptions(checkpoint=str(run.checkpoint), configs=configs, rows=rows, workers=args.workers)
-        # Loading a model draws, and what is drawn next is the training's.
+        # Whatever it draws: what is drawn next is the training's.
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             sets = evaluate(args.dataset, out=out, options=options).sets
         for one in sets if run.rank == 0 else []:
