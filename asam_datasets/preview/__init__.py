@@ -1,4 +1,5 @@
-"""Contact sheets of published datasets: images with their masks and captions, good enough for a card.
+"""Contact sheets of published datasets: images with their masks and captions, good enough for a card; and `show`, which
+draws one record for a notebook.
 
 Rows are read in place, and of them only what is shown: the row groups that hold them, without the PNGs of the masks.
 """
@@ -13,6 +14,7 @@ from asam_datasets.preview._rows import MAX_ROWS as MAX_ROWS
 from asam_datasets.preview._sheet import Block as Block
 from asam_datasets.preview._sheet import draw_sheet as draw_sheet
 from asam_datasets.preview._sheet import make_grid as make_grid
+from asam_datasets.preview._show import show as show
 
 __all__ = [
     "MAX_ROWS",
@@ -23,4 +25,5 @@ __all__ = [
     "make_grid",
     "overlay",
     "preview",
+    "show",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import time
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from asam_datasets.machine import write_atomically, write_errors
 from asam_datasets.preview._panels import NEUTRAL, decode_image, fit, overlay
 from asam_datasets.preview._rows import Record, find_rows, read_records
 from asam_datasets.preview._sheet import Block, Grid, draw_sheet, make_grid
+from asam_datasets.preview._words import categories_of, facts_of
 from asam_datasets.progress import Listener
 from asam_datasets.published import Row, open_dataset, parse_range
 from asam_datasets.tables import Config
@@ -164,17 +164,13 @@ def _block(record: Record, labels: list[str], grid: Grid, config: Config[Build])
     if has_masks:
         ground = np.full((*fitted, 3), NEUTRAL, np.uint8) if image is None else image
         panels[_MASKS] = overlay(ground, record.masks)
-    facts = [f"{len(record.masks):,} {'mask' if len(record.masks) == 1 else 'masks'}"] if has_masks else []
-    facts.append(f"{row.height} x {row.width} (height x width)")
-    if row.worst_iou is not None:
-        facts.append(f"worst IoU {row.worst_iou:.3g}")
+    facts = facts_of(len(record.masks) if has_masks else None, row.shape, row.worst_iou)
     shown = [panels[label] for label in labels]
-    return Block(record.build, row.file_name, " · ".join(facts), shown, *_caption(row, config))
+    return Block(record.build, row.file_name, facts, shown, *_caption(row, config))
 
 
 def _caption(row: Row, config: Config[Build]) -> tuple[str, bool]:
     """What stands below the panels, and whether it only says that there is nothing: the caption, or the categories."""
     if "caption" in config.columns:
         return (row.caption, False) if row.caption is not None else ("no caption", True)
-    counts = Counter(one.category for one in row.annotations if one.category)
-    return ", ".join(name if count == 1 else f"{count} x {name}" for name, count in counts.items()), False
+    return categories_of(one.category for one in row.annotations), False
