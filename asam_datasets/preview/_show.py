@@ -13,14 +13,15 @@ from rlemasklib import RLEMask
 from asam_datasets.errors import RecordError, SegmentationError, SourceError, option
 from asam_datasets.images import decoding, open_image
 from asam_datasets.masks import from_png, from_segmentation
-from asam_datasets.preview._panels import NEUTRAL, fit, overlay, shrink
+from asam_datasets.preview._options import PreviewOptions
+from asam_datasets.preview._panels import NEUTRAL, fit, largest, overlay, shrink
 from asam_datasets.preview._sheet import Block, Grid, draw_sheet
 from asam_datasets.preview._words import categories_of, facts_of
 
 _LABELS = {
     "image": "image",
     "conditioning_image": "conditioning image",
-    "masks": "masks and boxes",
+    "masks": "masks",
     "original": "original",
 }
 _MOST_SIDE = 4096
@@ -28,7 +29,14 @@ _HINT = "Give one row as `datasets` or a stream gives it, such as `dataset[0]`."
 _TURNED = "`datasets` turns what EXIF says and not its masks: cast_column('image', Image(decode=False)) shows both."
 
 
-def show(record: Mapping[str, Any], *, side: int = 400, panels: Sequence[str] | None = None) -> Image.Image:
+def show(
+    record: Mapping[str, Any],
+    *,
+    side: int = 400,
+    panels: Sequence[str] | None = None,
+    max_masks: int | None = None,
+    boxes: bool | None = None,
+) -> Image.Image:
     """Draw one record: its image, its conditioning image, its masks with their boxes over the image, its caption.
 
     Of any config: rows of `datasets`, map style or streaming, decoded or not (`Image(decode=False)`), and those of
@@ -39,13 +47,16 @@ def show(record: Mapping[str, Any], *, side: int = 400, panels: Sequence[str] | 
         side: of the square that each panel has, in pixels.
         panels: some of `image`, `conditioning_image`, `masks`, and `original` (of `open_stream(..., pairs=True)`), in
             this order; by default all that the record has.
+        max_masks: most masks, the largest of them; None shows all.
+        boxes: whether masks have boxes; None gives them to records that show at most `MANY_MASKS`.
 
     Returns:
         An RGB image, which a notebook shows by itself.
 
     Raises:
         RecordError: it is no record, or its image and masks do not fit each other.
-        SourceError: it has none of these panels.
+        SourceError: it has none of these panels, or `side` is out of range.
+        TargetError: `max_masks` is.
     """
     if not isinstance(record, Mapping):
         raise RecordError(f"expected a record, found a {type(record).__name__}", where="record", hint=_HINT)
@@ -61,12 +72,14 @@ def show(record: Mapping[str, Any], *, side: int = 400, panels: Sequence[str] | 
         wanted = ", ".join(sorted(missing) or _LABELS)
         raise SourceError(f"expected a record with {wanted}, found {found}", where=where, hint=_HINT)
     shape = _shape_of(record, where)
-    drawn = [_panel(name, record, shape, side, where) for name in chosen]
-    count = len(_masks(record, shape, where)) if "masks" in chosen else None
+    options = PreviewOptions(max_masks=max_masks, boxes=boxes)
+    drawn = [_panel(name, record, shape, side, options, where) for name in chosen]
+    masks = len(record["masks"] if record.get("annotations") is None else record["annotations"]) if has_masks else 0
+    count = min(masks, max_masks or masks) if "masks" in chosen else None
     block = Block(
         str(record.get("archive") or record.get("dataset") or ""),
         str(record.get("file_name") or f"image {record.get('image_id', '')}"),
-        facts_of(count, shape, record.get("worst_iou")),
+        facts_of(count, masks, shape, record.get("worst_iou")),
         drawn,
         *_caption(record),
     )
@@ -74,13 +87,13 @@ def show(record: Mapping[str, Any], *, side: int = 400, panels: Sequence[str] | 
 
 
 def _panel(
-    name: str, record: Mapping[str, Any], shape: tuple[int, int], side: int, where: str
+    name: str, record: Mapping[str, Any], shape: tuple[int, int], side: int, options: PreviewOptions, where: str
 ) -> NDArray[np.uint8] | str:
     fitted = fit(shape, side)
     if name == "original":
         original = record["original"]
         of_it = f"{where}: original"
-        return _panel("masks", original, _shape_of(original, of_it), side, of_it)
+        return _panel("masks", original, _shape_of(original, of_it), side, options, of_it)
     if name == "conditioning_image":
         return _pixels(record[name], shape, fitted, f"{where}: {name}", is_map=True)
     image = record.get("image")
@@ -90,7 +103,9 @@ def _panel(
         ground = np.full((*fitted, 3), NEUTRAL, np.uint8)
     else:
         ground = _pixels(image, shape, fitted, f"{where}: image")
-    return overlay(ground, _masks(record, shape, where))
+    masks = _masks(record, shape, where)
+    chosen = largest(masks, options.max_masks)
+    return overlay(ground, [masks[number] for number in chosen], boxes=options.shows_boxes(len(chosen)))
 
 
 def _is_empty(value: Any) -> bool:
