@@ -9,7 +9,7 @@ import runpy
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +34,15 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 TUNE = ROOT / "examples/tune_sam.py"
 # torchdata 0.11 calls it, torch 2.13 says that it does nothing any more.
 TORCHDATA = pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """For a model this small, more of them only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,15 @@ pytestmark = [
 OPTIONS = SamOptions(size=32, choose=Choose(2), targets=("low_res_masks",), low_res=8)
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """For a model this small, more of them only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def dataset(demo: DemoArchive, publish: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("published") / "dataset"
