@@ -120,7 +120,7 @@ class Killer:
                 code = program.wait(timeout=600)
                 at = time.monotonic()
                 wait_for(lambda: not session(program.pid))  # noqa: B023
-            if not is_killed:
+            if not is_killed or (kind == "a worker" and code == 0):  # the worker had nothing to do any more
                 break
             self.longest_s = max(self.longest_s, time.monotonic() - at)
             if kind == "a worker" and (code != 1 or "found that it was killed" not in output.read_text()):

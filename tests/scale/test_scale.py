@@ -122,6 +122,11 @@ def test_killed_and_resumed_it_is_what_one_publish_makes(cluster: Cluster, archi
     titles = [commit.title.split()[0] for commit in hub.commits(REPO)]
     assert titles == ["Show", "Add", "Say", "initial"]
     assert not any(path.is_file() for path in (cluster.folder / "work").rglob("*"))
+    # A thousand archives have more of them than one commit may hold.
+    (shown,) = [one.operations for one in hub.log if one.title and one.title.startswith("Show")]
+    assert not any(path.startswith("organized/") for _, path in shown)
+    for path in out.glob("organized/*"):
+        assert hub.read_bytes(REPO, f"organized/{path.name}") == path.read_bytes()
 
     log = len(hub.log)
     again = cluster.run(plan)
@@ -162,7 +167,7 @@ PLANS: dict[str, tuple[str, type[AsamDatasetsError], str]] = {
     "kinds": (
         'repo_id = "a/b"\nrun = "r"\nsources = ["a"]\n[machines]\nkind = "slurm"\n[caption.machines]\nkind = "ray"',
         TargetError,
-        "machines of one kind in the plan, found 'slurm' and 'ray' for captions",
+        "machines of one kind in the plan, found 'slurm' and 'ray'",
     ),
     "kind": ('repo_id = "a/b"\nrun = "r"\nsources = ["a"]\n[machines]\nkind = "pbs"', TargetError, "'pbs'"),
 }
