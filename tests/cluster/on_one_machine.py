@@ -1,7 +1,7 @@
 """Archives by two workers on this machine, killed at random moments: what is published, and what does it take?
 
     python tests/cluster/on_one_machine.py [--kills 10] [--seed 0] [--archives 8] [--images 150]
-    python tests/cluster/on_one_machine.py --large        two archives of more than 1 GB, cut as SA-1B's are, no kills
+    python tests/cluster/on_one_machine.py --large        two archives of 0.8 GB, cut by their size, no kills
 
 Each time the program, one of its workers or the whole session is killed by `kill -9`, and the same command is run
 again. In the end the parts are those of a plain publish, each sent once, shown by one commit; after each kill nothing
