@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 from collections import Counter
@@ -102,12 +103,16 @@ def test_killed_and_resumed_it_is_what_one_publish_makes(cluster: Cluster, archi
     plan = cluster.plan("run", 1)
     hub.on_request = kill_all
     reader, writer = os.pipe()
-    with open(os.devnull) as nothing, open(reader, "rb") as output:
+    with open(os.devnull) as nothing, open(reader, "rb", buffering=0) as output:
         program = start_warm([*COMMAND, str(plan)], cluster.env, ROOT, (nothing.fileno(), writer, writer))
         os.close(writer)
         assert program is not None
         assert program.wait() == -signal.SIGKILL
-        output.read()  # ends when no process of it is left
+        while select.select([output], [], [], 60)[0]:
+            if not output.read(2**16):  # no process of it is left
+                break
+        else:
+            pytest.fail("a process of the killed run is still there")
     assert "README.md" not in hub.files(REPO)
 
     ran = cluster.run(plan)
