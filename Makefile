@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo-data
 OUT := demo-dataset
+LOOK := demo-preview
 FUZZ := --workers 2
 
-.PHONY: demo test check bench fuzz kills readers clean
+.PHONY: demo test check bench cluster fuzz kills readers clean
 
 $(BIN)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -19,12 +20,21 @@ $(BIN)/.core: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
-# The main job on drawn images: an archive becomes a dataset, and stock `datasets` reads it.
+# The main job on drawn images: an archive becomes a dataset, stock `datasets` reads it, and there is something to look at.
 demo: $(BIN)/.core
 	$(BIN)/asam-datasets demo $(DEMO)
 	$(BIN)/python -m asam_datasets.publish --train $(DEMO)/sa_000000.tar \
 	  --captions $(DEMO)/sa_000000-blip2-caption.json --out $(OUT)
 	$(BIN)/python -c "from datasets import load_dataset; print(next(iter(load_dataset('./$(OUT)', split='train', streaming=True)))['caption'])"
+	$(BIN)/asam-datasets preview $(OUT) --out $(LOOK)/sheet.png
+	$(BIN)/asam-datasets preview $(OUT) --out $(LOOK)/page.html
+	@echo
+	@echo "Made:"
+	@printf '  %-24s %s\n' $(OUT)/ "the dataset; its README.md is the card, with recipes that run" \
+	  $(LOOK)/sheet.png "its 12 images with their masks" \
+	  $(LOOK)/page.html "the same to look into: open it in a browser, point at a mask, press ? for the keys"
+	@echo "Next, an archive of your own:"
+	@echo "  $(BIN)/python -m asam_datasets.publish --train sa_000000.tar --out my-dataset"
 
 # Environments with other versions of `datasets`, in which the tests read what was published.
 readers: $(BIN)/.installed
@@ -47,6 +57,10 @@ fuzz: $(BIN)/.installed
 kills: $(BIN)/.installed
 	PYTHONPATH=.:tests:tests/support $(BIN)/python -m fuzz.kills $(KILLS)
 
+# A scale run on this machine, killed ten times. Slurm and Ray: see docs/scale.md.
+cluster: $(BIN)/.installed
+	$(BIN)/python tests/cluster/on_one_machine.py
+
 bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/masks.py
 	$(BIN)/python benchmarks/build.py
@@ -60,6 +74,7 @@ bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/caption.py --tiny
 	$(BIN)/python benchmarks/scale.py --quick
 	$(BIN)/python benchmarks/upload.py --quick
+	$(BIN)/python benchmarks/fetch.py --quick
 
 clean:
-	rm -rf $(VENV) .venvs $(DEMO) $(OUT)
+	rm -rf $(VENV) .venvs $(DEMO) $(OUT) $(LOOK)

@@ -14,7 +14,7 @@ import msgspec
 
 from asam_datasets.errors import RightsError, option
 
-__all__ = ["SA1B", "Holding", "Redistributable", "Rights", "check_history", "check_public", "needs_gate"]
+__all__ = ["SA1B", "Holding", "Redistributable", "Rights", "check_history", "check_public", "needs_gate", "notice"]
 
 Redistributable = Literal["yes", "no", "unknown", "gated"]
 
@@ -45,6 +45,11 @@ class Holding(NamedTuple):
 def needs_gate(holdings: Iterable[Holding]) -> bool:
     """Whether one of the sets may be shown only to readers who accept its terms."""
     return any(holding.images and holding.rights.redistributable == "gated" for holding in holdings)
+
+
+def notice(rights: Rights) -> str:
+    """What somebody has to know who is handed images of a set; nothing where they may go to everyone."""
+    return "" if rights.redistributable == "yes" else _why(rights)
 
 
 def check_public(holdings: Iterable[Holding], *, terms_accepted: bool) -> None:
