@@ -303,7 +303,7 @@ class Stream(Epochs[Place], torch.utils.data.IterableDataset[Any]):
             wanted=plan.rows,
             by_worker=plan.ordering.kind == "window",
             partners=plan.partners,
-            ahead=plan.read_ahead,
+            read_ahead=plan.read_ahead,
         )
         try:
             for position, record in enumerate(rows, place.position + 1):

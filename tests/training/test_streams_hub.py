@@ -228,10 +228,13 @@ def test_a_filter_fetches_what_passes(served: Served, chunks: Any) -> None:
 READ_AHEAD = """
 import sys
 from asam_datasets.training import open_stream
-stream = open_stream(sys.argv[1], "sam", rank=0, world_size=1, window=0, read_ahead=int(sys.argv[2]))
-records = iter(stream)
-print([next(records)["image_id"] for _ in range(3)], stream.state_dict()["position"])
-records.close()
+seen = []
+for read_ahead in (3, 1):
+    stream = open_stream(sys.argv[1], "sam", rank=0, world_size=1, window=0, read_ahead=read_ahead)
+    records = iter(stream)
+    seen.append(([next(records)["image_id"] for _ in range(40)], stream.state_dict()))
+    records.close()
+print(seen[0] == seen[1])
 """
 
 
@@ -255,9 +258,9 @@ def test_reads_are_under_way_at_once(served: Served) -> None:
 
     served.hub.on_request = wait
     try:
-        ahead = served.run(["-c", READ_AHEAD, REPO, "3"], "ahead")
+        same = served.run(["-c", READ_AHEAD, REPO], "ahead")
     finally:
         served.hub.on_request = None
     assert not together.broken
     assert ranges >= 3
-    assert ahead == served.run(["-c", READ_AHEAD, REPO, "1"], "one-ahead")
+    assert same == "True\n"
