@@ -175,7 +175,6 @@ def one_process(folder: Path, published: Path, rounds: int) -> None:
     print_table(lines)
     share = min(processor["JPEG alone (simplejpeg)"]) / min(processor["ours"])
     print(f"  bare JPEG decoding is {share:.0%} of ours (best of each, time of the processor, as the ratios)")
-    jpeg = ratio(processor["JPEG alone (Pillow)"], processor["JPEG alone (simplejpeg)"])
     against = ratio(processor["JPEG alone (Pillow)"], processor["JPEG alone (simplejpeg)"])
     print(f"  simplejpeg against Pillow: {against}\n")
 
