@@ -1,4 +1,5 @@
-"""ASAM's organised folder, both ways: from archives (`organize`) and from a published dataset (`export`).
+"""ASAM's organised folder: from archives (`organize`), and from a published dataset, all of it (`export`) or some of
+its images by their ids (`fetch`).
 
     sam-1b/
       sa_000000/
@@ -11,19 +12,23 @@
       testdata/lvis/{imgs/,annotations.json}                              the others with a COCO file
       adversarial/{adv,record}/      adversarial samples (`export` alone), as ASAM's generator leaves them
 
-Both write the same bytes. As a source, such a folder is read by `asam_datasets.sources`.
+All write the same bytes. As a source, such a folder is read by `asam_datasets.sources`.
 """
 
 from __future__ import annotations
 
 from asam_datasets.organized._export import export as export
+from asam_datasets.organized._fetch import fetch as fetch
 from asam_datasets.organized._masks import MaskRange as MaskRange
 from asam_datasets.organized._organize import organize as organize
+from asam_datasets.organized._result import Fetched as Fetched
 from asam_datasets.organized._result import Organized as Organized
 
 __all__ = [
+    "Fetched",
     "MaskRange",
     "Organized",
     "export",
+    "fetch",
     "organize",
 ]

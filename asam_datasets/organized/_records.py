@@ -19,7 +19,8 @@ from asam_datasets.published import GET_AGAIN, GroupReader, PartFile, Row, read_
 from asam_datasets.sources.sa1b import RawRecord, to_sa1b_json
 
 _LIGHT = ("image_id", "caption")
-_COLUMNS = ("image", "annotations", *_LIGHT)
+RECORD_COLUMNS = ("image", "annotations", *_LIGHT)
+"""What is read of a row to write all of its image; file name, width and height come with every row."""
 # The order in which the SA-1B release writes the fields; `json.dumps` then gives its spelling, byte for byte.
 _FIELDS = (
     "bbox", "area", "segmentation", "predicted_iou", "point_coords", "crop_box", "id", "stability_score",
@@ -39,14 +40,14 @@ def read_records(part: PartFile, archive: str, place: Place) -> Iterator[Found]:
         if place.trusted:
             rows, counts = read_rows(reader, part, group, _LIGHT), _annotations(reader, part, group)
             found = [
-                Found(_image_id(row, part), row.caption, annotations=count)
+                Found(image_id_of(row, part), row.caption, annotations=count)
                 for row, count in zip(rows, counts, strict=True)
             ]
             if all(place.has(one.image_id) for one in found):
                 yield from found
                 continue
-        for row in read_rows(reader, part, group, _COLUMNS):
-            yield Found(_image_id(row, part), row.caption, _raw_record(row, part, archive))
+        for row in read_rows(reader, part, group, RECORD_COLUMNS):
+            yield Found(image_id_of(row, part), row.caption, raw_record(row, part, archive))
 
 
 def _annotations(reader: GroupReader, part: PartFile, group: int) -> list[int]:
@@ -55,7 +56,7 @@ def _annotations(reader: GroupReader, part: PartFile, group: int) -> list[int]:
     return [length or 0 for length in pc.list_value_length(found).to_pylist()]
 
 
-def _image_id(row: Row, part: PartFile) -> int:
+def image_id_of(row: Row, part: PartFile) -> int:
     """The id of a row: it becomes the names of files, so nothing else may be in its place."""
     if not isinstance(row.image_id, int) or row.file_name != f"sa_{row.image_id}.jpg":
         raise SourceError(
@@ -66,10 +67,16 @@ def _image_id(row: Row, part: PartFile) -> int:
     return row.image_id
 
 
-def _raw_record(row: Row, part: PartFile, archive: str) -> RawRecord:
+def raw_record(row: Row, part: PartFile, archive: str) -> RawRecord:
+    """The two originals of a row of the `train` table.
+
+    Raises:
+        RecordError: it has no image.
+        SourceError: as `image_id_of`.
+    """
     if row.image is None or row.image.content is None:
         raise RecordError("expected an image, found none", where=f"{row.where}: image", hint=GET_AGAIN)
-    image_id, json_name = _image_id(row, part), f"sa_{row.image_id}.json"
+    image_id, json_name = image_id_of(row, part), f"sa_{row.image_id}.json"
     return RawRecord(archive, part.label, image_id, row.file_name, json_name, row.image.content, _sa1b_json_bytes(row))
 
 
