@@ -79,6 +79,7 @@ bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/label_map.py
 	$(BIN)/python benchmarks/organize.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/peers.py --quick
 	$(BIN)/python benchmarks/score.py
 	$(BIN)/python benchmarks/caption.py --tiny
 	$(BIN)/python benchmarks/scale.py --quick
