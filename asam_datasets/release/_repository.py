@@ -40,7 +40,7 @@ from asam_datasets.release._opening import CONFLICTS, Request, open_repository
 from asam_datasets.release._pace import COMMIT_BYTES, COMMIT_FILES, SEND_BYTES
 from asam_datasets.release._pull_request import is_pull_request, submit_pull_request
 from asam_datasets.release._release import Changes, Release, ReleaseMaker, There, organized_files
-from asam_datasets.release._releasing import Differences, check_parts, commit_release, compare
+from asam_datasets.release._releasing import Differences, check_parts, commit_lists, commit_release, compare
 from asam_datasets.release._remote_state import MAIN, RemoteState, read_again, read_state
 from asam_datasets.release._settings import refuse_new_readers, set_access
 from asam_datasets.release._staging import find_candidates, remove_empty
@@ -297,6 +297,7 @@ class RepositoryTarget:
     def _commit_release(self, release: Release, changed: Differences) -> None:
         check_parts(self._client, self._state, release)
         self._state = replace(self._state, access=refuse_new_readers(self._client, self._state.access))
+        self._state, changed = commit_lists(self._client, self._state, changed, self._changes)
         self._commit = commit_release(self._client, self._state, release, changed)
         self._changes.commits += 1
         self._changes.removed = changed.folders
