@@ -80,6 +80,7 @@ bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/organize.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/configs.py
+	$(BIN)/python benchmarks/peers.py --quick
 	$(BIN)/python benchmarks/score.py
 	$(BIN)/python benchmarks/caption.py --tiny
 	$(BIN)/python benchmarks/scale.py --quick
