@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from fuzz import caption_files, hdf5, indexes, manifests, mask_images, masks, parts, polygons, readmes, sa1b_json, tars
+from fuzz import (
+    caption_files,
+    hdf5,
+    indexes,
+    labelme,
+    manifests,
+    mask_images,
+    masks,
+    parts,
+    polygons,
+    readmes,
+    sa1b_json,
+    tars,
+)
 from fuzz.target import Target
 
 TARGETS: tuple[Target, ...] = (
@@ -14,6 +27,7 @@ TARGETS: tuple[Target, ...] = (
     readmes.TARGET,
     tars.TARGET,
     polygons.TARGET,
+    labelme.TARGET,
     hdf5.TARGET,
     parts.TARGET,
     mask_images.TARGET,
