@@ -30,8 +30,9 @@ def plan_text(planned: Plan) -> Sequence[str]:
     """The plan: for whom, a table of the archives, what it takes of the network and of the Hub, what would go."""
     rows = "an unknown number of" if planned.rows is None else f"{planned.rows:,}"
     lines = [
-        f"  readers   {planned.readers}",
-        f"  configs   {', '.join(planned.configs)}, {rows} records of this run each",
+        *([f"  readers   {planned.readers}"] if planned.remote else []),  # those of a folder are its file system's
+        f"  configs   {', '.join(planned.configs)}",
+        f"  this run  {rows} {'record' if planned.rows == 1 else 'records'}",
         "",
         *_builds(planned.builds),
         "",
@@ -63,7 +64,7 @@ def summary_text(done: Summary) -> Sequence[str]:
     """What was done, and the line that loads it."""
     changes = done.changes
     lines = [
-        f"Published {done.target}",
+        f"Nothing to do: {done.target} has all of it" if done.is_as_before else f"Published {done.target}",
         f"  {done.rows:,} records, {done.annotations:,} masks, {done.captions:,} captions, "
         f"{count_bytes(done.size_bytes)}, in {done.seconds:.1f} s",
     ]
@@ -71,6 +72,8 @@ def summary_text(done: Summary) -> Sequence[str]:
         if len(folders) > _MANY:
             lines.append(f"  {verb:<9}  {len(folders):,} builds:")
         lines += fold(f"  {verb:<9}  {folder}" for folder in folders)
+    places = (("tag", done.tag), ("to merge", done.pull_request))
+    lines += [f"  {what:<9}  {place}" for what, place in places if place]
     if done.without_caption:
         lines.append(f"  no caption {done.without_caption:,} images")
     if done.dropped:

@@ -45,7 +45,8 @@ from asam_datasets.workers import Workers, open_workers
 @dataclass(frozen=True)
 class Summary:
     """What a publish did. `revision` is where it went on the Hub; None for a folder and for `main`. `turned` counts by
-    build the images that stock readers turn, as EXIF wants it, while masks are of the pixels as they are stored."""
+    build the images that stock readers turn, as EXIF wants it, while masks are of the pixels as they are stored.
+    `pull_request` is its page on the Hub. `seconds` are without those in which a person was asked."""
 
     target: str
     location: str
@@ -64,6 +65,14 @@ class Summary:
     rejected: int
     rejects: str | None
     seconds: float
+    tag: str | None = None
+    pull_request: str | None = None
+
+    @property
+    def is_as_before(self) -> bool:
+        """Whether there was nothing to do."""
+        changes = self.changes
+        return not (changes.added or changes.removed or changes.commits)
 
 
 def plan(options: PublishOptions, listener: Listener | None = None) -> Plan:
@@ -96,16 +105,16 @@ def publish(
     listener = listener or Listener()
     started = time.monotonic()
     target = _make_target(options, listener)
+    asking = _Asking(confirm)
     with _only_writer(target), write_errors(target.path):
         try:
-            listener.on_stage(
-                f"Looking at {target.location} and {len(options.train) + len(options.evaluation)} source(s)"
-            )
+            sources = len(options.train) + len(options.evaluation)
+            listener.on_stage(f"Looking at {target.location}{f' and {_count(sources)}' if sources else ''}")
             with open_workers(options.workers or available_cores(), listener.on_records) as pool:
                 run = inspect(options, target, pool, listener)
                 planned = make_plan(run)
                 _require_room(target, planned)
-                confirm(planned)
+                asking(planned)
                 target.prepare(run.access, render_license(run.holdings))
                 if planned.rows_to_build != 0:
                     listener.on_total(planned.rows_to_build)
@@ -114,11 +123,12 @@ def publish(
                 built = _build_all(run, pool, sheets)
             losses = _late_losses(run, built, listener)
             if losses:
-                confirm(dataclasses.replace(planned, losses=losses, destructive=True))
+                asking(dataclasses.replace(planned, losses=losses, destructive=True))
             report = caption_report(run.captions, [number for one in built for number in one.ids.tolist()])
             if options.require_captions:
                 report.require_all()
-            listener.on_stage(f"Making it visible: {target.url}")
+            is_sent = target.is_remote and planned.changes
+            listener.on_stage(f"{'Sending what is left, and making' if is_sent else 'Making'} it visible: {target.url}")
             rejects = _write_rejects(options, run.bad.rejects)
             release, changes = target.release(_maker(run, built, sheets.complete(built)))
             if target.needs_proof:
@@ -144,8 +154,33 @@ def publish(
         without_caption=len(report.missing) if run.captions else 0,
         rejected=len(run.bad.rejects),
         rejects=str(rejects) if rejects else None,
-        seconds=time.monotonic() - started,
+        seconds=time.monotonic() - started - asking.seconds,
+        tag=options.destination.tag,
+        pull_request=_page_of(target),
     )
+
+
+class _Asking:
+    """Asks `confirm`, and counts how long the answer takes."""
+
+    def __init__(self, confirm: Callable[[Plan], None]) -> None:
+        self._confirm = confirm
+        self.seconds = 0.0
+
+    def __call__(self, planned: Plan) -> None:
+        started = time.monotonic()
+        self._confirm(planned)
+        self.seconds += time.monotonic() - started
+
+
+def _count(sources: int) -> str:
+    return f"{sources:,} sources" if sources > 1 else "1 source"
+
+
+def _page_of(target: Target) -> str | None:
+    """The page of the pull request that was published to."""
+    number = (target.revision or "").removeprefix("refs/pr/")
+    return f"{target.url}/discussions/{number}" if number.isdigit() else None
 
 
 def _maker(run: Run, built: Sequence[Built], sheets: Mapping[str, bytes]) -> ReleaseMaker:
