@@ -14,7 +14,7 @@ import msgspec
 
 from asam_datasets.errors import RightsError, option
 
-__all__ = ["SA1B", "Holding", "Redistributable", "Rights", "check_history", "check_public", "needs_gate"]
+__all__ = ["OWN", "SA1B", "Holding", "Redistributable", "Rights", "check_history", "check_public", "needs_gate"]
 
 Redistributable = Literal["yes", "no", "unknown", "gated"]
 
@@ -32,6 +32,10 @@ class Rights(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"l
 
 SA1B = Rights("SA-1B Dataset Research License", "https://ai.meta.com/datasets/segment-anything-downloads/", "gated")
 """Meta's terms: research only, no identification of people, and who gets the images has to accept the same."""
+
+
+OWN = Rights("of data whose owner has named no license", "", "unknown")
+"""Of archives that are not SA-1B's: nobody but their owner knows, and private is the default."""
 
 
 class Holding(NamedTuple):

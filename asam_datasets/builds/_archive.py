@@ -10,9 +10,17 @@ from asam_datasets.builds._digest import digest_of
 from asam_datasets.builds._recipe import Index, Options, Rendered, Streamed
 from asam_datasets.errors import RecordError
 from asam_datasets.masks import PngEncoder
-from asam_datasets.rights import SA1B, Rights
+from asam_datasets.rights import OWN, SA1B, Rights
 from asam_datasets.sources import BadRecords, Reject
-from asam_datasets.sources.sa1b import RawRecord, RecordRef, Source, StreamSource, read_record, select
+from asam_datasets.sources.sa1b import (
+    RawRecord,
+    RecordRef,
+    Source,
+    StreamSource,
+    canonical_captions,
+    read_record,
+    select,
+)
 from asam_datasets.tables import Kind, render
 
 
@@ -37,13 +45,17 @@ class ArchiveRecipe:
     kind: ClassVar[Kind] = "train"
     drops: ClassVar[bool] = False
     extra: ClassVar[tuple[str, ...]] = ()
-    rights: ClassVar[Rights] = SA1B
     info: ClassVar[None] = None
 
     @property
     def name(self) -> str:
         """The archive's name."""
         return self.source.name
+
+    @property
+    def rights(self) -> Rights:
+        """SA-1B's, but for data of one's own; known when the archive was looked over."""
+        return OWN if self.source.is_own else SA1B
 
     @property
     def label(self) -> str:
@@ -54,10 +66,11 @@ class ArchiveRecipe:
         """Find the records, by image id; see `Recipe`."""
         if isinstance(self.source, StreamSource):
             return Index(None)
-        found = self.source.index(bad).records
-        chosen = select(found, options.ids)
-        refs = tuple(ArchiveRef(ref, options.captions.get(f"sa_{ref.image_id}.jpg")) for ref in chosen)
-        return Index(refs, found)
+        found = self.source.index(bad)
+        chosen = select(found.records, options.ids)
+        captions = canonical_captions(options.captions, found.records)
+        refs = tuple(ArchiveRef(ref, captions.get(f"sa_{ref.image_id}.jpg")) for ref in chosen)
+        return Index(refs, found.records, found.notes)
 
     def stream(self, options: Options, bad: BadRecords) -> Iterator[Streamed]:
         """Read the records; those that `ids` leaves out come without a ref, so that their ids are known."""
@@ -109,7 +122,7 @@ class ArchiveRecipe:
         return self.source.read(ref.record)
 
     def _digest(self, raw: RawRecord, caption: str | None) -> bytes:
-        texts = [raw.image.rsplit("/", 1)[-1].encode(), raw.jpeg, raw.json]
+        texts = [raw.name.encode(), raw.jpeg, raw.json]
         if caption is not None:
             texts.append(caption.encode("utf-8", "surrogatepass"))
         return digest_of(texts, prefix=b"" if self.images else b"annotations only\n")

@@ -41,11 +41,13 @@ class Index(NamedTuple):
     """What a recipe found.
 
     `refs` are in the order of the rows, None for a stream that was not read yet. `records` are all records of an
-    archive, also those that `Options.ids` leaves out.
+    archive, also those that `Options.ids` leaves out; `notes` tell how data of one's own were read, and what of them is
+    left out.
     """
 
     refs: tuple[Ref, ...] | None
     records: tuple[RecordRef, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Rendered(NamedTuple):

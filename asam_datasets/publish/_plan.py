@@ -69,7 +69,8 @@ class Plan:
     `transfer_bytes` is about what goes over the network at most: None when a stream is among the sources, 0 for a
     folder. `remote` tells whether the target is on the Hub, `public` whether everyone will see the dataset, and
     `destructive` whether something published goes, all of which is in `losses`, and `replaces_foreign` whether
-    that is a card of somebody else's making. `footprint` is what it takes of the Hub; None for a folder.
+    that is a card of somebody else's making. `footprint` is what it takes of the Hub; None for a folder. `notes` tell
+    how data that are not SA-1B's were read, and what of them is left out.
     """
 
     target: str
@@ -84,6 +85,7 @@ class Plan:
     missing_ids: Sequence[int]
     losses: Sequence[Loss] = ()
     footprint: Footprint | None = None
+    notes: Sequence[str] = ()
 
     @property
     def changes(self) -> bool:
