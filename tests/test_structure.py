@@ -34,6 +34,7 @@ LAYERS = (
     "release",
     "publish",
     "organized",
+    "formats",
     "preview",
     "captions",
     "training",

@@ -30,7 +30,7 @@ from asam_datasets.organized._image import Place, write_image
 from asam_datasets.organized._masks import MaskRange
 from asam_datasets.organized._result import ArchiveWritten
 from asam_datasets.sources import CAPTION_LIST, CONTROLNET_LIST, BadRecords, Reject, encode_lists, read_captions
-from asam_datasets.sources.sa1b import RawRecord, read_record
+from asam_datasets.sources.sa1b import RawRecord, as_sa1b, read_record
 from asam_datasets.workers import Workers, record_done
 
 WORK_FOLDER = ".asam_datasets"
@@ -95,6 +95,7 @@ def write_records(found: Iterable[Found], place: Place, *, skip: bool) -> Outcom
     rejects = []
     for image_id, caption, raw, count in found:
         if raw is not None:
+            raw = as_sa1b(raw)
             try:
                 record = read_record(raw, caption)
             except RecordError as error:

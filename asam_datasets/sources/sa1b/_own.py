@@ -13,6 +13,7 @@ name, so that those of two archives differ.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -154,6 +155,15 @@ def _read(source: Container, ref: RecordRef, own: Own) -> RawRecord:
     return RawRecord(
         source.name, source.label, ref.image_id, ref.image.name, ref.annotations.name, image, json, own.file_name
     )
+
+
+def as_sa1b(raw: RawRecord) -> RawRecord:
+    """A record of one's own under the name that SA-1B would give it (its image has to be a JPEG then); others as is."""
+    if not raw.file_name:
+        return raw
+    table = json.loads(raw.json)
+    table["image"]["file_name"] = name = f"sa_{raw.image_id}.jpg"
+    return raw._replace(image=name, json=json.dumps(table).encode(), file_name="")
 
 
 def canonical_captions(captions: Mapping[str, str], records: Iterable[RecordRef]) -> dict[str, str]:
