@@ -33,6 +33,7 @@ from asam_datasets.machine import available_cores, only_writer, refuse_links, wr
 from asam_datasets.organized import ANY_OBJECT, ObjectKind
 from asam_datasets.progress import Listener
 from asam_datasets.published import Dataset, PartFile, open_dataset
+from asam_datasets.tables import Kind
 from asam_datasets.workers import Workers, open_workers, ordered, record_done
 
 FORMS: Mapping[str, Form] = {
@@ -74,6 +75,7 @@ class _Task:
 
     form: str
     space: Space
+    kind: Kind
     part: PartFile
     names: Sequence[str]
     numbers: Sequence[int]
@@ -241,7 +243,7 @@ def _write_parts(
             space = Space(
                 work / "whole", work / "parts", _prefix(number), plan.build.name, before, plan.categories, classes
             )
-            tasks.append(_Task(made.form, space, part, plan.names[number], plan.numbers[number]))
+            tasks.append(_Task(made.form, space, plan.build.kind, part, plan.names[number], plan.numbers[number]))
         before += manifest.annotations
     for found in ordered(workers.run(_write_part, tasks)):
         done[found[0]] = found[1]
@@ -258,14 +260,16 @@ def _write_part(task: _Task) -> tuple[int, PartDone]:
     """Read, check and write the images of one part: what a worker does."""
     writer = FORMS[task.form].writer(task.space)
     images = annotations = captions = turned = 0
-    for item in read_items(task.part, task.names, task.numbers):
-        writer.add(item)
-        images += 1
-        annotations += len(item.objects)
-        captions += item.caption is not None
-        turned += item.turned
-        record_done()
-    writer.close()
+    try:
+        for item in read_items(task.part, task.kind, task.names, task.numbers):
+            writer.add(item)
+            images += 1
+            annotations += len(item.objects)
+            captions += item.caption is not None
+            turned += item.turned
+            record_done()
+    finally:
+        writer.close()
     tally = writer.tally
     done = PartDone(images, annotations, tally.masks, captions, turned, dict(tally.left_out), dict(tally.lost))
     write_atomically(task.space.waiting / f"{task.space.prefix}.done.json", msgspec.json.encode(done))

@@ -27,6 +27,9 @@ from asam_datasets.formats._result import FolderWritten
 
 _SAMPLES = ".samples"
 _EMPTY = "masks without a pixel"
+_NUDGE = 2**-10
+"""Pixels by which boxes are moved: FiftyOne multiplies and cuts off the fraction, and 361.99999 would become 361."""
+
 _FIELD = "ground_truth"
 
 
@@ -102,7 +105,10 @@ class FiftyOneWriter:
             "attributes": {},
             "tags": [],
             "label": self._space.classes[one.kind][1],
-            "bounding_box": [x / item.width, y / item.height, width / item.width, height / item.height],
+            "bounding_box": [
+                *((x + _NUDGE) / item.width, (y + _NUDGE) / item.height),
+                *(width / item.width, height / item.height),
+            ],
             "mask": _mask(one),
             "iscrowd": bool(one.iscrowd),
             "area": one.area,

@@ -36,9 +36,9 @@ from asam_datasets.published import (
     read_file_names,
     read_rows,
 )
-from asam_datasets.tables import arrow_schema
+from asam_datasets.tables import Kind, arrow_schema
 
-_COLUMNS = ("image", "annotations", "image_id", "caption")
+_COLUMNS = ("image", "annotations", "image_id")
 _NUMBERS = ("predicted_iou", "stability_score", "crop_box", "point_coords")
 
 
@@ -134,11 +134,12 @@ def plan_build(dataset: Dataset, build: Build, log: Callable[[str], None]) -> Pl
     )
 
 
-def read_items(part: PartFile, names: Sequence[str], numbers: Sequence[int]) -> Iterator[Item]:
+def read_items(part: PartFile, kind: Kind, names: Sequence[str], numbers: Sequence[int]) -> Iterator[Item]:
     """The images of one part, in order. One row group is held at a time.
 
     Args:
         part: as a plan has it.
+        kind: of its table.
         names, numbers: of its images.
 
     Raises:
@@ -146,9 +147,10 @@ def read_items(part: PartFile, names: Sequence[str], numbers: Sequence[int]) -> 
         RecordError: a row is not what the table says.
     """
     reader = GroupReader(part.location)
+    columns = (*_COLUMNS, "caption") if kind == "train" else _COLUMNS
     named = zip(names, numbers, strict=True)
     for group in range(len(part.row_groups)):
-        for row in read_rows(reader, part, group, _COLUMNS):
+        for row in read_rows(reader, part, group, columns):
             name, number = next(named)
             content = _image(row)
             yield Item(

@@ -166,7 +166,9 @@ BAD: dict[str, tuple[Callable[[], dict[str, bytes]], str]] = {
     "no annotations": (lambda: {"a.jpg": b"x", "notes.json": b"{}"}, r"no annotations for them \(notes.json: neither"),
     "no such image": (lambda: edited(lambda t: t["images"][0].update(file_name="../../etc/x.png")), "etc/x.png'.*none"),
     "two such images": (
-        lambda: {**coco_files(), "more/Cat 1.png": b"x"} | edited(lambda t: t["images"][0].update(file_name="Cat 1.png")),
+        lambda: (
+            {**coco_files(), "more/Cat 1.png": b"x"} | edited(lambda t: t["images"][0].update(file_name="Cat 1.png"))
+        ),
         "2 that it may be",
     ),
     "an image twice": (lambda: edited(lambda t: t["images"][1].update(file_name="Cat 1.png")), "again as image 7"),
