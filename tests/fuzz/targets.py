@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from fuzz import caption_files, hdf5, indexes, manifests, mask_images, masks, parts, polygons, readmes, sa1b_json, tars
+from fuzz import (
+    caption_files,
+    hdf5,
+    indexes,
+    manifests,
+    mask_images,
+    masks,
+    parts,
+    polygons,
+    readmes,
+    sa1b_json,
+    tars,
+    zips,
+)
 from fuzz.target import Target
 
 TARGETS: tuple[Target, ...] = (
@@ -13,6 +26,7 @@ TARGETS: tuple[Target, ...] = (
     indexes.TARGET,
     readmes.TARGET,
     tars.TARGET,
+    zips.TARGET,
     polygons.TARGET,
     hdf5.TARGET,
     parts.TARGET,
