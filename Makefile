@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo-data
 OUT := demo-dataset
+LOOK := demo-preview
 FUZZ := --workers 2
 
 .PHONY: demo test check bench fuzz kills readers clean
@@ -19,12 +20,21 @@ $(BIN)/.core: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
-# The main job on drawn images: an archive becomes a dataset, and stock `datasets` reads it.
+# The main job on drawn images: an archive becomes a dataset, stock `datasets` reads it, and there is something to look at.
 demo: $(BIN)/.core
 	$(BIN)/asam-datasets demo $(DEMO)
 	$(BIN)/python -m asam_datasets.publish --train $(DEMO)/sa_000000.tar \
 	  --captions $(DEMO)/sa_000000-blip2-caption.json --out $(OUT)
 	$(BIN)/python -c "from datasets import load_dataset; print(next(iter(load_dataset('./$(OUT)', split='train', streaming=True)))['caption'])"
+	$(BIN)/asam-datasets preview $(OUT) --out $(LOOK)/sheet.png
+	$(BIN)/asam-datasets preview $(OUT) --out $(LOOK)/page.html
+	@echo
+	@echo "Made:"
+	@printf '  %-24s %s\n' $(OUT)/ "the dataset; its README.md is the card, with recipes that run" \
+	  $(LOOK)/sheet.png "its 12 images with their masks" \
+	  $(LOOK)/page.html "the same to look into: open it in a browser, point at a mask, press ? for the keys"
+	@echo "Next, an archive of your own:"
+	@echo "  $(BIN)/python -m asam_datasets.publish --train sa_000000.tar --out my-dataset"
 
 # Environments with other versions of `datasets`, in which the tests read what was published.
 readers: $(BIN)/.installed
@@ -61,4 +71,4 @@ bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/upload.py --quick
 
 clean:
-	rm -rf $(VENV) .venvs $(DEMO) $(OUT)
+	rm -rf $(VENV) .venvs $(DEMO) $(OUT) $(LOOK)

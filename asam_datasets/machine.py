@@ -10,7 +10,7 @@ import socket
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,6 +86,53 @@ def only_writer(where: str | Path) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def only_writer_in(folder: Path) -> Iterator[None]:
+    """As `only_writer` of a folder, also beside users and programs with another cache, where the file system knows
+    locks of folders. The folder is made for it, and removed again if nothing is in it.
+
+    Raises:
+        TargetError: as `only_writer`.
+    """
+    with only_writer(str(folder.resolve())):
+        missing = [path for path in (folder, *folder.absolute().parents) if not path.exists()]
+        try:
+            with suppress(OSError):  # what cannot be made, or is a file, is told by whoever writes there
+                folder.mkdir(parents=True, exist_ok=True)
+            with _held(folder):
+                yield
+        finally:
+            for path in missing:
+                with suppress(OSError):
+                    path.rmdir()
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    number = None
+    with suppress(ImportError, OSError):  # no such system, or no such folder
+        import fcntl
+
+        number = os.open(folder, os.O_RDONLY)
+    try:
+        if number is not None:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(number)  # type: ignore[arg-type]
+        raise TargetError(
+            "expected to be the only writer, found another process at work",
+            where=str(folder),
+            hint="Wait until it is done, or stop it; then run the same command again.",
+        ) from None
+    except OSError:
+        pass  # a file system without locks of folders
+    try:
+        yield
+    finally:
+        if number is not None:
+            os.close(number)
 
 
 def _lock_folder() -> Path:

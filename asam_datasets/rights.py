@@ -14,7 +14,17 @@ import msgspec
 
 from asam_datasets.errors import RightsError, option
 
-__all__ = ["OWN", "SA1B", "Holding", "Redistributable", "Rights", "check_history", "check_public", "needs_gate"]
+__all__ = [
+    "OWN",
+    "SA1B",
+    "Holding",
+    "Redistributable",
+    "Rights",
+    "check_history",
+    "check_public",
+    "needs_gate",
+    "notice",
+]
 
 Redistributable = Literal["yes", "no", "unknown", "gated"]
 
@@ -33,7 +43,6 @@ class Rights(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"l
 SA1B = Rights("SA-1B Dataset Research License", "https://ai.meta.com/datasets/segment-anything-downloads/", "gated")
 """Meta's terms: research only, no identification of people, and who gets the images has to accept the same."""
 
-
 OWN = Rights("of data whose owner has named no license", "", "unknown")
 """Of archives that are not SA-1B's: nobody but their owner knows, and private is the default."""
 
@@ -49,6 +58,11 @@ class Holding(NamedTuple):
 def needs_gate(holdings: Iterable[Holding]) -> bool:
     """Whether one of the sets may be shown only to readers who accept its terms."""
     return any(holding.images and holding.rights.redistributable == "gated" for holding in holdings)
+
+
+def notice(rights: Rights) -> str:
+    """What somebody has to know who is handed images of a set; nothing where they may go to everyone."""
+    return "" if rights.redistributable == "yes" else _why(rights)
 
 
 def check_public(holdings: Iterable[Holding], *, terms_accepted: bool) -> None:

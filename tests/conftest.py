@@ -50,6 +50,14 @@ def many(tmp_path_factory: pytest.TempPathFactory, publish: Run) -> Path:
     return publish_many(tmp_path_factory.mktemp("many"), publish)
 
 
+@pytest.fixture(scope="session")
+def each_kind(demo: DemoArchive, publish: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo archive in 4 parts of 3 rows, two evaluation sets, adversarial samples of four images."""
+    from preview_sets import publish_each_kind  # OpenCV, which few tests need
+
+    return publish_each_kind(tmp_path_factory.mktemp("each_kind"), demo, publish)
+
+
 def run_publish(*args: str | Path, env: Mapping[str, str] | None = None, cwd: Path = ROOT, fresh: bool = False) -> Ran:
     """See the fixture `publish`.
 

@@ -111,6 +111,13 @@ def test_modules_and_functions_are_short(path: Path) -> None:
             assert (node.end_lineno or 0) - node.body[0].lineno < 70, f"{path}: {node.name}"
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "preview/page").iterdir()), ids=lambda path: path.name)
+def test_files_of_the_page_are_short(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 400
+    assert max(map(len, lines)) <= 120
+
+
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 COMMAND = re.compile(r"`?(?:asam-datasets|python -m asam_datasets(?:\.\w+)?) [^`\n]*")
 # Where a flag stands for itself: how errors spell arguments, and what `asam-datasets catalog` prints.

@@ -28,7 +28,8 @@ def at_least_one(number: Optional[int]) -> Optional[int]:
 
 
 Captions = Annotated[
-    Optional[list[Path]], typer.Option(help='Caption files, JSON Lines of {"img", "prompt"}; several at once.')
+    Optional[list[Path]],
+    typer.Option(help='Caption files: JSON Lines of {"img", "prompt"}, metadata.jsonl, CSV; several at once.'),
 ]
 Catalogs = Annotated[
     Optional[list[Path]], typer.Option(help="TOML files with evaluation sets of your own; several at once.")

@@ -25,8 +25,8 @@ from asam_datasets.organized import Organized, organize
 
 class _Command(TakesMany):
     def is_argument(self, word: str) -> bool:
-        """After caption files: an archive. No caption file is a folder, a tar or a URL."""
-        return "://" in word or word.endswith((".tar", ".tar.gz", ".tgz")) or os.path.isdir(word)
+        """After caption files: an archive. No caption file is a folder, a tar, a zip or a URL."""
+        return "://" in word or word.endswith((".tar", ".tar.gz", ".tgz", ".zip")) or os.path.isdir(word)
 
 
 def register(app: typer.Typer) -> None:

@@ -161,7 +161,9 @@ def notes_of(evaluation: Evaluation) -> list[str]:
         if one.left_out:
             notes.append(f"{one.config}: {one.left_out:,} images left out, without a mask or with too small a one.")
         if one.lost:
-            notes.append(f"{one.config}: {one.lost:,} masks vanish at the size that the model sees, and count as 0.")
+            masks, vanish = ("mask", "vanishes") if one.lost == 1 else ("masks", "vanish")
+            counted = f"{masks} {vanish} at the size that the model sees, and count{'s' * (one.lost == 1)} as 0"
+            notes.append(f"{one.config}: {one.lost:,} {counted}.")
     return notes
 
 

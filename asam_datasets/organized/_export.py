@@ -9,7 +9,7 @@ from pathlib import Path
 
 from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError, option
-from asam_datasets.machine import available_cores, only_writer, write_errors
+from asam_datasets.machine import available_cores, only_writer_in, write_errors
 from asam_datasets.organized._adversarial import export_samples
 from asam_datasets.organized._archive import (
     SAMPLES_FOLDER,
@@ -72,7 +72,7 @@ def export(
         TargetError: `out` holds something else, is written by another process, or the disk is full.
     """
     listener, started, chosen = listener or Listener(), time.monotonic(), MaskRange.from_text(masks)
-    with only_writer(out), write_errors(out):
+    with only_writer_in(out), write_errors(out):
         listener.on_stage(f"Looking at {dataset} and {out}")
         opened = open_dataset(dataset, revision=revision, log=listener.on_stage)
         archives, sets, samples, notes = _choose(opened)

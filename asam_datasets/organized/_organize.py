@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asam_datasets.errors import SKIP, CaptionsError, SourceError, option
-from asam_datasets.machine import available_cores, only_writer, write_errors, write_rejects
+from asam_datasets.machine import available_cores, only_writer_in, write_errors, write_rejects
 from asam_datasets.organized._archive import (
     REJECTS,
     Found,
@@ -87,7 +87,7 @@ def organize(
     """
     listener, started, chosen = listener or Listener(), time.monotonic(), MaskRange.from_text(masks)
     bad = BadRecords(on_bad_record)
-    with only_writer(out), write_errors(out):
+    with only_writer_in(out), write_errors(out):
         listener.on_stage(f"Looking at {len(sources)} source(s) and {out}")
         opened = _open(sources, bad)
         texts = read_captions(captions or _beside(sources), bad)

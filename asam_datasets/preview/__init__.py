@@ -1,10 +1,13 @@
-"""Contact sheets of published datasets: images with their masks and captions, good enough for a card.
+"""Published datasets to look at: still sheets, good enough for a card, and pages for a browser to look into.
 
 Rows are read in place, and of them only what is shown: the row groups that hold them, without the PNGs of the masks.
 """
 
 from __future__ import annotations
 
+from asam_datasets.preview._options import MANY_MASKS as MANY_MASKS
+from asam_datasets.preview._options import PreviewOptions as PreviewOptions
+from asam_datasets.preview._palette import overlay_colors as overlay_colors
 from asam_datasets.preview._panels import fit as fit
 from asam_datasets.preview._panels import overlay as overlay
 from asam_datasets.preview._preview import Preview as Preview
@@ -15,12 +18,15 @@ from asam_datasets.preview._sheet import draw_sheet as draw_sheet
 from asam_datasets.preview._sheet import make_grid as make_grid
 
 __all__ = [
+    "MANY_MASKS",
     "MAX_ROWS",
     "Block",
     "Preview",
+    "PreviewOptions",
     "draw_sheet",
     "fit",
     "make_grid",
     "overlay",
+    "overlay_colors",
     "preview",
 ]

@@ -15,7 +15,8 @@ from rlemasklib import RLEMask
 
 from asam_datasets.errors import RecordError
 from asam_datasets.images import decoding, open_image
-from asam_datasets.masks import colors, resize
+from asam_datasets.masks import resize
+from asam_datasets.preview._palette import overlay_colors
 from asam_datasets.preview._rows import HINT
 
 NEUTRAL = (64, 68, 72)
@@ -75,9 +76,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def overlay(image: NDArray[np.uint8], masks: Sequence[RLEMask]) -> NDArray[np.uint8]:
-    """Masks over an image: each tinted, outlined and boxed in the color that it has in the conditioning image,
-    larger ones under smaller ones.
+def overlay(image: NDArray[np.uint8], masks: Sequence[RLEMask], *, boxes: bool = True) -> NDArray[np.uint8]:
+    """Masks over an image: each tinted, outlined and boxed in a color of its own, larger ones under smaller ones.
 
     Boxes are one pixel wide and lie on the outermost pixels of their mask in this size. Of a mask too small for it,
     the box is all that is seen.
@@ -85,12 +85,13 @@ def overlay(image: NDArray[np.uint8], masks: Sequence[RLEMask]) -> NDArray[np.ui
     Args:
         image: uint8 (height, width, 3), RGB.
         masks: checked masks, of any one size; they are resized to the image's.
+        boxes: whether they have boxes.
 
     Returns:
         uint8 array (height, width, 3); pixels below no mask and no box are the image's.
     """
     height, width = image.shape[:2]
-    palette = colors(len(masks))
+    palette = overlay_colors(len(masks))
     areas = [mask.area() for mask in masks]
     order = sorted((index for index, area in enumerate(areas) if area), key=lambda index: (-areas[index], index))
     shown = {index: resize(masks[index], (height, width)) for index in order}
@@ -106,8 +107,17 @@ def overlay(image: NDArray[np.uint8], masks: Sequence[RLEMask]) -> NDArray[np.ui
     for index in order:
         _draw_outline(painted, shown[index], palette[index])
     for index in order:
-        _draw_box(painted, _box_of(shown[index], masks[index]), palette[index])
+        if boxes or not shown[index].any():
+            _draw_box(painted, box_of(shown[index], masks[index]), palette[index])
     return painted
+
+
+def largest(masks: Sequence[RLEMask], most: int | None) -> list[int]:
+    """The places of the largest masks, at most so many, in their order; of equal ones the first. None takes all."""
+    if most is None or len(masks) <= most:
+        return list(range(len(masks)))
+    areas = [mask.area() for mask in masks]
+    return sorted(sorted(range(len(masks)), key=lambda place: (-areas[place], place))[:most])
 
 
 def _draw_outline(pixels: NDArray[np.uint8], mask: RLEMask, color: NDArray[np.uint8]) -> None:
@@ -122,7 +132,7 @@ def _draw_outline(pixels: NDArray[np.uint8], mask: RLEMask, color: NDArray[np.ui
     pixels[y : y + height, x : x + width][core > inner] = color
 
 
-def _box_of(shown: RLEMask, mask: RLEMask) -> tuple[int, int, int, int]:
+def box_of(shown: RLEMask, mask: RLEMask) -> tuple[int, int, int, int]:
     """First and last row, first and last column of a mask as it is shown; where nothing is left of it, of the pixels
     that its place falls on."""
     x, y, width, height = (int(n) for n in shown.bbox().tolist())

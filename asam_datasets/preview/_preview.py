@@ -1,40 +1,28 @@
-"""A contact sheet of rows of a published dataset: see `asam_datasets.preview`."""
+"""Rows of a published dataset, drawn: see `asam_datasets.preview`."""
 
 from __future__ import annotations
 
-import io
 import time
-from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from asam_datasets.builds import Build
 from asam_datasets.errors import TargetError, option
 from asam_datasets.machine import write_atomically, write_errors
-from asam_datasets.preview._panels import NEUTRAL, decode_image, fit, overlay
-from asam_datasets.preview._rows import Record, find_rows, read_records
-from asam_datasets.preview._sheet import Block, Grid, draw_sheet, make_grid
+from asam_datasets.preview._options import PreviewOptions
+from asam_datasets.preview._page import ENDING, draw_page
+from asam_datasets.preview._rows import ON_A_PAGE, ON_A_SHEET, Record, find_rows, read_records
+from asam_datasets.preview._shown import Shown
+from asam_datasets.preview._still import FORMATS, draw_still
 from asam_datasets.progress import Listener
-from asam_datasets.published import Row, open_dataset, parse_range
-from asam_datasets.tables import Config
-
-_IMAGE, _CONDITIONING, _MASKS = "image", "conditioning image", "masks and boxes"
-_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".png": ("PNG", {"compress_level": 6}),
-    ".jpg": ("JPEG", {"quality": 92, "subsampling": 0}),  # lines one pixel wide keep their color
-    ".jpeg": ("JPEG", {"quality": 92, "subsampling": 0}),
-    ".webp": ("WEBP", {"quality": 92, "method": 4}),
-}
+from asam_datasets.published import open_dataset, parse_range
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What `preview` drew: rows `start` to before `stop` of the `total` that the config has; the sheet's height and
-    width are in pixels."""
+    """What `preview` drew: rows `start` to before `stop` of the `total` that the config has, and all of their masks.
+    `height` and `width` are those of a sheet in pixels, None for a page. `notices` name the sets whose images are shown
+    and may not be given to everyone."""
 
     out: str
     dataset: str
@@ -43,10 +31,11 @@ class Preview:
     stop: int
     total: int
     masks: int
-    height: int
-    width: int
+    height: int | None
+    width: int | None
     size_bytes: int
     seconds: float
+    notices: tuple[str, ...] = ()
 
 
 def preview(
@@ -56,21 +45,25 @@ def preview(
     config: str | None = None,
     rows: str = "0:12",
     revision: str | None = None,
+    options: PreviewOptions | None = None,
     listener: Listener | None = None,
 ) -> Preview:
-    """Draw a contact sheet of rows of a published dataset: image, conditioning image, masks and boxes, caption.
+    """Draw rows of a published dataset: a still sheet, or a page to look into.
 
-    Masks are tinted in the colors of the conditioning image, with a box one pixel wide. Rows that were published
-    without their image have their masks on a neutral ground. The same rows give the same bytes, from a folder as
-    from the Hub.
+    A sheet has image, conditioning image, masks and caption of every row. A page is one file for a browser, which
+    needs no server and no network: masks light up and show their numbers, and are filtered; images are searched. Masks
+    have colors of their own, which are not those of the conditioning image. Rows that were published without their
+    image have their masks on a neutral ground. The same rows give the same bytes, from a folder as from the Hub.
 
     Args:
         dataset: a folder made by `publish`, or a repository id on the Hub. Only the row groups that hold the rows
             are read, and of them only the columns that are shown.
-        out: the sheet: `.png`, `.jpg`, `.jpeg` or `.webp`. A file of that name is replaced, at once and whole.
+        out: the sheet: `.png`, `.jpg`, `.jpeg` or `.webp`; or the page: `.html`. A file of that name is replaced, at
+            once and whole.
         config: what `load_dataset` calls so; by default its default, `train`, or `evaluation` without archives.
         rows: `0:12`, `4:`, or one number, over all parts of the config; at most `MAX_ROWS`.
         revision: of the repository; `main` by default.
+        options: which masks are drawn, and how.
         listener: who follows the run.
 
     Raises:
@@ -79,47 +72,47 @@ def preview(
         TargetError: `out` cannot be written.
         HubError: the Hub refused, or was not reached.
     """
-    listener, started = listener or Listener(), time.monotonic()
-    kind, settings = _check_target(out)
+    listener, options, started = listener or Listener(), options or PreviewOptions(), time.monotonic()
+    ending = _check_target(out)
     parse_range(rows)  # before anything is fetched
     listener.on_stage(f"Looking at {dataset}")
     opened = open_dataset(dataset, revision=revision, log=listener.on_stage)
-    shown = opened.config(config)
-    chosen, total, spans = find_rows(opened, shown, rows)
-    labels = _labels(shown, any(span.build.images for span in spans))
-    grid = make_grid(len(chosen), len(labels))
+    chosen_config = opened.config(config)
+    chosen, total, spans = find_rows(opened, chosen_config, rows)
+    builds = list({span.build.name: span.build for span in spans}.values())
+    shown = Shown(opened.published.url, chosen_config, chosen, total, builds)
     listener.on_total(len(chosen))
-    blocks, masks = [], 0
-    for record in read_records(opened, shown, spans, listener.on_stage):
-        blocks.append(_block(record, labels, grid, shown))
-        masks += len(record.masks)
-        listener.on_records(1)
-    numbers = f"row {chosen.start}" if len(chosen) == 1 else f"rows {chosen.start} to {chosen[-1]}"
-    sheet = draw_sheet(f"{shown.name}: {numbers} of {total:,}", labels, blocks, grid)
-    content = io.BytesIO()
-    sheet.save(content, kind, **settings)
+    columns = ON_A_PAGE if ending == ENDING else ON_A_SHEET
+    records = _followed(read_records(opened, chosen_config, spans, listener.on_stage, columns=columns), listener)
+    drawn = draw_page(shown, records, options) if ending == ENDING else draw_still(shown, records, options, ending)
     with write_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, content.getvalue())
-    size = content.tell()
-    seconds = time.monotonic() - started
+        write_atomically(out, drawn.content)
     return Preview(
         out=str(out),
-        dataset=opened.published.url,
-        config=shown.name,
+        dataset=shown.dataset,
+        config=chosen_config.name,
         start=chosen.start,
         stop=chosen.stop,
         total=total,
-        masks=masks,
-        height=sheet.height,
-        width=sheet.width,
-        size_bytes=size,
-        seconds=seconds,
+        masks=drawn.masks,
+        height=drawn.height,
+        width=drawn.width,
+        size_bytes=len(drawn.content),
+        seconds=time.monotonic() - started,
+        notices=shown.notices,
     )
 
 
-def _check_target(out: Path) -> tuple[str, dict[str, Any]]:
-    """Pillow's name of the format of a sheet, and its settings.
+def _followed(records: Iterable[Record], listener: Listener) -> Iterator[Record]:
+    """The same records, each told when it is done with."""
+    for record in records:
+        yield record
+        listener.on_records(1)
+
+
+def _check_target(out: Path) -> str:
+    """How the name of a sheet or page ends.
 
     Raises:
         TargetError: no known format, or a folder.
@@ -128,53 +121,11 @@ def _check_target(out: Path) -> tuple[str, dict[str, Any]]:
         raise TargetError(
             "expected a file, found a folder", where=str(out), hint=f"Give a file as {option('out')}: sheet.png."
         )
-    if out.suffix.lower() not in _FORMATS:
+    ending = out.suffix.lower()
+    if ending not in (*FORMATS, ENDING):
         raise TargetError(
-            f"expected a name that ends with {', '.join(_FORMATS)}, found {out.name!r}",
+            f"expected a name that ends with {', '.join((*FORMATS, ENDING))}, found {out.name!r}",
             where=option("out"),
-            hint="Give a file such as sheet.png.",
+            hint="Give a file such as sheet.png or page.html.",
         )
-    return _FORMATS[out.suffix.lower()]
-
-
-def _labels(config: Config[Build], images: bool) -> list[str]:
-    """The panels of every block, by their names."""
-    candidates = (
-        (_IMAGE, images and "image" in config.columns),
-        (_CONDITIONING, "conditioning_image" in config.columns),
-        (_MASKS, "annotations" in config.columns),
-    )
-    return [label for label, is_there in candidates if is_there]
-
-
-def _block(record: Record, labels: list[str], grid: Grid, config: Config[Build]) -> Block:
-    row = record.row
-    fitted = fit(row.shape, grid.side)
-    image = conditioning = None
-    if row.image is not None and row.image.content is not None:
-        image = decode_image(row.image.content, row.shape, fitted, f"{row.where}: image")
-    if row.conditioning_image is not None and row.conditioning_image.content is not None:
-        where = f"{row.where}: conditioning_image"
-        conditioning = decode_image(row.conditioning_image.content, row.shape, fitted, where, is_map=True)
-    panels: dict[str, NDArray[np.uint8] | str] = {
-        _IMAGE: "no image" if image is None else image,
-        _CONDITIONING: "no conditioning image" if conditioning is None else conditioning,
-    }
-    has_masks = "annotations" in config.columns
-    if has_masks:
-        ground = np.full((*fitted, 3), NEUTRAL, np.uint8) if image is None else image
-        panels[_MASKS] = overlay(ground, record.masks)
-    facts = [f"{len(record.masks):,} {'mask' if len(record.masks) == 1 else 'masks'}"] if has_masks else []
-    facts.append(f"{row.height} x {row.width} (height x width)")
-    if row.worst_iou is not None:
-        facts.append(f"worst IoU {row.worst_iou:.3g}")
-    shown = [panels[label] for label in labels]
-    return Block(record.build, row.file_name, " · ".join(facts), shown, *_caption(row, config))
-
-
-def _caption(row: Row, config: Config[Build]) -> tuple[str, bool]:
-    """What stands below the panels, and whether it only says that there is nothing: the caption, or the categories."""
-    if "caption" in config.columns:
-        return (row.caption, False) if row.caption is not None else ("no caption", True)
-    counts = Counter(one.category for one in row.annotations if one.category)
-    return ", ".join(name if count == 1 else f"{count} x {name}" for name, count in counts.items()), False
+    return ending

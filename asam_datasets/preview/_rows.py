@@ -20,23 +20,26 @@ from asam_datasets.published import (
     find_spans,
     read_rows,
 )
-from asam_datasets.tables import TABLES, Config
+from asam_datasets.tables import Config
 
 MAX_ROWS = 200
-"""Most rows of one sheet."""
+"""Most rows of one sheet or page."""
 
 HINT = GET_AGAIN
-_SHOWN = ("image", "conditioning_image", "caption", "annotations.segmentation", "annotations.category")
-"""What is read of the columns that a config shows; `masks` is not among them, the annotations say the same."""
-_FACT = "worst_iou"
+_ALWAYS = frozenset({"image_id", "worst_iou"})
 """What is read whatever the config shows, where the table has it."""
+ON_A_SHEET = ("image", "conditioning_image", "caption", "annotations.segmentation", "annotations.category", "worst_iou")
+"""What a sheet reads of the columns that a config shows; `masks` is not among them, the annotations say the same."""
+ON_A_PAGE = ("image", "conditioning_image", "caption", "annotations", "image_id", "worst_iou")
+"""The same of a page, which has all numbers of the annotations."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One row, checked, with its masks; `build` is the name of its archive or set."""
+    """One row, checked, with its masks; `number` counts the rows of the config, `build` is its archive or set."""
 
-    build: str
+    number: int
+    build: Build
     row: Row
     masks: list[RLEMask]
 
@@ -59,9 +62,23 @@ def find_rows(dataset: Dataset, config: Config[Build], rows: str) -> tuple[range
 
 
 def read_records(
-    dataset: Dataset, config: Config[Build], spans: Sequence[Span], log: Callable[[str], None]
+    dataset: Dataset,
+    config: Config[Build],
+    spans: Sequence[Span],
+    log: Callable[[str], None],
+    *,
+    columns: Sequence[str] = ON_A_SHEET,
 ) -> Iterator[Record]:
     """The rows, in order. One row group (at most 32 MiB) is held at a time.
+
+    What a set was published without is not looked for: its rows have no image, whatever their part holds.
+
+    Args:
+        dataset: that has them.
+        config: of those that it has.
+        spans: where the rows lie.
+        log: gets what is worth telling.
+        columns: `ON_A_SHEET` or `ON_A_PAGE`; of them those are read that the config shows, and its facts in any case.
 
     Raises:
         SourceError: a part is damaged or has other columns.
@@ -71,7 +88,8 @@ def read_records(
     reader = GroupReader(dataset.published.location, log)
     for span in spans:
         left_out = () if span.build.images else ("image",)
-        shown = [name for name in _SHOWN if name.split(".")[0] in config.columns and name not in left_out]
-        columns = [*shown, _FACT] if _FACT in TABLES[span.build.kind].columns else shown
-        for row in read_rows(reader, span.part, span.group, columns, span.start, span.stop, first=span.first):
-            yield Record(span.build.name, row, checked_masks(row))
+        shown = {name for name in config.columns if name not in left_out} | (_ALWAYS & span.build.columns.keys())
+        wanted = [name for name in columns if name.split(".")[0] in shown]
+        rows = read_rows(reader, span.part, span.group, wanted, span.start, span.stop, first=span.first)
+        for number, row in enumerate(rows, span.first):
+            yield Record(number, span.build, row, checked_masks(row))

@@ -6,12 +6,20 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from asam_datasets.builds import Built, EvaluationRecipe, Survey, build, check_together, missing_ids
 from asam_datasets.errors import TargetError
-from asam_datasets.machine import available_cores, default_cache, only_writer, write_errors, write_rejects
+from asam_datasets.machine import (
+    available_cores,
+    default_cache,
+    only_writer,
+    only_writer_in,
+    write_errors,
+    write_rejects,
+)
 from asam_datasets.progress import Listener
 from asam_datasets.publish._disagreements import find_disagreements
 from asam_datasets.publish._inspect import Run, inspect, make_plan
@@ -89,7 +97,7 @@ def publish(
     listener = listener or Listener()
     started = time.monotonic()
     target = _make_target(options, listener)
-    with only_writer(target.url), write_errors(target.path):
+    with _only_writer(target), write_errors(target.path):
         try:
             listener.on_stage(
                 f"Looking at {target.location} and {len(options.train) + len(options.evaluation)} source(s)"
@@ -238,6 +246,10 @@ def _warnings(run: Run, built: Sequence[Built]) -> list[str]:
         if one.build.skipped
     ]
     return [text for text in texts if text]
+
+
+def _only_writer(target: Target) -> AbstractContextManager[None]:
+    return only_writer(target.url) if target.is_remote else only_writer_in(target.path)
 
 
 def _make_target(options: PublishOptions, listener: Listener) -> Target:

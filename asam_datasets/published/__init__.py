@@ -10,8 +10,6 @@ from asam_datasets.published._client import KIND as KIND
 from asam_datasets.published._client import Commit as Commit
 from asam_datasets.published._client import ConflictError as ConflictError
 from asam_datasets.published._client import HubClient as HubClient
-from asam_datasets.published._client import check_permission as check_permission
-from asam_datasets.published._client import check_token as check_token
 from asam_datasets.published._dataset import Dataset as Dataset
 from asam_datasets.published._dataset import open_dataset as open_dataset
 from asam_datasets.published._index import encode_index as encode_index
@@ -32,6 +30,8 @@ from asam_datasets.published._location import missing_parts as missing_parts
 from asam_datasets.published._part import GET_AGAIN as GET_AGAIN
 from asam_datasets.published._part import GroupReader as GroupReader
 from asam_datasets.published._part import PartFile as PartFile
+from asam_datasets.published._permission import check_permission as check_permission
+from asam_datasets.published._permission import check_token as check_token
 from asam_datasets.published._ranges import Span as Span
 from asam_datasets.published._ranges import find_range as find_range
 from asam_datasets.published._ranges import find_spans as find_spans
@@ -46,6 +46,7 @@ from asam_datasets.published._rows import read_rows as read_rows
 from asam_datasets.published._rows import row_values as row_values
 from asam_datasets.published._rows import wrong_numbers as wrong_numbers
 from asam_datasets.published._sending import Sent as Sent
+from asam_datasets.published._trees import list_files as list_files
 from asam_datasets.published._verify import verify as verify
 from asam_datasets.published._visible import Visible as Visible
 from asam_datasets.published._visible import visible_builds as visible_builds
@@ -87,6 +88,7 @@ __all__ = [
     "find_spans",
     "front_matter",
     "is_index",
+    "list_files",
     "missing_parts",
     "odd_answer",
     "open_dataset",

@@ -49,8 +49,12 @@ class FileInfo:
             return False
         if self.sha256 is not None:
             return self.sha256 == sha256(content).hexdigest()
-        git = sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
-        return self.blob_id == git.hexdigest()
+        return self.blob_id == blob_id(content)
+
+
+def blob_id(content: bytes) -> str:
+    """Git's id of a file with this content."""
+    return sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def odd_answer(what: str, found: object, where: str) -> HubError:
@@ -104,12 +108,18 @@ def check_number(value: object, what: str, where: str) -> int:
 
 
 def check_files(entries: Iterable[Any], where: str) -> dict[str, FileInfo]:
-    """The files of a listing by path; its folders are left out.
+    """The files of a listing by path; its folders are left out. Raises as `check_tree`."""
+    return check_tree(entries, where)[0]
+
+
+def check_tree(entries: Iterable[Any], where: str) -> tuple[dict[str, FileInfo], dict[str, str]]:
+    """The files of a listing, and git's ids of its folders, by path.
 
     Raises:
         HubError: it is no listing, or has too many entries, or paths that lead out of the repository.
     """
     files: dict[str, FileInfo] = {}
+    folders: dict[str, str] = {}
     for number, entry in enumerate(entries):
         if number >= MOST_FILES:
             raise odd_answer(f"a listing of at most {MOST_FILES:,} entries", "a longer one", where)
@@ -117,13 +127,14 @@ def check_files(entries: Iterable[Any], where: str) -> dict[str, FileInfo]:
         if not isinstance(path, str) or not _is_inside(path):
             raise odd_answer("paths of files", path, where)
         if not hasattr(entry, "blob_id"):
+            folders[path] = str(getattr(entry, "tree_id", ""))
             continue
         size, large = check_number(entry.size, f"the size of {path}", where), entry.lfs
         check_text(entry.blob_id, f"the id of {path}", where)
         if large is not None and not (isinstance(large.sha256, str) and _SHA256.fullmatch(large.sha256)):
             raise odd_answer(f"the sha256 of {path}", large.sha256, where)
         files[path] = FileInfo(size, large.sha256 if large is not None else None, entry.blob_id)
-    return files
+    return files, folders
 
 
 def is_odd(error: BaseException) -> bool:

@@ -18,7 +18,7 @@ from asam_datasets.published._answers import (
     FileInfo,
     check_commit,
     check_files,
-    check_text,
+    check_tree,
     is_odd,
     odd_answer,
     without_tokens,
@@ -157,10 +157,23 @@ class HubClient:
 
     def list_files(self, revision: str) -> dict[str, FileInfo]:
         """All files of a revision by path."""
+        return self.list_folder("", revision, recursive=True)[0]
 
-        def listing() -> dict[str, FileInfo]:
-            tree = self.api.list_repo_tree(self.repo_id, recursive=True, repo_type=KIND, revision=revision)
-            return check_files(tree, self.url)
+    def list_folder(
+        self, folder: str, revision: str, *, recursive: bool = False
+    ) -> tuple[dict[str, FileInfo], dict[str, str]]:
+        """The files in a folder that is there, and git's ids of the folders in it, by path.
+
+        Args:
+            folder: path without a slash at its end; empty for the root.
+            recursive: whether those below the folders in it are listed as well.
+        """
+
+        def listing() -> tuple[dict[str, FileInfo], dict[str, str]]:
+            tree = self.api.list_repo_tree(
+                self.repo_id, folder or None, recursive=recursive, repo_type=KIND, revision=revision
+            )
+            return check_tree(tree, self.url)
 
         return self.call("listing the files", listing)
 
@@ -351,50 +364,3 @@ def check_repo_id(repo_id: str) -> None:
             where=option("repo_id"),
             hint="Your user name or organisation, a slash, and letters, digits, dots, dashes or underscores.",
         ) from error
-
-
-def check_token(repo_id: str) -> None:
-    """Check that there is a token.
-
-    Raises:
-        TargetError: there is none.
-    """
-    from huggingface_hub import get_token
-
-    token = get_token()
-    if token is None or not token.isascii():
-        raise TargetError(
-            f"expected a token for the Hub, found {'none' if token is None else 'one with odd characters'}",
-            where=repo_id,
-            hint="Run `hf auth login`, or set HF_TOKEN to a token that may write.",
-        )
-
-
-def check_permission(client: HubClient, *, may_propose: bool) -> str:
-    """Check that the token may write to the repository, or propose a change to it; gives the user's name.
-
-    Raises:
-        HubError: it may not, or the Hub was not reached.
-    """
-    me = client.call("logging in", client.api.whoami)
-    namespace, where = client.repo_id.split("/")[0], client.api.endpoint
-    try:
-        name = check_text(me["name"], "the name of a user", where)
-        mine = {name, *(check_text(one["name"], "the name of an organisation", where) for one in me.get("orgs") or ())}
-        role = ((me.get("auth") or {}).get("accessToken") or {}).get("role", "write")
-    except (KeyError, TypeError, AttributeError):
-        raise odd_answer("a user", me, where) from None
-    if namespace not in mine and not may_propose:
-        raise HubError(
-            f"expected a token that may write to {namespace}, found one of {name}",
-            where=client.url,
-            hint="Log in as its owner or as a member of the organisation (`hf auth login`), or use "
-            f"{option('create_pr')}.",
-        )
-    if role == "read":
-        raise HubError(
-            "expected a token that may write, found one that may only read",
-            where=client.url,
-            hint="Make a token with write permission in your settings on the Hub, then `hf auth login`.",
-        )
-    return name

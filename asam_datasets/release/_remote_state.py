@@ -19,6 +19,7 @@ from asam_datasets.published import (
     PublishedRepository,
     Visible,
     build_folders,
+    list_files,
     missing_parts,
     visible_builds,
 )
@@ -109,14 +110,12 @@ def read_state(client: HubClient, destination: Destination, me: str) -> RemoteSt
             head = client.head(revision)
         except RevisionNotFoundError:
             needs_branch = True
-    files = client.list_files(head)
     is_tagged = find_tag(client, destination.tag, head)
-    state = RemoteState(revision, access, head, files, needs_branch=needs_branch, is_tagged=is_tagged)
-    return _read_builds(client, state)
+    return _read_head(client, RemoteState(revision, access, head, needs_branch=needs_branch, is_tagged=is_tagged))
 
 
 def read_again(client: HubClient, state: RemoteState) -> RemoteState:
-    """The state at the head of today: its files, and what README shows if it is another one now.
+    """The state at the head of today: its files, and what README shows.
 
     Raises:
         TargetError: what README names is not there.
@@ -125,8 +124,7 @@ def read_again(client: HubClient, state: RemoteState) -> RemoteState:
     head = client.call("reading the head", client.head, state.revision)
     if head == state.head:
         return state
-    now = replace(state, head=head, files=client.list_files(head))
-    return now if now.files.get(README) == state.files.get(README) else _read_builds(client, now)
+    return _read_head(client, replace(state, head=head))
 
 
 def after_commit(client: HubClient, state: RemoteState, commit: Commit, paths: Sequence[str]) -> RemoteState:
@@ -142,13 +140,15 @@ def after_commit(client: HubClient, state: RemoteState, commit: Commit, paths: S
     return replace(state, head=commit.id, files={**state.files, **client.look_at(paths, commit.id)})
 
 
-def _read_builds(client: HubClient, state: RemoteState) -> RemoteState:
-    """Read which builds the README shows."""
-    published = PublishedRepository(client, state.head, state.files)
+def _read_head(client: HubClient, state: RemoteState) -> RemoteState:
+    """Read what README shows at the head, and then which files are there: an index says most of it."""
+    published = PublishedRepository(client, state.head)
     content = published.read(README)
-    state = replace(state, readme=None if content is None else content.decode("utf-8", "surrogateescape"))
+    readme = None if content is None else content.decode("utf-8", "surrogateescape")
+    replaces_foreign, visible = False, Visible()
     try:
-        visible = visible_builds(published) or Visible()
+        visible = visible_builds(published) or visible
     except ForeignReadmeError:
-        return replace(state, visible=Visible(), replaces_foreign=True)  # the old release, say; git keeps it
-    return replace(state, visible=visible, replaces_foreign=False)
+        replaces_foreign = True  # the old release, say; git keeps it
+    files = list_files(client, state.head, visible.builds)
+    return replace(state, readme=readme, visible=visible, files=files, replaces_foreign=replaces_foreign)

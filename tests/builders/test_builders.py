@@ -108,4 +108,6 @@ def test_the_wheel_carries_builders_and_card(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {"asam_datasets/builders/sa1b.py", "asam_datasets/dataset_card.md", "asam_datasets/py.typed"} <= set(names)
     assert "asam_datasets/sources/evaluation/catalog.toml" in names
+    page = {f"asam_datasets/preview/page/{file.name}" for file in (ROOT / "asam_datasets/preview/page").iterdir()}
+    assert {f"asam_datasets/preview/page/{name}" for name in ("page.html", "page.css", "page.js")} <= page <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]

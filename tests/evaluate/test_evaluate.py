@@ -43,7 +43,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 SIDE = 128
 MEAN, DEVIATION = (torch.tensor(v).view(3, 1, 1) for v in ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]))
+ROUNDING = 1e-4
+"""A logit so near zero is either sign: prompts one by one are summed in another order than in a batch. Near zero the
+two were found to be 4e-5 apart, and 2e-4 elsewhere, with logits up to 5."""
+TOGETHER = 32
+"""Prompts in a batch, as the package makes them: boundaries have no bounds that hold, so their logits must be equal."""
+
 Mask = NDArray[np.bool_]
+Logits = NDArray[np.float32]
+Bounds = NDArray[np.float64]
+"""The lowest and the highest number that is right."""
 
 
 @pytest.fixture(scope="module")
@@ -103,20 +112,36 @@ def image_and_masks(row: dict[str, Any]) -> tuple[NDArray[np.uint8], list[Mask]]
     return image, [coco.decode(one["segmentation"]).astype(bool) for one in row["annotations"]]
 
 
-def dense_iou(found: Mask, true: Mask) -> float:
-    return float(np.logical_and(found, true).sum() / np.logical_or(found, true).sum())
+def dense_iou(logits: Logits, true: Mask) -> Bounds:
+    """The IoU of where the logits are over zero, with the pixels that may fall either way off and on."""
+    surely, maybe = logits > ROUNDING, logits > -ROUNDING
+    lowest = np.logical_and(surely, true).sum() / np.logical_or(maybe, true).sum()
+    highest = np.logical_and(maybe, true).sum() / np.logical_or(surely, true).sum()
+    return np.array([lowest, highest])
 
 
-def dense_boundary_iou(found: Mask, true: Mask) -> float:
+def dense_boundary_iou(logits: Logits, true: Mask) -> Bounds:
     """As the authors of Boundary IoU have it."""
     height, width = true.shape
     steps = max(1, round(0.02 * math.hypot(height, width)))
-    edges = []
-    for mask in (found, true):
+
+    def edge(mask: Mask) -> Mask:
         padded = np.pad(mask.astype(np.uint8), 1)
         core = cv2.erode(padded, np.ones((3, 3), np.uint8), iterations=steps)[1:-1, 1:-1]
-        edges.append(mask & (core == 0))
-    return dense_iou(edges[0], edges[1])
+        return mask & (core == 0)
+
+    right = edge(true)
+    edges = [edge(logits > limit) for limit in (ROUNDING, 0, -ROUNDING)]
+    ious = [np.logical_and(found, right).sum() / np.logical_or(found, right).sum() for found in edges]
+    return np.array([min(ious), max(ious)])
+
+
+def check_within(found: Any, expected: Any) -> None:
+    """Compare numbers with their bounds, to 1e-6; few pixels fall either way."""
+    lowest, highest = np.asarray(expected)[..., 0], np.asarray(expected)[..., 1]
+    assert np.all(highest - lowest < 1e-3)
+    assert np.all(np.asarray(found) > lowest - 1e-6), (found, expected)
+    assert np.all(np.asarray(found) < highest + 1e-6), (found, expected)
 
 
 def squeezed(values: Any) -> Any:
@@ -136,37 +161,39 @@ def points_of(mask: Mask, count: int, seed: int, image_id: str, annotation: int)
     return [[int(xs[number]), int(ys[number])] for number in drawn]
 
 
-def asam(model: Any, row: dict[str, Any], points: int, seed: int = 0) -> tuple[list[float], list[float]] | None:
+def asam(model: Any, row: dict[str, Any], points: int, seed: int = 0) -> tuple[list[Bounds], list[Bounds]] | None:
     """IoU and boundary IoU of each mask by ASAM's protocol; None where its program goes on with the next image."""
     image, masks = image_and_masks(row)
     pixels = squeezed(torch.from_numpy(image).float()).to(torch.uint8)
     embeddings = model.get_image_embeddings((pixels - MEAN) / DEVIATION)
-    found, boundaries = [], []
+    prompts: dict[int, list[Any]] = {}
     for annotation, true in enumerate(masks):
         small = squeezed(torch.from_numpy(true[:, :, None] * 255.0).float())[0, 0].numpy() > 128
         ys, xs = np.nonzero(small)
         if points and len(ys) < points:
             return None
-        if not len(ys):
-            found.append(0.0)
-            boundaries.append(0.0)
-            continue
         if points:
-            prompt = {"input_points": torch.tensor([[points_of(small, points, seed, row["image_id"], annotation)]])}
-        else:
-            prompt = {"input_boxes": torch.tensor([[[xs.min(), ys.min(), xs.max(), ys.max()]]])}
-        prompt = {name: value.float() for name, value in prompt.items()}
+            prompts[annotation] = points_of(small, points, seed, row["image_id"], annotation)
+        elif len(ys):
+            prompts[annotation] = [xs.min(), ys.min(), xs.max(), ys.max()]
+    found, boundaries = ([np.zeros(2) for _ in masks] for _ in range(2))
+    for first in range(0, len(prompts), TOGETHER):
+        some = list(prompts)[first : first + TOGETHER]
+        given = torch.tensor([[prompts[annotation] for annotation in some]]).float()
         with torch.no_grad():
-            logits = model(image_embeddings=embeddings, **prompt, multimask_output=False).pred_masks[0]
-        large = interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)
-        guess = interpolate(large, true.shape, mode="bilinear", align_corners=False)[0, 0].numpy() > 0
-        found.append(dense_iou(guess, true))
-        boundaries.append(dense_boundary_iou(guess, true))
+            prompt = {"input_points" if points else "input_boxes": given}
+            made = model(image_embeddings=embeddings, **prompt, multimask_output=False).pred_masks[0]
+        for annotation, logits in zip(some, made, strict=True):
+            true = masks[annotation]
+            large = interpolate(logits[None], scale_factor=4, mode="bilinear", align_corners=False)
+            guess = interpolate(large, true.shape, mode="bilinear", align_corners=False)[0, 0].numpy()
+            found[annotation] = dense_iou(guess, true)
+            boundaries[annotation] = dense_boundary_iou(guess, true)
     return found, boundaries
 
 
-def padded(model: Any, row: dict[str, Any], prompt_of: Any) -> Iterator[tuple[NDArray[np.float32], list[Mask], Mask]]:
-    """What the model thinks of its three masks (or one), those masks, and the true one; everything by transformers'
+def padded(model: Any, row: dict[str, Any], prompt_of: Any) -> Iterator[tuple[NDArray[np.float32], list[Logits], Mask]]:
+    """What the model thinks of its three masks (or one), their logits, and the true one; everything by transformers'
     own processor."""
     image, masks = image_and_masks(row)
     kind = getattr(transformers, "SamImageProcessorPil", None) or transformers.SamImageProcessor
@@ -180,7 +207,7 @@ def padded(model: Any, row: dict[str, Any], prompt_of: Any) -> Iterator[tuple[ND
         large = processor.image_processor.post_process_masks(
             made.pred_masks, given["original_sizes"], given["reshaped_input_sizes"], binarize=False
         )[0][0]
-        yield made.iou_scores[0, 0].numpy(), [one.numpy() > 0 for one in large], true
+        yield made.iou_scores[0, 0].numpy(), [one.numpy() for one in large], true
 
 
 def _as_float32(given: Any) -> dict[str, Any]:
@@ -207,15 +234,14 @@ def test_asam_equals_a_plain_dense_implementation(
             line = lines[one.config, number]
             assert bool(line.get("left_out")) == (expected is None)
             if expected is not None:
-                np.testing.assert_allclose(ious(line), expected[0], atol=1e-6)
+                check_within(ious(line), expected[0])
         known = [expected for expected in dense if expected is not None]
-        assert one.miou == pytest.approx(np.mean([np.mean(found) for found, _ in known]), abs=1e-6)
+        check_within(one.miou, np.mean([np.mean(found, axis=0) for found, _ in known], axis=0))
         assert one.miou == one.mean_over_images
-        assert one.mean_over_masks == pytest.approx(np.mean(np.concatenate([found for found, _ in known])), abs=1e-6)
+        check_within(one.mean_over_masks, np.mean(np.concatenate([found for found, _ in known]), axis=0))
         assert (one.images, one.left_out) == (len(known), len(rows) - len(known))
         if one.config == "hrsod_te":
-            expected_boundary = np.mean([np.mean(boundary) for _, boundary in known])
-            assert one.boundary_iou == pytest.approx(expected_boundary, abs=1e-6)
+            check_within(one.boundary_iou, np.mean([np.mean(boundary, axis=0) for _, boundary in known], axis=0))
         else:
             assert one.boundary_iou is None
         assert 0.02 < (one.miou or 0) < 0.98, "a model whose masks say nothing would hide differences"
@@ -255,11 +281,12 @@ def test_center_point_is_that_of_sams_paper(sets: Path, sam: Path, model: Any, t
                 lines[one.config, number]["masks"], padded(model, row, prompt_of), strict=True
             ):
                 expected = [dense_iou(mask, true) for mask in masks]
-                np.testing.assert_allclose([a / b for a, b in line["pixels"]], expected, atol=1e-6)
+                check_within([a / b for a, b in line["pixels"]], expected)
                 chosen.append(expected[int(thinks.argmax())])
-                best.append(max(expected))
-        assert one.miou == one.mean_over_masks == pytest.approx(np.mean(chosen), abs=1e-6)
-        assert one.oracle == pytest.approx(np.mean(best), abs=1e-6)
+                best.append(np.max(expected, axis=0))
+        assert one.miou == one.mean_over_masks
+        check_within(one.miou, np.mean(chosen, axis=0))
+        check_within(one.oracle, np.mean(best, axis=0))
         assert one.oracle is not None
         assert one.miou is not None
         assert one.oracle > one.miou
@@ -278,7 +305,8 @@ def test_box_is_sams_own(sets: Path, sam: Path, model: Any, tmp_path: Path) -> N
         for row in rows_of(sets, one.config):
             row["annotations"] = row["annotations"][:6]
             expected += [dense_iou(masks[0], true) for _, masks, true in padded(model, row, prompt_of)]
-        assert one.miou == one.mean_over_masks == pytest.approx(np.mean(expected), abs=1e-6)
+        assert one.miou == one.mean_over_masks
+        check_within(one.miou, np.mean(expected, axis=0))
         assert one.oracle is None
 
 
@@ -726,7 +754,7 @@ def test_the_table_stands_beside_the_papers(unbroken: Path, sets: Path, sam: Pat
     assert lines[0][4] == "", "no boundary IoU for outlines as COCO's are"
     text = unbroken.with_suffix(".md").read_text()
     assert "| " + " | ".join(lines[1]) + " |" in text
-    for fact in (str(sam), str(sets), "protocol asam, with the box of each mask", "1 masks vanish", "torch "):
+    for fact in (str(sam), str(sets), "protocol asam, with the box of each mask", "1 mask vanishes", "torch "):
         assert fact in text
     saved = json.loads(unbroken.read_bytes())
     assert saved["settings"]["versions"]["torch"] == torch.__version__

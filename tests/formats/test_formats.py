@@ -14,6 +14,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -32,7 +33,7 @@ from rlemasklib import RLEMask
 
 from asam_datasets.cli import main
 from asam_datasets.demo import DemoArchive
-from asam_datasets.errors import SourceError, TargetError
+from asam_datasets.errors import RecordError, SourceError, TargetError
 from asam_datasets.formats import FORMS, Exported, export_form, outline
 from asam_datasets.formats import _export as exporting
 from asam_datasets.formats._webdataset import WebDatasetForm, WebDatasetWriter
@@ -290,14 +291,14 @@ def test_a_damaged_part(dataset: Path, tmp_path: Path) -> None:
     copy = tmp_path / "dataset"
     shutil.copytree(dataset, copy)
     part = sorted(copy.glob("data/train/*/*/part-001.parquet"))[0]
-    content = bytearray(part.read_bytes())
-    content[len(content) // 2] ^= 255
-    part.write_bytes(content)
-    out = tmp_path / "out"
-    try:
-        export_form(copy, out, form="coco", workers=1)
-    except (SourceError, ValueError):
-        assert [path.name for path in out.iterdir()] == [".asam_datasets"]
+    rows = pq.read_table(part)
+    place = rows.schema.get_field_index("width")
+    wrong = pa.array([width + 1 for width in rows["width"].to_pylist()], pa.int32())
+    table = rows.set_column(place, rows.schema.field(place), wrong)
+    pq.write_table(table, part, row_group_size=len(table))
+    with pytest.raises((SourceError, RecordError)):
+        export_form(copy, tmp_path / "out", form="coco", workers=1)
+    assert "sa_000000" not in [path.name for path in (tmp_path / "out").iterdir()]
 
 
 def test_the_command_refuses_what_does_not_go_together(dataset: Path, tmp_path: Path) -> None:

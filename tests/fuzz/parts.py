@@ -212,7 +212,7 @@ def try_one(rng: random.Random) -> bool:
             return _verify(table)
         if kind == 4:
             return _export(table)
-        sheet = fresh("sheet") / "sheet.png"
+        sheet = fresh("sheet") / rng.choice(("sheet.png", "page.html"))
         preview(dataset(), out=sheet)
         return sheet.stat().st_size > 100
     except AsamDatasetsError as error:

@@ -145,7 +145,7 @@ def test_ids_and_categories_are_the_sources_own(exported: Path) -> None:
     streets = json.loads((exported / "testdata/cityscapes/annotations.json").read_text())
     assert [image["id"] for image in streets["images"]] == [1]
     assert streets["images"][0]["source_id"].endswith("frankfurt_000000_000294_leftImg8bit")
-    assert {"id": 26, "name": "category 26"} in streets["categories"]
+    assert {"id": 26, "name": "car"} in streets["categories"]
 
 
 def test_crowds_are_kept(folders: Folders, publish: Run, tmp_path: Path) -> None:

@@ -16,20 +16,21 @@ import pyarrow.parquet as pq
 import pytest
 from by_hand import reindex
 from conftest import ROOT, Ran, Run, run_python
-from evaluation_trees import OWN, TREES
+from evaluation_trees import OWN
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from local_hub import LocalHub
 from numpy.typing import NDArray
 from PIL import Image
+from preview_sets import Rows, changed_copy
 from rlemasklib import RLEMask
 
 from asam_datasets.builds import BUILD_FILE
 from asam_datasets.demo import DemoArchive, write_demo
 from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError, TargetError, option
-from asam_datasets.masks import colors, resize
-from asam_datasets.preview import MAX_ROWS, overlay, preview
+from asam_datasets.masks import resize
+from asam_datasets.preview import MAX_ROWS, overlay, overlay_colors, preview
 from asam_datasets.preview._sheet import Block, draw_sheet, make_grid
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
@@ -37,7 +38,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 REPO = "xhk/ASAM-Datasets"
 Array = NDArray[np.uint8]
-Rows = list[dict[str, Any]]
 
 
 def run(*args: str | Path, env: Mapping[str, str] | None = None) -> Ran:
@@ -49,35 +49,9 @@ def pixels(path: Path) -> Array:
         return np.array(image.convert("RGB"))
 
 
-@pytest.fixture(scope="module")
-def published(demo: DemoArchive, publish: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo archive in 4 parts of 3 rows, two evaluation sets, adversarial samples of four images."""
-    base = tmp_path_factory.mktemp("published")
-    for name in ("coco2017_val", "hrsod_te"):
-        (base / name).mkdir()
-        TREES[name](base / name)
-    for name in ("adv", "record", "pair"):
-        (base / "adversarial" / name).mkdir(parents=True)
-    for number in range(1, 5):
-        Image.new("RGB", (256, 256), (9, 99, 200)).save(base / f"adversarial/adv/sa_{number}.png")
-        (base / f"adversarial/record/sa_{number}.txt").write_text("0.15\n")
-    archive = ("--train", demo.archive, "--captions", demo.captions, "--adversarial", base / "adversarial")
-    sets = ("--evaluation", *(f"{name}={base / name}" for name in ("coco2017_val", "hrsod_te")))
-    for args in ((*archive, "--parts", "4"), sets):
-        ran = publish(*args, "--out", base / "out")
-        assert ran.code == 0, ran.err
-    return base / "out"
-
-
-def changed(published: Path, tmp_path: Path, change: Callable[[Rows], object], kind: str = "train") -> Path:
-    """A copy of the dataset in which the rows of the first part of a kind are others."""
-    copy = Path(shutil.copytree(published, tmp_path / "dataset"))
-    part = sorted(copy.glob(f"data/{kind}/*/*/part-000.parquet"))[0]
-    table = pq.read_table(part)
-    rows = table.to_pylist()
-    change(rows)
-    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), part)
-    return copy
+def changed(each_kind: Path, tmp_path: Path, change: Callable[[Rows], object]) -> Path:
+    """A copy of the dataset in which the rows of the first part are others."""
+    return changed_copy(each_kind, tmp_path / "dataset", change)
 
 
 # --------------------------------------------------------------------------------------------------------- overlays
@@ -108,7 +82,7 @@ def test_an_overlay_pixel_by_pixel(dense: list[NDArray[np.bool_]]) -> None:
         lines[dense[index] & ~inner] = index
     for index in order:
         lines[box_edges(dense[index])] = index
-    palette = colors(len(dense))
+    palette = overlay_colors(len(dense))
     drawn = lines >= 0
     assert (painted[drawn] == palette[lines[drawn]]).all()
     free = ~drawn & (top < 0)
@@ -127,7 +101,7 @@ def test_an_overlay_of_masks_at_another_size() -> None:
     assert not resize(runs[1], SHAPE).any()
     painted = overlay(IMAGE, runs)
     small = np.asarray(Image.fromarray(mask).resize((60, 40), Image.Resampling.NEAREST)).astype(bool)
-    first, second, _ = colors(3)
+    first, second, _ = overlay_colors(3)
     assert (painted[box_edges(small)] == first).all()
     assert (painted[0, 59] == second).all()
     outside = ~small
@@ -158,12 +132,13 @@ def test_a_sheet_holds_image_and_masks_in_their_places(publish: Run, tmp_path: P
     sheet = pixels(tmp_path / "sheet.png").astype(int)
     assert sheet.shape == (done.height, done.width, 3)
 
-    def where(color: tuple[int, int, int]) -> NDArray[np.bool_]:
+    def where(color: tuple[int, ...]) -> NDArray[np.bool_]:
         near: NDArray[np.bool_] = (np.abs(sheet - color) < 5).all(-1)
         return near
 
     red, blue = where((200, 10, 10)), where((10, 10, 200))
-    tinted = where((int(200 * 0.55 + 255 * 0.45), 120, 120))
+    mask_color = overlay_colors(1)[0].tolist()
+    tinted = where(tuple(int(c * 0.55 + m * 0.45) for c, m in zip((200, 10, 10), mask_color, strict=True)))
     scale = round((blue.sum() / 2 / 100) ** 0.5)  # ten by ten pixels of it in each panel
     assert blue.sum() == 2 * 100 * scale**2
     assert red.sum() == 2 * 100 * scale**2 - 18 * scale**2
@@ -174,24 +149,24 @@ def test_a_sheet_holds_image_and_masks_in_their_places(publish: Run, tmp_path: P
     assert np.flatnonzero(tinted.any(0))[0] == panel + 3 * scale + 1
 
 
-def test_train(published: Path, tmp_path: Path) -> None:
+def test_train(each_kind: Path, tmp_path: Path) -> None:
     """Rows count over all parts; the same rows give the same bytes; the conditioning image is the published one."""
-    ran = run(published, "--out", tmp_path / "deep/sheet.png")
+    ran = run(each_kind, "--out", tmp_path / "deep/sheet.png")
     assert ran.code == 0, ran.err
-    assert re.search(r"train, rows 0:12 of 12, \d+ masks\n +\d+ × 1254 pixels \(height × width\)", ran.out), ran.out
-    again = preview(published, out=tmp_path / "again.png", config="train", rows=":")
+    assert re.search(r"train, rows 0:12 of 12, \d+ masks\n +\d+ × 2454 pixels \(height × width\)", ran.out), ran.out
+    again = preview(each_kind, out=tmp_path / "again.png", config="train", rows=":")
     assert (tmp_path / "again.png").read_bytes() == (tmp_path / "deep/sheet.png").read_bytes()
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["sheet.png"]
-    rows = pa.concat_tables(map(pq.read_table, sorted(published.glob("data/train/*/*/*.parquet"))))
+    rows = pa.concat_tables(map(pq.read_table, sorted(each_kind.glob("data/train/*/*/*.parquet"))))
     assert again.masks == sum(map(len, rows["annotations"].to_pylist()))
-    moved = shutil.copytree(published, tmp_path / "moved")
+    moved = shutil.copytree(each_kind, tmp_path / "moved")
     preview(moved, out=tmp_path / "again.png")
     assert (tmp_path / "again.png").read_bytes() == (tmp_path / "deep/sheet.png").read_bytes()
-    some = json.loads(run(published, "--out", tmp_path / "some.webp", "--rows", "2:8", "--json").out)
+    some = json.loads(run(each_kind, "--out", tmp_path / "some.webp", "--rows", "2:8", "--json").out)
     assert (some["start"], some["stop"], some["total"], some["config"]) == (2, 8, 12, "train")
     assert some["size_bytes"] == (tmp_path / "some.webp").stat().st_size
     assert pixels(tmp_path / "some.webp").shape == (some["height"], some["width"], 3)
-    preview(published, out=tmp_path / "one.png", rows="4")
+    preview(each_kind, out=tmp_path / "one.png", rows="4")
     sheet = pixels(tmp_path / "one.png")
     with Image.open(io.BytesIO(rows["conditioning_image"].to_pylist()[4]["bytes"])) as image:
         scale = min(1, 394 / max(image.size))  # three panels of 394 pixels and the space between them make 1200
@@ -206,8 +181,8 @@ def test_train(published: Path, tmp_path: Path) -> None:
     ("config", "total", "masks"),
     [("sam", 12, 1), ("controlnet", 12, 0), ("evaluation", 4, 1), ("coco2017_val", 2, 1), ("adversarial", 4, 1)],
 )
-def test_other_configs(config: str, total: int, masks: int, published: Path, tmp_path: Path) -> None:
-    done = preview(published, out=tmp_path / "sheet.jpg", config=config)
+def test_other_configs(config: str, total: int, masks: int, each_kind: Path, tmp_path: Path) -> None:
+    done = preview(each_kind, out=tmp_path / "sheet.jpg", config=config)
     assert (done.config, done.stop, done.total, bool(done.masks)) == (config, total, total, bool(masks))
     assert pixels(tmp_path / "sheet.jpg").shape == (done.height, done.width, 3)
 
@@ -256,8 +231,8 @@ ODD: dict[str, Callable[[Rows], object]] = {
 
 
 @pytest.mark.parametrize("what", ODD)
-def test_odd_rows(what: str, published: Path, tmp_path: Path) -> None:
-    dataset = changed(published, tmp_path, ODD[what])
+def test_odd_rows(what: str, each_kind: Path, tmp_path: Path) -> None:
+    dataset = changed(each_kind, tmp_path, ODD[what])
     for rows in ("0", "0:2", ":"):
         done = preview(dataset, out=tmp_path / "sheet.png", rows=rows)
         assert pixels(tmp_path / "sheet.png").shape == (done.height, done.width, 3)
@@ -292,39 +267,39 @@ def test_the_longest_sheet_fits_every_format(panels: int) -> None:
 
 
 @pytest.mark.parametrize("rows", ["", "a", "3:3", "4:2", "-1", "0:-1", "1:2:3", "0:12 ", "१", "1.5"])
-def test_bad_ranges(rows: str, published: Path, tmp_path: Path) -> None:
+def test_bad_ranges(rows: str, each_kind: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="expected a range such as 0:12, or one number, found") as caught:
-        preview(published, out=tmp_path / "sheet.png", rows=rows)
+        preview(each_kind, out=tmp_path / "sheet.png", rows=rows)
     assert caught.value.where == option("rows")
 
 
 @pytest.mark.parametrize("rows", ["12", "12:14", "99999999999:"])
-def test_rows_beyond_the_end(rows: str, published: Path, tmp_path: Path) -> None:
-    ran = run(published, "--rows", rows, "--out", tmp_path / "sheet.png")
+def test_rows_beyond_the_end(rows: str, each_kind: Path, tmp_path: Path) -> None:
+    ran = run(each_kind, "--rows", rows, "--out", tmp_path / "sheet.png")
     assert ran.code == 1
     assert f"expected rows of the 12 that the config train has, found {rows}" in ran.err
     assert "the last one is 11" in ran.err
     assert not (tmp_path / "sheet.png").exists()
 
 
-def test_bad_targets(published: Path, tmp_path: Path) -> None:
+def test_bad_targets(each_kind: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder.png").mkdir()
     for out, message in {
-        "sheet.gif": "expected a name that ends with .png, .jpg, .jpeg, .webp, found 'sheet.gif'",
+        "sheet.gif": "expected a name that ends with .png, .jpg, .jpeg, .webp, .html, found 'sheet.gif'",
         "sheet": "expected a name that ends with",
         "folder.png": "expected a file, found a folder",
         "file/sheet.png": "expected to be able to write, found",
     }.items():
         with pytest.raises(TargetError, match=message):
-            preview(published, out=tmp_path / out, rows="0")
+            preview(each_kind, out=tmp_path / out, rows="0")
     assert (tmp_path / "file").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png"]
 
 
-def test_bad_datasets(published: Path, tmp_path: Path) -> None:
+def test_bad_datasets(each_kind: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="expected one of the configs train, controlnet, sam, adversarial"):
-        preview(published, out=tmp_path / "sheet.png", config="hrsod")
+        preview(each_kind, out=tmp_path / "sheet.png", config="hrsod")
     with pytest.raises(SourceError, match=r"found no README\.md"):
         preview(tmp_path, out=tmp_path / "sheet.png")
 
@@ -362,9 +337,9 @@ BAD: dict[str, tuple[Callable[[Rows], object], str]] = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_bad_rows(what: str, published: Path, tmp_path: Path) -> None:
+def test_bad_rows(what: str, each_kind: Path, tmp_path: Path) -> None:
     change, message = BAD[what]
-    dataset = changed(published, tmp_path, change)
+    dataset = changed(each_kind, tmp_path, change)
     with pytest.raises(RecordError, match=message) as caught:
         preview(dataset, out=tmp_path / "sheet.png")
     assert "part-000.parquet: row 1: sa_" in str(caught.value)
@@ -373,8 +348,8 @@ def test_bad_rows(what: str, published: Path, tmp_path: Path) -> None:
     preview(dataset, out=tmp_path / "sheet.png", rows="0")  # the row beside it
 
 
-def test_damaged_parts(published: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(published, tmp_path / "dataset"))
+def test_damaged_parts(each_kind: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(each_kind, tmp_path / "dataset"))
     (part,) = copy.glob("data/train/*/*/part-000.parquet")
     table = pq.read_table(part)
     width = table.schema.get_field_index("width")

@@ -10,12 +10,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import Run
+from conftest import Run, clean_environment
 from huggingface_hub import HfApi
 from local_hub import LocalHub
 
 from asam_datasets.demo import DemoArchive, write_demo
 from asam_datasets.errors import TargetError
+from asam_datasets.machine import only_writer_in
 from asam_datasets.publish import PublishOptions
 from asam_datasets.publish import publish as run
 from asam_datasets.published._layout import _FRONT_MATTER, front_matter
@@ -284,3 +285,15 @@ def test_fields_that_the_source_left_out_are_counted_and_told(small: DemoArchive
     assert "unchanged" in again.out
     assert "have no predicted_iou" in again.out
     assert "has no" not in publish("--train", small.archive, "--out", tmp_path / "whole").out
+
+
+def test_another_user_with_another_cache_is_at_work(small: DemoArchive, publish: Run, tmp_path: Path) -> None:
+    """The one that was first wins; before, both removed the other's unfinished work, and were told to make room."""
+    env = clean_environment(tmp_path / "home", ASAM_DATASETS_CACHE=str(tmp_path / "other"))
+    out = tmp_path / "new/out"
+    with only_writer_in(out):
+        done = publish("--train", small.archive, "--out", out, env=env)
+    assert done.code == 1
+    assert f"error: {out}: expected to be the only writer, found another process at work" in done.err
+    assert not out.parent.exists(), "made for the lock"
+    assert publish("--train", small.archive, "--out", out, env=env).code == 0

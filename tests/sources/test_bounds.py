@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from archives import ENDING, Members, entry, tar_bytes, tiny_members
+from archives_http import Conduct, serve
 
 from asam_datasets.errors import RecordError, SourceError
 from asam_datasets.sources import BadRecords
@@ -158,6 +159,25 @@ def test_an_answer_without_end(chunked: bool) -> None:
             list(source.records(BadRecords()))
         assert "secret" not in str(caught.value)
     assert sum(sent) < 64 * 2**20
+
+
+@pytest.mark.parametrize(("etag", "what"), [(True, "ETag"), (False, "size")])
+def test_an_archive_that_is_replaced_between_two_ranges(tmp_path: Path, etag: bool, what: str) -> None:
+    def archive(fill: bytes, size: int) -> bytes:
+        return tar_bytes({f"sa_{number}{end}": fill * size for number in range(1, 5) for end in (".jpg", ".json")})
+
+    path = tmp_path / "sa_000000.tar"
+    path.write_bytes(archive(b"old ", 2**20))
+    with serve(tmp_path, Conduct(etag=etag)) as (address, requests):
+        records = open_source(f"{address}/sa_000000.tar?secret=1").records(BadRecords())
+        assert next(records).jpeg.startswith(b"old")
+        asked = len(requests)
+        path.write_bytes(archive(b"new ", 2**20 + 2**10 * (not etag)))
+        expected = rf"/sa_000000.tar: expected one version of the file to its end, found another \({what} "
+        with pytest.raises(SourceError, match=expected) as caught:
+            list(records)
+    assert "secret" not in str(caught.value)
+    assert len(requests) == asked + 1  # another try would give the same
 
 
 # ------------------------------------------------------------------------------------------------ HDF5

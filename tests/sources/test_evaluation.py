@@ -32,7 +32,7 @@ from evaluation_trees import (
 from PIL import Image
 
 from asam_datasets.builds._writer import write_part
-from asam_datasets.errors import CatalogError
+from asam_datasets.errors import CatalogError, RecordError
 from asam_datasets.masks import PngEncoder
 from asam_datasets.sources import BadRecords
 from asam_datasets.sources.evaluation import (
@@ -220,22 +220,41 @@ def test_what_the_command_line_says(tmp_path: Path) -> None:
 
 
 def test_categories_ids_and_crowds(tmp_path: Path) -> None:
-    assert annotations("ade20k", tmp_path / "a")[:2] == [
-        (10 + (5 << 8) + (1 << 16), 261, None, 0),
-        (10 + (5 << 8) + (2 << 16), 261, None, 0),
+    assert [one[1:] for one in annotations("ade20k", tmp_path / "a")] == [
+        (261, "café, coffeehouse", 0),
+        (261, "café, coffeehouse", 0),
+        (517, "rim", 0),
+        (5197, None, 0),
+        (1, "sky", 0),
+        (6655, None, 0),
     ]
     assert annotations("cityscapes", tmp_path / "b")[:5] == [
-        (7, 7, None, 0),
-        (8, 8, None, 0),
-        (23, 23, None, 0),
-        (24000, 24, None, 0),
-        (24255, 24, None, 0),
+        (7, 7, "road", 0),
+        (8, 8, "sidewalk", 0),
+        (23, 23, "sky", 0),
+        (24000, 24, "person", 0),
+        (24255, 24, "person", 0),
     ]
-    assert (26, 26, None, 1) in annotations("cityscapes", tmp_path / "c", protocol="asam")
+    assert (26, 26, "car", 1) in annotations("cityscapes", tmp_path / "c", protocol="asam")
+    assert annotations("voc2012", tmp_path / "m") == [
+        (1, 15, "person", 0),
+        (2, 15, "person", 0),
+        (8, 9, "chair", 0),
+        (20, None, None, 0),
+    ]
+    assert annotations("dram", tmp_path / "n") == [(3, 3, "bird", 0), (15, 15, "person", 0), (17, 17, "sheep", 0)]
+    assert annotations("gtea", tmp_path / "o", variant="hands") == [
+        (1, None, "left hand", 0),
+        (3, None, "right hand", 0),
+        (4, None, "intersecting hands", 1),
+    ]
     assert annotations("coco2017_val", tmp_path / "d", protocol="asam") == [
         (100 + n, 3, "car", int(n == 3)) for n in range(5)
     ]
-    assert annotations("egohos", tmp_path / "e")[:2] == [(1, 1, "left hand", 0), (2, 2, "right hand", 0)]
+    first = "1st order interacting object by left hand"
+    for number, variant in enumerate((None, *CATALOG["egohos"].variants)):
+        found = annotations("egohos", tmp_path / f"e{number}", variant=variant)
+        assert found[:3] == [(1, 1, "left hand", 0), (2, 2, "right hand", 0), (3, 3, first, 0)]
     assert annotations("streets", tmp_path / "f") == [(1, None, "car", 0), (2, None, None, 0)]
     assert annotations("ndd20", tmp_path / "l") == [(1, None, "BND", 0), (2, None, "BND", 0)]
     assert annotations("visor", tmp_path / "g")[0] == (1, 300, "left hand", 0)
@@ -259,6 +278,31 @@ def test_what_official_code_passes_over_is_counted(tmp_path: Path, identity: str
     assert sum(row.skipped for row in rows_of(source)) == skipped
     part = write_part(tmp_path / "part-000.parquet", rows_of(source), inputs=[], kind="evaluation")
     assert part.skipped == skipped
+
+
+def test_a_class_is_that_of_most_pixels(tmp_path: Path) -> None:
+    """Void and background pixels have no say; without a map of the classes, or a name, nothing is known."""
+    TREES["voc2012"](tmp_path)
+    file = tmp_path / "SegmentationClass/2007_000033.png"
+    objects = np.asarray(Image.open(tmp_path / "SegmentationObject/2007_000033.png"))
+    classes = np.select([objects == 1, objects == 2, objects == 8], [15, 3, 77], 255).astype(np.uint8)
+    classes[tuple(np.argwhere(objects == 1)[:5].T)] = 7
+    classes[tuple(np.argwhere(objects == 2)[:-4].T)] = 0
+    save(file, palette_image(classes))
+    source = open_evaluation(CATALOG["voc2012"], tmp_path)
+    (ref,) = source.index(BadRecords())
+    kinds = [(15, "person"), (3, "bird"), (77, None), (None, None)]
+    assert [(a.category_id, a.category) for a in rows_of(source)[0].annotations] == kinds
+    before = source.digest(ref)
+    save(file, palette_image(classes * 0))
+    assert before != source.digest(ref) == source.read(ref).digest
+    save(file, palette_image(classes[:-1]))
+    with pytest.raises(RecordError, match=r"SegmentationClass/2007_000033\.png: expected the image's size"):
+        source.read(ref)
+    file.unlink()
+    assert {a.category_id for a in rows_of(source)[0].annotations} == {None}
+    plain = msgspec.structs.replace(CATALOG["voc2012"], layout=msgspec.structs.replace(source.layout, classes=""))
+    assert b"classes" not in plain.layout.form(), "sets without such a map keep their digests"
 
 
 def test_crowds_that_are_kept_are_marked_in_every_layout(tmp_path: Path) -> None:
@@ -351,6 +395,7 @@ DIGEST_CHANGES = {
     "bbbc038v1": ["stage1_train/00ae/images/00ae.png", "stage1_train/00ae/masks/*.png"],
     "hypersim": ["ai_001_001/images/scene_cam_00_geometry_hdf5/frame.0000.semantic_instance.hdf5"],
     "woodscape": ["instance_annotations/00001_FV.json"],
+    "ade20k": ["images/ADE/validation/urban/street/ADE_val_00000001.json"],
 }
 
 

@@ -25,7 +25,7 @@ from pycocotools.coco import COCO as COCO_API
 from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError
 from asam_datasets.masks import MAX_PIXELS
 from asam_datasets.sources import BadRecords
-from asam_datasets.sources.evaluation import EvaluationSource, load_catalog, open_evaluation
+from asam_datasets.sources.evaluation import EvaluationSource, load_catalog, open_evaluation, parse_evaluation
 from asam_datasets.sources.evaluation.layouts import Layout
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
@@ -434,26 +434,38 @@ WRONG = {
     "woodscape": "woodscape",
     "youtube_vis": "ovis",
     "hypersim": "hypersim",
+    "labelme": "gtea:hands",
 }
-"""A set of each layout."""
+"""A set of each layout, or a variant of one."""
+
+
+def named(identity: str, root: Path) -> EvaluationSource:
+    """A set as the command line names it."""
+    return parse_evaluation(f"{identity}={root}", CATALOG)
+
+
+def draw(identity: str, root: Path) -> Path:
+    """The folder of a set."""
+    TREES[identity.partition(":")[0]](root)
+    return root
 
 
 def wrong(identity: str, root: Path) -> SourceError:
     """The error for a folder in which nothing of a set is found."""
     with pytest.raises(SourceError) as caught:
-        open_evaluation(CATALOG[identity], root).index(BadRecords())
+        named(identity, root).index(BadRecords())
     return caught.value
 
 
-def test_there_is_a_wrong_folder_for_every_layout() -> None:
-    assert {msgspec.to_builtins(CATALOG[i].layout)["type"] for i in WRONG.values()} == WRONG.keys()
-    assert len(WRONG) == len(get_args(Layout))
+def test_there_is_a_wrong_folder_for_every_layout(tmp_path: Path) -> None:
+    layouts = [named(identity, draw(identity, tmp_path / identity)).layout for identity in WRONG.values()]
+    assert [msgspec.to_builtins(layout)["type"] for layout in layouts] == list(WRONG)
+    assert {type(layout) for layout in layouts} == set(get_args(Layout))
 
 
 @pytest.mark.parametrize("identity", WRONG.values())
 def test_a_folder_too_high_or_too_deep_gets_a_suggestion(tmp_path: Path, identity: str) -> None:
-    root = tmp_path / "sets/unpacked/v1"
-    TREES[identity](root)
+    root = draw(identity, tmp_path / "sets/unpacked/v1")
     deep = next(path for path in sorted(root.iterdir()) if path.is_dir())
     if identity == "bbbc038v1":  # one level too deep is another form of it, and read
         deep = deep / "00ae"
@@ -472,17 +484,16 @@ def test_archives_are_to_be_unpacked(tmp_path: Path, identity: str) -> None:
         f"Unpack a.zip, b.tar.gz, c.RAR and 1 more in {tmp_path} first: archives are not read. "
     )
     with pytest.raises(SourceError, match=r"expected the folder of an evaluation set, found an archive") as caught:
-        open_evaluation(CATALOG[identity], tmp_path / "a.zip")
+        named(identity, tmp_path / "a.zip")
     assert caught.value.hint == "Unpack it, and name the folder."
     (tmp_path / "list.txt").touch()
     with pytest.raises(SourceError, match="found a file"):
-        open_evaluation(CATALOG[identity], tmp_path / "list.txt")
+        named(identity, tmp_path / "list.txt")
 
 
 @pytest.mark.parametrize("identity", WRONG.values())
 def test_where_images_and_masks_do_not_meet_both_are_counted(tmp_path: Path, identity: str) -> None:
-    TREES[identity](tmp_path)
-    refs = open_evaluation(CATALOG[identity], tmp_path).index(BadRecords())
+    refs = named(identity, draw(identity, tmp_path)).index(BadRecords())
     for ref in refs:
         for name in [ref.file_name] if ref.key else ref.masks:
             (tmp_path / name).rename((tmp_path / name).with_suffix(".tga"))
@@ -496,6 +507,28 @@ def test_where_images_and_masks_do_not_meet_both_are_counted(tmp_path: Path, ide
         assert re.search(rf": {len(refs)} like \S+ and 0 like \S+, of which none belong together: ", error.problem)
         assert f"{refs[0].file_name} has no " in error.problem
         assert re.search(r"/ has .*\d \.tga", error.problem)
+
+
+@pytest.mark.parametrize(("given", "moved", "meant"), [
+    ("pidray", ("hard", "annotations/xray_test_hard.json"), "pidray:v2"),
+    ("pidray", ("hard", "annotations/xray_test_hard.json", "annotations/test.json"), "pidray:v2-hard"),
+    ("pidray:v2", ("annotations/test.json", "test"), "pidray"),
+    ("lvis", ("lvis_v0.5_val.json",), "lvis:v1"),
+])  # fmt: skip
+def test_another_release_of_the_set_is_told(tmp_path: Path, given: str, moved: tuple[str, ...], meant: str) -> None:
+    draw(given, tmp_path / "set")
+    for name in moved:
+        (tmp_path / "set" / name).rename(tmp_path / name.replace("/", "-"))
+    assert wrong(given, tmp_path / "set").hint.startswith(f"Did you mean {meant}={tmp_path}/set? ")
+
+
+def test_another_split_is_no_answer_where_the_masks_of_this_one_are_missing(tmp_path: Path) -> None:
+    draw("egohos", tmp_path)
+    (label,) = (tmp_path / "val/label").iterdir()
+    label.rename(label.with_suffix(".tif"))
+    error = wrong("egohos", tmp_path)
+    assert error.problem.endswith("(val/label/ has 1 .tif)")
+    assert "Did you mean" not in error.hint
 
 
 def test_a_mask_that_is_missing_is_counted_with_the_others(tmp_path: Path) -> None:

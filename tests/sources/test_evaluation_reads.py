@@ -23,6 +23,7 @@ from asam_datasets.sources import BadRecords
 from asam_datasets.sources.evaluation import EvaluationRef, EvaluationSource, load_catalog, open_evaluation
 from asam_datasets.sources.evaluation._records import Evidence
 from asam_datasets.sources.evaluation.layouts import Layout
+from asam_datasets.sources.evaluation.layouts._pairs import PairedLayout
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 
@@ -74,15 +75,17 @@ def test_each_file_is_read_once(tmp_path: Path) -> None:
         check=True,
     )
     found = iter(json.loads(done.stdout))
-    layouts, parsed = set(), set()
+    layouts, parsed, companions = set(), set(), 0
     for source, refs in jobs:
         layouts.add(type(source.layout))
         for method in ("read", "digest"):
             for ref in refs:
                 opened = next(found)
                 assert opened.pop(ref.file_name) == 1
-                if not ref.key:
-                    assert opened == dict.fromkeys(ref.masks, 1), (source.label, method)
+                if isinstance(source.layout, PairedLayout):
+                    beside = [o for name in ref.masks for o in source.layout._beside(source._folder, name)]
+                    assert opened == dict.fromkeys([*ref.masks, *beside], 1), (source.label, method)
+                    companions += len(beside)
                     continue
                 # A file of many images is parsed for the first of them, and kept.
                 new = set(ref.masks) - {name for label, name in parsed if label == source.label}
@@ -91,6 +94,7 @@ def test_each_file_is_read_once(tmp_path: Path) -> None:
                 parsed |= {(source.label, name) for name in ref.masks}
     assert next(found, None) is None
     assert layouts == set(get_args(Layout))
+    assert companions
 
 
 @pytest.mark.parametrize("identity", CATALOG)

@@ -26,7 +26,7 @@ CATALOG = load_catalog()
 IDS = list(CATALOG)
 VARIANTS = [(identity, variant) for identity, entry in CATALOG.items() for variant in entry.variants]
 PHRASED = ["saco_gold"]
-"""Sets with several rows of one image: `test_phrases.py` reads them."""
+"""Sets with several rows of one image: `tests/publish/test_publish_phrases.py` reads them."""
 DIFFERENT = [identity for identity, entry in CATALOG.items() if entry.asam is not None]
 
 

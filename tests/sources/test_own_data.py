@@ -21,6 +21,7 @@ from pycocotools import mask as coco
 
 from asam_datasets.errors import CaptionsError, RecordError, SourceError, spelled
 from asam_datasets.masks import decode
+from asam_datasets.organized import export, organize
 from asam_datasets.published import open_dataset, verify
 from asam_datasets.rights import OWN
 from asam_datasets.sources import BadRecords, parse_captions
@@ -328,3 +329,20 @@ def test_a_zip_that_changes(tmp_path: Path) -> None:
 
 def test_an_image_of_the_size_of_its_dog() -> None:
     assert encoded(DOG, "PNG") != encoded(DOG, "PNG", seed=1)  # what the tests tell apart differs
+
+
+def test_asams_folder(tmp_path: Path, run: Run) -> None:
+    """Its programs know images by `sa_N.jpg`: so yours are called there, by `organize` and by `export` alike."""
+    files = {**coco_files(), "images/Cat 1.png": encoded(CAT, "JPEG")}  # a JPEG, whatever it is called
+    folder = pack("folder", tmp_path, files)
+    organize([str(folder)], tmp_path / "organised", workers=1)
+    assert run("--train", folder, "--out", tmp_path / "out").code == 0
+    export(tmp_path / "out", tmp_path / "exported", workers=1)
+    for made in (tmp_path / "organised" / "mine", tmp_path / "exported" / "mine"):
+        assert (made / "sa_7.jpg").read_bytes() == files["images/Cat 1.png"]
+        table = json.loads((made / "sa_7.json").read_text())
+        assert table["image"] == {"image_id": 7, "width": 60, "height": 40, "file_name": "sa_7.jpg"}
+        assert len(list((made / "sa_3").iterdir())) == 1
+    png = pack("folder", tmp_path / "png", coco_files())
+    with pytest.raises(RecordError, match="JPEG"):
+        organize([str(png)], tmp_path / "other", workers=1)

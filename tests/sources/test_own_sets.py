@@ -231,7 +231,7 @@ def test_all_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
         load_catalog([tmp_path / "mine.toml"])
     assert str(caught.value) == (
         f"{tmp_path}/mine.toml: [mine]: object missing required fields `homepage`, `redistributable`, `split`, "
-        "`source_split`, `kind`"
+        "`source_split`, `kind`, `layout`"
     )
     for text in (
         "`redistributable` is 'no', 'unknown' or 'yes'.",
@@ -240,6 +240,23 @@ def test_all_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
         "`asam-datasets catalog show hrsod_te --toml` prints an entry that is right.",
     ):
         assert text in caught.value.hint
+
+
+def test_what_is_missing_below_a_set_is_told_with_it(tmp_path: Path) -> None:
+    write(
+        tmp_path / "mine.toml",
+        '[mine]\nname = "Mine"\nhomepage = ""\nlicense = ""\nredistributable = "yes"\nsplit = "test"\nkind = "binary"\n'
+        '[mine.layout]\ntype = "binary"\npairs = [{ mask = "a.png" }, {}]\npackagings = [[{ image = "b.png" }]]\n'
+        '[mine.variants.b]\n[mine.variants.c.layout]\npairs = [{}]\n[mine.asam.layout]\ntype = "coco"\nfiles = [{}]\n',
+    )
+    with pytest.raises(CatalogError) as caught:
+        load_catalog([tmp_path / "mine.toml"])
+    assert caught.value.problem == (
+        "object missing required fields `source_split`, `layout.pairs[0].image`, `layout.pairs[1].image`, "
+        "`layout.pairs[1].mask`, `layout.packagings[0][0].mask`, `variants.b.layout`, `variants.c.layout.type`, "
+        "`asam.layout.files[0].json`, `asam.layout.files[0].images`"
+    )
+    assert "`type` is 'binary', 'coco', 'hypersim', 'index_map', 'labelme', " in caught.value.hint
 
 
 @pytest.mark.parametrize(

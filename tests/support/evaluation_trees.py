@@ -243,7 +243,16 @@ def ade20k(root: Path) -> Tree:
         save(root / f"{scene}/{name}_seg.png", content)
         save(root / f"{scene}/{name}_parts_1.png", content)
         save(root / f"{scene}/{name}/instance_000_{name}.png", np.full(SHAPE, 128, np.uint8))
-        (root / f"{scene}/{name}.json").write_bytes('{"annotation": {"filename": "café"}}'.encode("latin-1"))
+        things = [
+            {"id": 0, "name": "café, coffeehouse", "name_ndx": 261, "parts": {"part_level": 0, "ispartof": []}},
+            {"id": 1, "name": "café, coffeehouse", "name_ndx": 261, "parts": {"part_level": 0, "ispartof": []}},
+            {"id": 2, "name": "rim", "name_ndx": 517, "parts": {"part_level": 1, "ispartof": 0}},
+            {"id": 3, "name": "sky", "name_ndx": 1, "parts": {"part_level": 0, "ispartof": []}},
+        ]
+        annotation = {"filename": f"{name}.jpg", "object": things if content.any() else things[3]}
+        (root / f"{scene}/{name}.json").write_bytes(
+            json.dumps({"annotation": annotation}, ensure_ascii=False).encode("latin-1")
+        )
     masks[f"{scene}/ADE_val_00000001.jpg"] = by_color(colors, (0, 0, 0))
     write_image(root, "images/ADE/training/urban/street/ADE_train_00000001.jpg")
     return Tree(masks, empty=1)
@@ -353,7 +362,29 @@ def gtea(root: Path) -> Tree:
     third = write_image(root, "GTEA_GAZE_PLUS/train/Images/Ahmad_Pizza/frame_2.jpg")
     save(root / "GTEA_GAZE_PLUS/train/Masks/Ahmad_Pizza/frame_2.png", np.full(SHAPE, 25, np.uint8))
     asam = {name: by_value(soft, 0) for name in list(masks)[1:]} | {third: [np.ones(SHAPE, bool)]}
-    return Tree(masks, asam, empty=1)
+    hands = {name: draw_labelme(root, name) for name in masks}
+    return Tree(masks, asam, empty=1, variants={"hands": hands})
+
+
+def draw_labelme(root: Path, image: str) -> list[Array]:
+    """The XML of an image, as people drew it with LabelMe, and its masks: two hands and where they meet."""
+    drawn = [
+        ("Left hand", 0, TRIANGLE[0]),
+        ("Right_hand", 1, ring(0, 0, 9, 9)),
+        ("\nright_Hand\n", 0, ring(40, -9, 90, 13)),
+    ]
+    drawn += [("intersecting hands", 0, ring(30, 30, 45, 40)), ("Left hand", 0, [3, 3, 9, 9])]
+    objects = ""
+    for number, (name, deleted, flat) in enumerate(drawn):
+        points = "".join(f"<pt><x>{x}</x><y>\n{y}\n</y></pt>" for x, y in pairs(flat))
+        objects += (
+            f"<object><name>{name}</name><deleted>{deleted}</deleted><verified>0</verified><id>{number}</id>"
+            f"<polygon><username>a &amp; b</username>{points}</polygon></object>"
+        )
+    size = f"<imagesize><nrows>{SHAPE[0]}</nrows><ncols>{SHAPE[1]}</ncols></imagesize>"
+    file = root / image.replace("Images", "Annotations").replace(".jpg", ".xml")
+    write(file, f"<annotation><filename>{Path(image).name}</filename>{objects}{size}</annotation>")
+    return [rendered(TRIANGLE), box(40, -9, 90, 13), box(30, 30, 45, 40)]
 
 
 @tree
@@ -474,7 +505,9 @@ def ovis(root: Path) -> Tree:
 def pidray(root: Path) -> Tree:
     names = ["xray_hard00001.png", "xray_hard00002.png", "xray_hard00003.png"]
     default, asam = coco_set(root, "annotations/xray_test_hard.json", "hard", names)
-    return Tree(default, asam, empty=1)
+    newer, _ = coco_set(root, "annotations/test.json", "test", ["easy_1.png", "hard_2.png", "hidden_3.png"])
+    hard, _ = coco_set(root, "annotations/test_hard.json", "test", ["hard_2.png", "hard_4.png", "hard_5.png"])
+    return Tree(default, asam, empty=1, variants={"v2": newer, "v2-hard": hard})
 
 
 @tree
@@ -637,6 +670,11 @@ def coco2017_val(root: Path) -> Tree:
     return Tree(default, asam, empty=1)
 
 
+# The class of each number in VOC's tree. An object may have pixels that are void or, here, of no class at all.
+VOC_CLASSES = np.zeros(256, np.int64)
+VOC_CLASSES[[1, 2, 8, 20, 255]] = [15, 15, 9, 255, 255]
+
+
 @tree
 def voc2012(root: Path) -> Tree:
     labels = grid([1, 2, 8, 20, 255])  # in another order by color
@@ -644,7 +682,7 @@ def voc2012(root: Path) -> Tree:
     for stem in ("2007_000033", "2007_000032"):  # the other one is of the training split
         write_image(root, f"JPEGImages/{stem}.jpg")
         save(root / f"SegmentationObject/{stem}.png", palette_image(labels))
-        save(root / f"SegmentationClass/{stem}.png", palette_image(labels))
+        save(root / f"SegmentationClass/{stem}.png", palette_image(VOC_CLASSES[labels]))
     write_image(root, "JPEGImages/2008_000001.jpg")  # without masks, like most
     write(root / "ImageSets/Segmentation/val.txt", "2007_000033\n")
     colors = np.array([voc_color(index) for index in range(256)], np.uint8)[labels]

@@ -16,6 +16,7 @@ from msgspec import inspect, structs
 from asam_datasets.errors import CatalogError
 from asam_datasets.machine import read_file
 from asam_datasets.sources.evaluation._entry import Entry
+from asam_datasets.sources.evaluation._missing import missing_fields
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -95,18 +96,12 @@ def _entry(identity: str, table: Mapping[str, Any], file: str) -> Entry:
     where = f"{file}: [{identity}]"
     if table.get("id", identity) != identity:
         raise CatalogError(f"expected the table's name {identity!r}, found {table['id']!r}", where=f"{where}: id")
-    missing = [field.name for field in structs.fields(Entry) if field.required and field.name not in {*table, "id"}]
-    if missing:
-        several = "s" if len(missing) > 1 else ""
-        raise CatalogError(
-            f"object missing required field{several} {', '.join(f'`{name}`' for name in missing)}",
-            where=where,
-            hint=" ".join([*filter(None, map(_allowed, missing)), _EXAMPLE]),
-        )
     try:
         # TOML's keys are strings; `strict=False` turns those of `names` into numbers.
         return msgspec.convert({**table, "id": identity}, Entry, strict=False)
     except msgspec.ValidationError as error:
+        if "missing required field" in str(error):
+            raise _incomplete(identity, table, where) from None
         # msgspec ends its message with the place: "Expected `int`, got `str` - at `$.layout.threshold`".
         problem, _, place = str(error).partition(" - at ")
         place = place.strip("`").removeprefix("$").removeprefix(".")
@@ -120,12 +115,25 @@ def _entry(identity: str, table: Mapping[str, Any], file: str) -> Entry:
         ) from None
 
 
+def _incomplete(identity: str, table: Mapping[str, Any], where: str) -> CatalogError:
+    """The error that names every field which an entry lacks; msgspec names the first."""
+    missing = list(missing_fields(Entry, {**table, "id": identity}))
+    if "layout" not in table and not table.get("variants"):
+        missing.append("layout")
+    several = "s" if len(missing) > 1 else ""
+    return CatalogError(
+        f"object missing required field{several} {', '.join(f'`{name}`' for name in missing)}",
+        where=where,
+        hint=" ".join([*dict.fromkeys(filter(None, map(_allowed_at, missing))), _EXAMPLE]),
+    )
+
+
 def _help(problem: str, place: str, table: Mapping[str, Any]) -> str:
     """What may stand at a place of an entry that is not right."""
     if "[...]" in place:  # of a table by names msgspec does not say which
         return ""
     if "unknown field" not in problem:
-        return _allowed(place.rpartition(".")[2].partition("[")[0])
+        return _allowed_at(place)
     found: Any = table
     for step in place.replace("[", ".").replace("]", "").split(".") if place else ():
         found = found[int(step)] if isinstance(found, list) else found[step]
@@ -163,6 +171,11 @@ def _allowed(field: str) -> str:
     """What a field may be, in words; empty where that is not a few values."""
     values = _choices().get(field, ())
     return f"`{field}` is {', '.join(map(repr, values[:-1]))} or {values[-1]!r}." if values else ""
+
+
+def _allowed_at(place: str) -> str:
+    """What a field may be, by its place, such as `layout.pairs[0].image`."""
+    return _allowed(place.rpartition(".")[2].partition("[")[0])
 
 
 def _tags() -> list[str]:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from asam_datasets.errors import RecordError
 from asam_datasets.images import decoding, open_image
-from asam_datasets.sources._polygons import check_shape as check_shape
+from asam_datasets.sources._polygons import check_shape
 from asam_datasets.sources.evaluation._records import Folder
 
 MAX_IMAGE_BYTES = 2**28

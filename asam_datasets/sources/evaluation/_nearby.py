@@ -52,17 +52,20 @@ def what_is_in(root: Path) -> str:
     return f"{', '.join(map(_described, entries[:_NAMES_SHOWN]))}{more}"
 
 
-def _described(path: Path) -> str:
-    if not path.is_dir():
-        return path.name
+def files_by_ending(folder: Path) -> str:
+    """How many files of which kind lie below a folder, such as `3 .jpg, 2 .png`; `no files` where none do."""
     endings: Counter[str] = Counter()
-    for _, _, files in os.walk(path):
+    for _, _, files in os.walk(folder):
         endings.update(PurePosixPath(file).suffix or "without an ending" for file in files if not file.startswith("."))
         if endings.total() > _FILES_COUNTED:
-            return f"{path.name}/ (over {_FILES_COUNTED:,} files)"
-    counted = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(3))
-    rest = sum(count for _, count in endings.most_common()[3:])
-    return f"{path.name}/ ({counted or 'no files'}{f', {rest:,} others' if rest else ''})"
+            return f"over {_FILES_COUNTED:,} files"
+    counted = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(4))
+    rest = sum(count for _, count in endings.most_common()[4:])
+    return f"{counted or 'no files'}{f', {rest:,} others' if rest else ''}"
+
+
+def _described(path: Path) -> str:
+    return f"{path.name}/ ({files_by_ending(path)})" if path.is_dir() else path.name
 
 
 def _archives(folder: Path) -> list[str]:

@@ -118,16 +118,20 @@ class Folder(NamedTuple):
     """The folder of a set, and how it is called in messages: `hrsod_te=FOLDER`.
 
     Args:
-        held: a file that was read already, and its bytes; see `holding`.
+        held: files that were read already, and their bytes; see `holding`.
     """
 
     root: Path
     label: str
-    held: tuple[str, bytes] | None = None
+    held: tuple[tuple[str, bytes], ...] = ()
 
     def holding(self, name: str, data: bytes) -> Folder:
-        """The same folder, in which one file is these bytes, whatever lies on the disk by now."""
-        return self._replace(held=(name, data))
+        """The same folder, in which one more file is these bytes, whatever lies on the disk by now."""
+        return self._replace(held=(*self.held, (name, data)))
+
+    def held_besides(self, name: str) -> list[str]:
+        """The other files that are held, in the order in which they were read."""
+        return [other for other, _ in self.held if other != name]
 
     def place(self, name: str) -> str:
         """Where a file of the set is, for messages."""
@@ -147,17 +151,16 @@ class Folder(NamedTuple):
         Raises:
             RecordError: it is gone, cannot be read, is no file of the folder, or is larger than `limit_bytes`.
         """
-        if self.held is not None and self.held[0] == name:
-            return self.held[1]
+        held = next((data for held, data in self.held if held == name), None)
         path = self.root / name
         try:
-            if leads_out(self.root, path):
+            if held is None and leads_out(self.root, path):
                 problem = "expected a file of the set, found a link out of its folder"
                 raise RecordError(problem, where=self.place(name), hint=f"{LINK_HINT} {SKIP} goes on without it.")
-            size = path.stat().st_size
+            size = path.stat().st_size if held is None else len(held)
             if size > limit_bytes:
                 raise RecordError(f"expected at most {limit_bytes} bytes, found {size}", where=self.place(name))
-            return read_file(path, limit_bytes=limit_bytes)
+            return read_file(path, limit_bytes=limit_bytes) if held is None else held
         except OSError as error:
             raise RecordError(f"expected a readable file, found: {error.strerror}", where=self.place(name)) from error
 

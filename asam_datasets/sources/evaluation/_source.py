@@ -123,8 +123,10 @@ class EvaluationSource:
 
         Raises:
             RecordError: under the policy `raise`: an image without its mask file, or a mask without its image.
-            SourceError: no image is where the layout has them, or an annotation file cannot be used.
+            SourceError: no image is where the layout has them, an annotation file cannot be used, or what reads the
+                set is not installed.
         """
+        self.layout.require()
         folder = self._folder
         refs: dict[tuple[str, ...], EvaluationRef] = {}
         rejected = len(bad.rejects)

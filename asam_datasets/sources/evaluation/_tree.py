@@ -42,11 +42,15 @@ def wrong_folder(entry: Entry, layout: Layout, root: Path, label: str) -> Source
         why = next(filter(None, (way.why_nothing(root) for way in layout.ways())), "")
         found = f"{what_is_in(root)}{f': {why}' if why else ''}"
         better = _folder_that_fits(layout, root)
+        # Where something of this reading is there, the folder is meant, and what is missing is told.
+        other = "" if why else _variant_that_fits(entry, root)
         unpack = unpack_first(root)
     except (OSError, SourceError) as error:
         problem = error.strerror if isinstance(error, OSError) else error.problem
-        found, better, unpack = f"that it cannot be read: {problem}", None, ""
-    if better:
+        found, better, other, unpack = f"that it cannot be read: {problem}", None, "", ""
+    if other:
+        hint = f"Did you mean {other}? {hint}"
+    elif better:
         hint = f"Did you mean {better}? {hint}"
     elif unpack:
         hint = f"{unpack} {hint}"
@@ -77,6 +81,8 @@ def _tree(title: str, layout: Layout) -> Iterator[str]:
             yield f"  {shown(first):<64} {first_label}"
             for another, second in enumerate(seconds):
                 yield f"  {shown(second):<64} {'or here' if another else second_label}"
+        for name, says in way.more().items():
+            yield f"  {shown(name):<64} {says}"
     for name in sorted(layout.lists()):
         yield f"  {name:<64} names the images of the split"
 
@@ -100,6 +106,18 @@ def _folder_that_fits(layout: Layout, root: Path) -> Path | None:
         except (OSError, SourceError):  # not one's own folder, perhaps
             continue
     return None
+
+
+def _variant_that_fits(entry: Entry, root: Path) -> str:
+    """How to name another reading of the set whose images are in this very folder; empty without one."""
+    ways = {entry.id: entry.layout} | {f"{entry.id}:{name}": reading.layout for name, reading in entry.variants.items()}
+    for name, other in ways.items():
+        try:
+            if other is not None and any(way.fits(root, Budget(_ENTRIES_SEARCHED)) for way in other.ways()):
+                return f"{name}={root}"
+        except (OSError, SourceError):
+            continue
+    return ""
 
 
 def _folders(path: Path) -> list[Path]:

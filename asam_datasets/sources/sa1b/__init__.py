@@ -17,8 +17,8 @@ from asam_datasets.sources.sa1b._open import split_name as split_name
 from asam_datasets.sources.sa1b._organized import check_organized as check_organized
 from asam_datasets.sources.sa1b._organized import entries_of as entries_of
 from asam_datasets.sources.sa1b._organized import find_captions as find_captions
-from asam_datasets.sources.sa1b._own import as_sa1b as as_sa1b
-from asam_datasets.sources.sa1b._own import canonical_captions as canonical_captions
+from asam_datasets.sources.sa1b._own_names import as_sa1b as as_sa1b
+from asam_datasets.sources.sa1b._own_names import canonical_captions as canonical_captions
 from asam_datasets.sources.sa1b._records import MAX_MEMBER_BYTES as MAX_MEMBER_BYTES
 from asam_datasets.sources.sa1b._records import Index as Index
 from asam_datasets.sources.sa1b._records import RawRecord as RawRecord

@@ -22,6 +22,7 @@ IndexedSource = FolderSource | TarSource | ZipSource
 Source = FolderSource | TarSource | ZipSource | StreamSource
 
 _TAR = r"\.(tar|tar\.gz|tgz|zip)$"
+_FOR_ANNOTATIONS = ("annotations", "annotation", "labels")
 _ENDING = r"\.(tar|tar\.gz|tgz|zip|json)$"
 
 ARCHIVE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
@@ -144,9 +145,10 @@ def open_source(location: str | Path, name: str | None = None) -> Source:
 
 
 def _of_json(json: Path, name: str) -> FolderSource:
-    """The images of a COCO JSON: those below its folder; where there are none, those below the folder around it."""
+    """The images of a COCO JSON: those below its folder; those below the folder around it where its own is one for
+    annotations, as COCO lies."""
     folder = json.resolve().parent
-    if not _has_images(folder):
+    if folder.name.lower() in _FOR_ANNOTATIONS and not _has_images(folder):
         folder = folder.parent
     return FolderSource(folder, name, json.resolve().relative_to(folder).as_posix())
 

@@ -13,13 +13,12 @@ name, so that those of two archives differ.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple, Protocol
 
-from asam_datasets.errors import SKIP, CaptionsError, RecordError, SourceError, option
+from asam_datasets.errors import SKIP, RecordError, SourceError, option
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.sa1b._own_json import (
     MAX_COCO_BYTES,
@@ -94,6 +93,8 @@ def _index(source: Container, material: Sequence[Member], bad: BadRecords, coco:
     members = _members(source, material, bad)
     jsons = {name: one for name, one in members.items() if name.lower().endswith(".json")}
     images = {name: one for name, one in members.items() if name not in jsons}
+    if coco and coco not in jsons:
+        raise _missing(source, f"no annotation file {coco} that can be read")
     if not images:
         raise _missing(source, f"{len(jsons):,} annotation files and no image (.jpg, .jpeg, .png)")
     paired = {} if coco else _pairs(images, jsons)
@@ -155,46 +156,6 @@ def _read(source: Container, ref: RecordRef, own: Own) -> RawRecord:
     return RawRecord(
         source.name, source.label, ref.image_id, ref.image.name, ref.annotations.name, image, json, own.file_name
     )
-
-
-def as_sa1b(raw: RawRecord) -> RawRecord:
-    """A record of one's own under the name that SA-1B would give it (its image has to be a JPEG then); others as is."""
-    if not raw.file_name:
-        return raw
-    table = json.loads(raw.json)
-    table["image"]["file_name"] = name = f"sa_{raw.image_id}.jpg"
-    return raw._replace(image=name, json=json.dumps(table).encode(), file_name="")
-
-
-def canonical_captions(captions: Mapping[str, str], records: Iterable[RecordRef]) -> dict[str, str]:
-    """Captions by the names that images of one's own have, under the names that SA-1B would give them (`sa_7.jpg` of
-    image id 7), which all that comes later knows them by. Others stay as they are.
-
-    An image is meant by its name in the table, by its path in the archive, or by its file's name alone where no other
-    image of the archive has that.
-
-    Raises:
-        CaptionsError: an image has two captions under two of its names.
-    """
-    refs = [ref for ref in records if ref.own is not None]
-    if not captions or not refs:
-        return dict(captions)
-    alone = Counter(PurePosixPath(ref.image.name).name for ref in refs)
-    names: dict[str, int] = {}
-    for ref in refs:
-        base = PurePosixPath(ref.image.name).name
-        if alone[base] == 1:
-            names.setdefault(base, ref.image_id)
-    names |= {ref.image.name: ref.image_id for ref in refs}
-    names |= {ref.own.file_name: ref.image_id for ref in refs if ref.own is not None}
-    found: dict[str, str] = {}
-    for name, text in captions.items():
-        number = names.get(name.removeprefix("./"))
-        known = found.setdefault(name if number is None else f"sa_{number}.jpg", text)
-        if known != text:
-            problem = f"expected one caption for {name}, found {known!r} and {text!r} under another of its names"
-            raise CaptionsError(problem, where=option("captions"), hint="Remove one of the two.")
-    return found
 
 
 def _members(source: Container, material: Sequence[Member], bad: BadRecords) -> dict[str, Member]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, TypedDict
+
+from .git import git_tree_oids
 
 OperationKind = Literal["file", "lfsFile", "deletedFile", "deletedFolder"]
 Gated = Literal["auto", "manual", False]
@@ -70,6 +73,11 @@ class Commit:
     date: str
     operations: tuple[tuple[str, str], ...]
     tree: Tree = field(repr=False)
+
+    @cached_property
+    def folders(self) -> dict[str, str]:
+        """The oids of its folders."""
+        return git_tree_oids({path: entry.git_oid for path, entry in self.tree.items()})
 
 
 @dataclass

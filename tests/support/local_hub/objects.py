@@ -7,18 +7,9 @@ import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from .git import git_blob_oid, lfs_pointer
 from .model import FileEntry, HubError
 from .xet_store import XetStore
-
-
-def git_blob_oid(content: bytes) -> str:
-    """What git calls these bytes; the client compares regular files by it."""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-def lfs_pointer(sha256: str, size: int) -> bytes:
-    """The text that git itself keeps for an LFS file."""
-    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
 
 
 def lfs_entry(sha256: str, size: int) -> FileEntry:

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 import yaml
 
 from .accounts import not_found, require_role, require_user, require_write
+from .git import git_blob_oid
 from .model import Commit, FileEntry, HubError, Settings
-from .objects import git_blob_oid
 from .repository import Repository
 from .routing import Call, Reply, Route, json_reply, route
 
@@ -195,8 +195,7 @@ def _plain(value: object) -> object:
 def _describe(path: str, entry: FileEntry | None, commit: Commit, expand: bool) -> dict[str, Any]:
     """A file, or a folder when there is no entry, as the listings show it."""
     if entry is None:
-        oid = git_blob_oid(path.encode())
-        described: dict[str, Any] = {"type": "directory", "oid": oid, "size": 0, "path": path}
+        described: dict[str, Any] = {"type": "directory", "oid": commit.folders[path], "size": 0, "path": path}
     else:
         described = {"type": "file", "oid": entry.git_oid, "size": entry.size, "path": path}
         if entry.lfs:

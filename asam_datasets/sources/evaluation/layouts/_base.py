@@ -77,6 +77,17 @@ class BaseLayout(Described, frozen=True, kw_only=True, tag_field="type"):
         """
         raise NotImplementedError
 
+    def require(self) -> None:
+        """Load what the layout reads with that is not installed with the package; `index` begins with it.
+
+        Raises:
+            SourceError: it is not installed.
+        """
+
+    def more(self) -> dict[str, str]:
+        """Patterns of files that say more of the masks where they are there, and what they say, for people."""
+        return {}
+
     def why_nothing(self, root: Path) -> str:
         """What was found of the files that belong together, for people; empty where there is none of them."""
         raise NotImplementedError

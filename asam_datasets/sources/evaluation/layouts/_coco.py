@@ -14,7 +14,7 @@ from asam_datasets.sources._polygons import check_shape, from_coco
 from asam_datasets.sources.evaluation._patterns import check_pattern, match
 from asam_datasets.sources.evaluation._records import EvaluationRef, Evidence, Fact, Folder, Object
 from asam_datasets.sources.evaluation.layouts._base import Crowds
-from asam_datasets.sources.evaluation.layouts._json import JSONLayout, JSONStruct, Listed, decode, load, lost
+from asam_datasets.sources.evaluation.layouts._json import Category, JSONLayout, JSONStruct, Listed, decode, load, lost
 
 Identity = int | str
 Extra = Literal["text_input", "is_instance_exhaustive", "is_pixel_exhaustive", "annotator", "subset"]
@@ -46,15 +46,10 @@ class _Annotation(JSONStruct, frozen=True, gc=False):
     segmentation: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Category(JSONStruct, frozen=True, gc=False):
-    id: int
-    name: str
-
-
 class _Table(JSONStruct, frozen=True, gc=False):
     images: list[_Image]
     annotations: list[_Annotation]
-    categories: list[_Category] = msgspec.field(default_factory=list)
+    categories: list[Category] = msgspec.field(default_factory=list)
 
 
 class _Pairs(_Table, frozen=True, gc=False):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from typing import Any
 
 from asam_datasets.errors import SourceError
 from asam_datasets.masks import from_label_map
@@ -38,14 +37,17 @@ class Hypersim(PairedLayout, frozen=True, kw_only=True, tag="hypersim"):
         if self.public and check_pattern(self.public):
             raise ValueError(f"expected `public` without fields, found {self.public!r}")
 
+    def require(self) -> None:
+        """h5py."""
+        _h5py()
+
     def index(self, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
         """Join previews and maps, and leave out frames that are not released.
 
         Raises:
             RecordError: as `PairedLayout`.
-            SourceError: h5py is not installed, or the CSV has other columns.
+            SourceError: the CSV has other columns.
         """
-        _h5py()
         public = self._public_frames(folder)
         for ref in super().index(folder, bad):
             fields = [match(pair.image, ref.file_name) for pair in self.pairs]
@@ -87,12 +89,11 @@ def _frame(scene: str, camera: str, frame: str) -> tuple[str, str, str]:
     return scene, (camera or "").removeprefix("cam_"), (frame or "").lstrip("0") or "0"
 
 
-def _h5py() -> Any:
+def _h5py() -> None:
     try:
-        import h5py
+        import h5py  # noqa: F401
     except ImportError:
         raise SourceError(
             "expected h5py, which reads HDF5, found it not installed",
             hint="Install it: pip install 'asam_datasets[evaluation]'",
         ) from None
-    return h5py

@@ -164,6 +164,13 @@ class JSONStruct(msgspec.Struct, frozen=True, gc=False):
     """Base of what is decoded; fields that nobody needs are passed over."""
 
 
+class Category(JSONStruct, frozen=True, gc=False):
+    """A class of objects, as COCO's JSON and YouTube-VIS' list them."""
+
+    id: int
+    name: str
+
+
 def load(folder: Folder, name: str, parse: Callable[[bytes, str], Parsed]) -> Parsed:
     """Parse a file of the set, or take what was parsed before and has not changed since.
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import msgspec
@@ -16,7 +14,7 @@ from msgspec import Meta
 from asam_datasets.errors import SKIP, SourceError
 from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES
-from asam_datasets.sources.evaluation._nearby import archives_near
+from asam_datasets.sources.evaluation._nearby import archives_near, files_by_ending
 from asam_datasets.sources.evaluation._patterns import (
     Budget,
     check_pattern,
@@ -131,15 +129,28 @@ class PairedLayout(BaseLayout, frozen=True, kw_only=True):
                     for name in sorted(masks[expected])[:1]:
                         folder.reject(bad, f"expected an image like {shown(pair.image)}, found none", name)
 
+    def companions(self, pair: Pair) -> tuple[str, ...]:
+        """Patterns of files that say more of a mask file's masks, with the fields of its path; they may be absent."""
+        return ()
+
     def evidence(self, folder: Folder, ref: EvaluationRef) -> Iterator[Evidence]:
-        """The mask files, in the order of their names."""
+        """The mask files, in the order of their names, each with its companions."""
         for name in ref.masks:
-            data = folder.read(name, limit_bytes=MAX_IMAGE_BYTES)
-            yield Evidence(data, partial(self.objects, folder.holding(name, data), name))
+            content = folder.read(name, limit_bytes=MAX_IMAGE_BYTES)
+            held = folder.holding(name, content)
+            for other in self._beside(folder, name):
+                more = folder.read(other, limit_bytes=MAX_IMAGE_BYTES)
+                held = held.holding(other, more)
+                content = b"".join((len(content).to_bytes(8, "little"), content, more))
+            yield Evidence(content, partial(self.objects, held, name))
 
     def places(self) -> Iterable[tuple[str, tuple[str, ...]]]:
         """Images, and the mask file of each."""
         return [(pair.image, (pair.mask,)) for pair in self.pairs]
+
+    def more(self) -> dict[str, str]:
+        """The companions."""
+        return {other: "classes, where it is there" for pair in self.pairs for other in self.companions(pair)}
 
     def lists(self) -> set[str]:
         """Those of the splits."""
@@ -167,6 +178,15 @@ class PairedLayout(BaseLayout, frozen=True, kw_only=True):
                 f"together: {name} has no {shown(fill(pair.mask, fields))}{_instead(root, fill(pair.mask, fields))}"
             )
         return "; ".join(said)
+
+    def _beside(self, folder: Folder, mask: str) -> Iterator[str]:
+        """The companions of a mask file that are there."""
+        for pair in self.pairs:
+            fields = match(pair.mask, mask)
+            for pattern in self.companions(pair) if fields is not None else ():
+                found = on_disk(folder.root, fill(pattern, fields or {}))
+                if found is not None:
+                    yield found
 
 
 def _masks(pair: Pair, folder: Folder) -> dict[str, list[str]]:
@@ -202,13 +222,7 @@ def _counts(pair: Pair, folder: Folder, expected: str) -> str:
 def _instead(root: Path, mask: str) -> str:
     """What lies in the folder of a mask that is not there, by the endings."""
     inside = fixed_folder(mask)
-    if not inside:
-        return ""
-    endings: Counter[str] = Counter()
-    for _, _, files in os.walk(root / inside):
-        endings.update(PurePosixPath(file).suffix or "without an ending" for file in files if not file.startswith("."))
-    counted = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(4))
-    return f" ({inside}/ has {counted or 'no files'})"
+    return f" ({inside}/ has {files_by_ending(root / inside)})" if inside else ""
 
 
 def _listed(pair: Pair, folder: Folder) -> frozenset[str] | None:

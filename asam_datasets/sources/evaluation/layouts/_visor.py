@@ -58,15 +58,10 @@ class Visor(JSONLayout, frozen=True, kw_only=True, tag="visor"):
     size: tuple[int, int] = (1080, 1920)
     raster: Raster = "opencv"
 
-    def index(self, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
-        """See `JSONLayout`.
-
-        Raises:
-            SourceError: also where OpenCV is needed and not installed.
-        """
+    def require(self) -> None:
+        """OpenCV, where it fills."""
         if self.raster == "opencv":
             load_opencv()
-        yield from super().index(folder, bad)
 
     def images(self, folder: Folder, json: str, bad: BadRecords) -> Iterator[Listed]:
         """The frames of a video."""

@@ -8,11 +8,10 @@ import msgspec
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import RecordError, SourceError
-from asam_datasets.sources._bad import BadRecords
-from asam_datasets.sources._polygons import from_rings, points
-from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES, check_shape
+from asam_datasets.sources._polygons import check_shape, from_rings, points
+from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES
 from asam_datasets.sources.evaluation._opencv import from_rings_opencv, load_opencv
-from asam_datasets.sources.evaluation._records import EvaluationRef, Folder, Object
+from asam_datasets.sources.evaluation._records import Folder, Object
 from asam_datasets.sources.evaluation.layouts._base import Crowds, Raster
 from asam_datasets.sources.evaluation.layouts._json import JSONStruct, decode
 from asam_datasets.sources.evaluation.layouts._pairs import PairedLayout
@@ -48,15 +47,10 @@ class WoodScape(PairedLayout, frozen=True, kw_only=True, tag="woodscape"):
     crowds: Crowds = "drop"
     raster: Raster = "opencv"
 
-    def index(self, folder: Folder, bad: BadRecords) -> Iterator[EvaluationRef]:
-        """See `PairedLayout`.
-
-        Raises:
-            SourceError: also where OpenCV is needed and not installed.
-        """
+    def require(self) -> None:
+        """OpenCV, where it fills."""
         if self.raster == "opencv":
             load_opencv()
-        yield from super().index(folder, bad)
 
     def objects(self, folder: Folder, name: str, shape: tuple[int, int]) -> Iterator[Object]:
         """The masks in the order of the file, cut off at the image's edges."""

@@ -13,7 +13,7 @@ from asam_datasets.sources._bad import BadRecords
 from asam_datasets.sources._polygons import check_shape, from_coco
 from asam_datasets.sources.evaluation._records import EvaluationRef, Evidence, Folder, Object, without_ending
 from asam_datasets.sources.evaluation.layouts._base import Crowds
-from asam_datasets.sources.evaluation.layouts._json import JSONLayout, JSONStruct, Listed, decode, load, lost
+from asam_datasets.sources.evaluation.layouts._json import Category, JSONLayout, JSONStruct, Listed, decode, load, lost
 
 
 class _Video(JSONStruct, frozen=True, gc=False):
@@ -31,15 +31,10 @@ class _Track(JSONStruct, frozen=True, gc=False):
     iscrowd: int | bool = 0
 
 
-class _Category(JSONStruct, frozen=True, gc=False):
-    id: int
-    name: str
-
-
 class _Table(JSONStruct, frozen=True, gc=False):
     videos: list[_Video]
     annotations: list[_Track]
-    categories: list[_Category] = msgspec.field(default_factory=list)
+    categories: list[Category] = msgspec.field(default_factory=list)
 
 
 class _Parsed(NamedTuple):
