@@ -1,4 +1,4 @@
-"""What images of one's own are called: by those who caption them, and in ASAM's folder, which knows SA-1B's names alone."""
+"""Names of images of one's own: those that captions use, and those in ASAM's folder, which knows SA-1B's alone."""
 
 from __future__ import annotations
 

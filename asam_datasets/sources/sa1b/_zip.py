@@ -143,7 +143,7 @@ class ZipSource:
                 hint="No program packs like that: look at where this zip comes from.",
             )
         for info in infos:
-            if info.is_dir():
+            if not info.filename or info.is_dir():  # `is_dir` looks at the last letter
                 continue
             problem = _problem(info) if is_material(info.filename) else ""
             if not problem:
