@@ -43,7 +43,7 @@ class Rights(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"l
 SA1B = Rights("SA-1B Dataset Research License", "https://ai.meta.com/datasets/segment-anything-downloads/", "gated")
 """Meta's terms: research only, no identification of people, and who gets the images has to accept the same."""
 
-OWN = Rights("of data whose owner has named no license", "", "unknown")
+OWN = Rights("no license named", "", "unknown")
 """Of archives that are not SA-1B's: nobody but their owner knows, and private is the default."""
 
 
