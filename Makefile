@@ -7,7 +7,7 @@ OUT := demo-dataset
 LOOK := demo-preview
 FUZZ := --workers 2
 
-.PHONY: demo test check bench fuzz kills readers clean
+.PHONY: demo test check bench cluster fuzz kills readers clean
 
 $(BIN)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -57,6 +57,10 @@ fuzz: $(BIN)/.installed
 kills: $(BIN)/.installed
 	PYTHONPATH=.:tests:tests/support $(BIN)/python -m fuzz.kills $(KILLS)
 
+# A scale run on this machine, killed ten times. Slurm and Ray: see docs/scale.md.
+cluster: $(BIN)/.installed
+	$(BIN)/python tests/cluster/on_one_machine.py
+
 bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/masks.py
 	$(BIN)/python benchmarks/build.py
@@ -69,6 +73,7 @@ bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/caption.py --tiny
 	$(BIN)/python benchmarks/scale.py --quick
 	$(BIN)/python benchmarks/upload.py --quick
+	$(BIN)/python benchmarks/fetch.py --quick
 
 clean:
 	rm -rf $(VENV) .venvs $(DEMO) $(OUT) $(LOOK)

@@ -26,7 +26,9 @@ OnProgress = Callable[[int], None]
 """Called with the number of records that were finished since the last call."""
 
 _POLL_S = 0.2
-_AHEAD = 2  # tasks handed out per worker: the next one is there when one ends, and no more are held in memory
+_WATCH_S = 0.5
+AHEAD = 2
+"""Tasks handed out per worker: the next one is there when one ends, and no more are held in memory."""
 
 
 class Stopped(Exception):
@@ -75,8 +77,15 @@ class Workers:
                 count, mp_context=context, initializer=_start, initargs=(self._finished, self._stop, os.getpid())
             )
 
-    def run(self, work: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[int, Result]]:
+    def run(
+        self, work: Callable[[Task], Result], tasks: Iterable[Task], *, ahead: int = AHEAD
+    ) -> Iterator[tuple[int, Result]]:
         """Do the tasks and yield (position, result) as they end. Tasks are taken only as workers become free.
+
+        Args:
+            work: a function that can be pickled.
+            tasks: what it is called with.
+            ahead: tasks per worker that are at work, or done and not yet asked for.
 
         Raises:
             SourceError: a worker was killed, most likely for its memory.
@@ -92,7 +101,7 @@ class Workers:
         exhausted = False
         try:
             while pending or not exhausted:
-                while not exhausted and len(pending) < _AHEAD * self.count:
+                while not exhausted and len(pending) < ahead * self.count:
                     following = next(numbered, None)
                     if following is None:
                         exhausted = True
@@ -140,16 +149,23 @@ def ordered(results: Iterable[tuple[int, Result]]) -> Sequence[Result]:
     return [result for _, result in sorted(results, key=lambda pair: pair[0])]
 
 
+def end_with(parent: int) -> None:
+    """Have this process end soon after its parent, however that one ends."""
+    name = f"end with {parent}"
+    if not any(thread.name == name for thread in threading.enumerate()):
+        threading.Thread(target=_watch, args=(parent,), name=name, daemon=True).start()
+
+
 def _start(finished: Any, stop: Any, parent: int) -> None:
     _shared.finished = finished
     _shared.stop = stop
     # Ctrl-C reaches the whole group; the parent decides, the workers finish their record and stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    end_with(parent)
 
 
 def _watch(parent: int) -> None:
     pause = threading.Event()
     while os.getppid() == parent:
-        pause.wait(1.0)
+        pause.wait(_WATCH_S)
     os._exit(1)

@@ -52,14 +52,23 @@ def print_table(lines: Sequence[Sequence[str]]) -> None:
 
 def run_in_turn(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Run all ways one after the other, `rounds` times, after one round that is not counted: seconds of each run."""
+    return time_in_turn(ways, rounds)[0]
+
+
+def time_in_turn(
+    ways: Mapping[str, Callable[[], object]], rounds: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """As `run_in_turn`: seconds by the clock, and of the processor in all threads of this process."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
+    processor: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():
-            start = time.perf_counter()
+            start, start_cpu = time.perf_counter(), time.process_time()
             way()
             if number:
                 seconds[name].append(time.perf_counter() - start)
-    return seconds
+                processor[name].append(time.process_time() - start_cpu)
+    return seconds, processor
 
 
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> str:

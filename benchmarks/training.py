@@ -24,7 +24,9 @@ import json
 import os
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -41,7 +43,7 @@ from _report import (
     print_table,
     ratio,
     require_unchanged,
-    run_in_turn,
+    time_in_turn,
     use_one_core,
 )
 from datasets import load_dataset
@@ -49,11 +51,12 @@ from PIL import Image
 
 from asam_datasets.organized import organize
 from asam_datasets.publish import PublishOptions, publish
-from asam_datasets.training import Choose, SamOptions, open_stream, sam_batch, sam_sample, unpack_masks
+from asam_datasets.training import Choose, SamOptions, masks_on_device, open_stream, sam_batch, sam_sample
 from asam_datasets.training._images import choose_reduction, decode_image, open_image
 
 SIZE, MASKS, JPEG_BYTES = 1024, 64, 900_000
 OPTIONS = SamOptions(size=SIZE, fit="squeeze", choose=Choose(MASKS, "largest"))
+PACKED = replace(OPTIONS, targets=("packed_masks",))
 Sample = dict[str, torch.Tensor]
 
 
@@ -145,9 +148,9 @@ def one_process(folder: Path, published: Path, rounds: int) -> None:
         for _ in Stock(published):
             pass
 
-    def ours() -> None:
+    def ours(options: SamOptions = OPTIONS) -> None:
         for record in stream:
-            sam_sample(record, OPTIONS)
+            sam_sample(record, options)
 
     def floor() -> None:
         for record in records:
@@ -160,27 +163,71 @@ def one_process(folder: Path, published: Path, rounds: int) -> None:
                 np.asarray(image)
 
     ways: dict[str, Callable[[], object]] = {"ASAM's folder": asam, "stock masks": stock, "ours": ours}
+    ways["ours, packed"] = partial(ours, PACKED)
     ways |= {"JPEG alone (simplejpeg)": floor, "JPEG alone (Pillow)": pillow}
-    seconds = run_in_turn(ways, rounds)
-    lines = [["one process, one core", "ms a sample", "samples/s", "ours is faster by"]]
+    seconds, processor = time_in_turn(ways, rounds)
+    lines = [["one process, one core", "ms a sample", "ms of the processor", "samples/s", "ours is faster by"]]
     for name, values in seconds.items():
         rate = f"{count / sorted(values)[len(values) // 2]:.1f}"
-        faster = ratio(values, seconds["ours"]) if name in ("ASAM's folder", "stock masks") else ""
-        lines.append([name, median_and_best(values, 1000 / count), rate, faster])
+        faster = ratio(processor[name], processor["ours"]) if name in ("ASAM's folder", "stock masks") else ""
+        times = (median_and_best(one[name], 1000 / count) for one in (seconds, processor))
+        lines.append([name, *times, rate, faster])
     print_table(lines)
-    share = min(seconds["JPEG alone (simplejpeg)"]) / min(seconds["ours"])
-    print(f"  bare JPEG decoding is {share:.0%} of ours (best of each)")
-    print(f"  simplejpeg against Pillow: {ratio(seconds['JPEG alone (Pillow)'], seconds['JPEG alone (simplejpeg)'])}\n")
+    share = min(processor["JPEG alone (simplejpeg)"]) / min(processor["ours"])
+    print(f"  bare JPEG decoding is {share:.0%} of ours (best of each, time of the processor, as the ratios)")
+    jpeg = ratio(processor["JPEG alone (Pillow)"], processor["JPEG alone (simplejpeg)"])
+    print(f"  simplejpeg against Pillow: {jpeg}\n")
+
+
+def threads_or_workers(published: Path, rounds: int) -> None:
+    """Samples of ours by threads of this process, and by workers of a loader, on one core and on two."""
+    stream, free = open_stream(published, "sam"), sorted(os.sched_getaffinity(0))
+    records = list(stream)
+    lines = [["threads or workers", "ms a sample, 1 core", "2 cores"]]
+    times: dict[str, list[list[float]]] = {}
+
+    def threads(count: int, options: SamOptions) -> None:
+        with ThreadPoolExecutor(count) as pool:
+            under_way: deque[Future[Sample]] = deque()
+            for record in stream:
+                under_way.append(pool.submit(sam_sample, record, options))
+                if len(under_way) > count:
+                    under_way.popleft().result()
+            while under_way:
+                under_way.popleft().result()
+
+    for kept, cores in ((1, free[:1]), (2, free[:2])):
+        os.sched_setaffinity(0, cores)
+        for _ in range(rounds):
+            for what, options in (("dense", OPTIONS), ("packed", PACKED)):
+                start = time.perf_counter()
+                threads(kept, options)
+                spent = (time.perf_counter() - start) / len(records)
+                times.setdefault(f"threads, {what}", [[], []])[kept - 1].append(spent)
+                loader = torch.utils.data.DataLoader(
+                    stream, batch_size=1, num_workers=kept, collate_fn=partial(sam_batch, options=options)
+                )
+                batches = iter(loader)
+                next(batches)  # the start of the workers is not counted
+                start, seen = time.perf_counter(), 0
+                for _ in batches:
+                    seen += 1
+                spent = (time.perf_counter() - start) / max(seen, 1)
+                times.setdefault(f"workers, {what}", [[], []])[kept - 1].append(spent)
+    os.sched_setaffinity(0, free)
+    for name, values in times.items():
+        lines.append([name, *(median_and_best(one, 1000) for one in values)])
+    print_table(lines)
 
 
 def one_worker(folder: Path, published: Path, rounds: int) -> None:
     """Samples of all three in turn through a loader with one worker, and ours with targets in the size of logits."""
-    packed, low_res = (replace(OPTIONS, targets=(target,)) for target in ("packed_masks", "low_res_masks"))
+    low_res = replace(OPTIONS, targets=("low_res_masks",))
     loaders = {
         "ASAM's folder": (OrganisedFolder(folder), None),
         "stock masks": (Stock(published), None),
         "ours": (open_stream(published, "sam"), partial(sam_batch, options=OPTIONS)),
-        "ours, packed": (open_stream(published, "sam"), partial(sam_batch, options=packed)),
+        "ours, packed": (open_stream(published, "sam"), partial(sam_batch, options=PACKED)),
         "ours, 256 × 256 targets": (open_stream(published, "sam"), partial(sam_batch, options=low_res)),
     }
     times: dict[str, list[float]] = {name: [] for name in loaders}
@@ -193,7 +240,7 @@ def one_worker(folder: Path, published: Path, rounds: int) -> None:
             for batch in batches:
                 seen += 1
                 if "packed_masks" in batch:
-                    unpack_masks(batch["packed_masks"])
+                    masks_on_device(batch, "cpu")
             times[name].append((time.perf_counter() - start) / seen)
     lines = [["a loader with one worker", "ms a sample", "samples/s", "ours is faster by"]]
     for name, values in times.items():
@@ -223,6 +270,8 @@ def main() -> None:
         one_process(*place, rounds)
         os.sched_setaffinity(0, cores)
         one_worker(*place, min(rounds, 3))
+        if len(cores) > 1:
+            threads_or_workers(place[1], min(rounds, 3))
     require_unchanged(before)
     print(json.dumps({"images": 2 * len(members), "masks": MASKS, "size": SIZE}))
 

@@ -162,8 +162,8 @@ def test_every_command_has_help_and_an_example() -> None:
     group = typer.main.get_command(app)
     commands = group.commands  # type: ignore[attr-defined]
     assert sorted(commands) == [
-        "caption", "catalog", "demo", "download", "evaluate", "export", "merge", "organize", "preview", "publish",
-        "scale", "verify",
+        "caption", "catalog", "demo", "download", "evaluate", "export", "fetch", "merge", "organize", "preview",
+        "publish", "scale", "verify",
     ]  # fmt: skip
     for name, command in commands.items():
         shown = CliRunner().invoke(app, [name, "--help"])

@@ -36,7 +36,7 @@ from asam_datasets.builds._tasks import (
 )
 from asam_datasets.errors import SourceError, option
 from asam_datasets.sources import BadRecords, OnBadRecord
-from asam_datasets.workers import Workers, ordered
+from asam_datasets.workers import AHEAD, Workers, ordered
 
 _CHUNK_REFS = 16
 _CHUNK_BYTES = 16 * 2**20
@@ -120,7 +120,8 @@ def build(
         bad: policy for bad records; gets what is rejected.
         workers: who does it.
         on_part: gets the file of each part as soon as it is written, which is gone when it returns: so the disk holds
-            few of them. The build is then complete elsewhere; `target` gets nothing, and the result has no folder.
+            one for each worker at most. The build is then complete elsewhere; `target` gets nothing, and the result
+            has no folder.
 
     Raises:
         SourceError, RecordError: nothing is left in `target`; finished parts stay in `work`.
@@ -190,7 +191,7 @@ def _in_place(
     def write(count: int) -> list[Part]:
         ranges = part_ranges(len(refs), count)
         tasks = (_task(recipe, refs, r, folder / part_file(number), False) for number, r in enumerate(ranges))
-        return _taken(workers.run(build_part, tasks), folder, on_part)
+        return _taken(workers.run(build_part, tasks, ahead=_ahead(on_part)), folder, on_part)
 
     return _small_enough(write, count, len(refs), options, folder)
 
@@ -226,11 +227,16 @@ def _spool(
                 WaitingTask(tuple(rows[r.start : r.stop]), folder / part_file(number), recipe.kind, tuple(recipe.extra))
                 for number, r in ranges
             )
-            return _taken(workers.run(write_waiting, tasks), folder, on_part)
+            return _taken(workers.run(write_waiting, tasks, ahead=_ahead(on_part)), folder, on_part)
 
         parts = _small_enough(write, count, len(rows), options, None)
     inputs = inputs_of(digest for one in spooled for digest in one.digests)
     return _Parts(parts, dropped, inputs, [row.position for row in rows])
+
+
+def _ahead(on_part: Callable[[Path, Part], None] | None) -> int:
+    """Parts per worker that the disk holds at once: one where each is given away, so that it bounds the disk."""
+    return AHEAD if on_part is None else 1
 
 
 def _taken(

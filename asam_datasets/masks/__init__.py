@@ -21,12 +21,15 @@ from asam_datasets.masks._rle import from_segmentation as from_segmentation
 from asam_datasets.masks._rle import parse_counts as parse_counts
 from asam_datasets.masks._rle import to_runs as to_runs
 from asam_datasets.masks._rle import to_segmentation as to_segmentation
+from asam_datasets.masks._sample import centers as centers
+from asam_datasets.masks._sample import sample as sample
 
 __all__ = [
     "MAX_PIXELS",
     "PngEncoder",
     "Runs",
     "Segmentation",
+    "centers",
     "colors",
     "conditioning_png",
     "decode",
@@ -36,6 +39,7 @@ __all__ = [
     "from_segmentation",
     "parse_counts",
     "resize",
+    "sample",
     "to_png",
     "to_runs",
     "to_segmentation",

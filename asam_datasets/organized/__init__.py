@@ -1,4 +1,5 @@
-"""ASAM's organised folder, both ways: from archives (`organize`) and from a published dataset (`export`).
+"""ASAM's organised folder: from archives (`organize`), and from a published dataset, all of it (`export`) or some of
+its images by their ids (`fetch`).
 
     sam-1b/
       sa_000000/
@@ -11,7 +12,7 @@
       testdata/lvis/{imgs/,annotations.json}                              the others with a COCO file
       adversarial/{adv,record}/      adversarial samples (`export` alone), as ASAM's generator leaves them
 
-Both write the same bytes. As a source, such a folder is read by `asam_datasets.sources`.
+All write the same bytes. As a source, such a folder is read by `asam_datasets.sources`.
 """
 
 from __future__ import annotations
@@ -22,17 +23,21 @@ from asam_datasets.organized._coco import list_categories as list_categories
 from asam_datasets.organized._coco import number_categories as number_categories
 from asam_datasets.organized._coco import number_images as number_images
 from asam_datasets.organized._export import export as export
+from asam_datasets.organized._fetch import fetch as fetch
 from asam_datasets.organized._masks import MaskRange as MaskRange
 from asam_datasets.organized._names import flat_names as flat_names
 from asam_datasets.organized._organize import organize as organize
+from asam_datasets.organized._result import Fetched as Fetched
 from asam_datasets.organized._result import Organized as Organized
 
 __all__ = [
     "ANY_OBJECT",
+    "Fetched",
     "MaskRange",
     "ObjectKind",
     "Organized",
     "export",
+    "fetch",
     "flat_names",
     "list_categories",
     "number_categories",

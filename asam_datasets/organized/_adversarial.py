@@ -65,7 +65,7 @@ def samples_task(task: SamplesTask) -> list[int]:
     reader, done = GroupReader(task.part.location), []
     for group, count in enumerate(task.part.row_groups):
         if task.place.trusted:
-            light = [(row, _refer(row)) for row in read_rows(reader, task.part, group, _LIGHT)]
+            light = [(row, refer(row)) for row in read_rows(reader, task.part, group, _LIGHT)]
             if all(_has(task.place, ref) for _, ref in light):
                 done += [ref.image_id for _, ref in light]
                 for _ in range(count):
@@ -73,14 +73,14 @@ def samples_task(task: SamplesTask) -> list[int]:
                 continue
         rows = read_rows(reader, task.part, group, ("image", *_LIGHT))
         for row in rows:
-            ref = _refer(row)
-            _write(task.place, row, ref)
+            ref = refer(row)
+            write_sample(task.place, row, ref)
             done.append(ref.image_id)
             record_done()
     return done
 
 
-def _refer(row: Row) -> AdversarialRef:
+def refer(row: Row) -> AdversarialRef:
     """The files of a row.
 
     Raises:
@@ -101,7 +101,14 @@ def _has(place: Place, ref: AdversarialRef) -> bool:
     return (place.folder / ref.image).is_file() and (place.folder / ref.record).is_file()
 
 
-def _write(place: Place, row: Row, ref: AdversarialRef) -> None:
+def has_sample(place: Place, image_id: int) -> bool:
+    """Whether the sample of an image is there."""
+    record = f"{SAMPLE_RECORDS}/sa_{image_id}.txt"
+    images = (f"{SAMPLE_IMAGES}/sa_{image_id}.{ending}" for ending in ("png", "jpg"))
+    return any(_has(place, AdversarialRef(image_id, image, record)) for image in images)
+
+
+def write_sample(place: Place, row: Row, ref: AdversarialRef) -> None:
     """Write a sample.
 
     Raises:

@@ -23,13 +23,21 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from asam_datasets.errors import RecordError, SourceError, TargetError, option
+from asam_datasets.errors import CaptionsError, RecordError, SourceError, TargetError, option
 from asam_datasets.machine import refuse_links, write_atomically
 from asam_datasets.masks import PngEncoder
 from asam_datasets.organized._image import Place, write_image
 from asam_datasets.organized._masks import MaskRange
 from asam_datasets.organized._result import ArchiveWritten
-from asam_datasets.sources import CAPTION_LIST, CONTROLNET_LIST, BadRecords, Reject, encode_lists, read_captions
+from asam_datasets.sources import (
+    CAPTION_LIST,
+    CONTROLNET_LIST,
+    BadRecords,
+    Reject,
+    caption_id,
+    encode_lists,
+    read_captions,
+)
 from asam_datasets.sources.sa1b import RawRecord, as_sa1b, read_record
 from asam_datasets.workers import Workers, record_done
 
@@ -38,6 +46,7 @@ SETS_FOLDER = "testdata"
 SAMPLES_FOLDER, SAMPLE_IMAGES, SAMPLE_RECORDS = "adversarial", "adv", "record"
 SET_IMAGES, SET_MASKS, SET_COCO = "imgs", "gts", "annotations.json"
 REJECTS = "rejects.jsonl"
+MISSING_IDS = "missing-ids.txt"
 
 _NOTE = "made-from.json"
 _FORMAT = 1  # raised when the same input and settings shall give other files
@@ -183,15 +192,49 @@ def finish_archive(place: Place, images: Iterable[Image]) -> None:
     Raises:
         TargetError: a list is there that holds other captions, which would be lost.
     """
+    write_lists(place, {image.image_id: image.caption for image in images if image.caption is not None})
+    drop_work(place)
+
+
+def write_lists(place: Place, captions: Mapping[int, str]) -> None:
+    """Write the lists of an archive.
+
+    Args:
+        place: of the archive.
+        captions: by image id, in the order of the archive.
+
+    Raises:
+        TargetError: a list is there that holds other captions, which would be lost.
+    """
     out = place.folder.parent
-    told = [(image.image_id, image.caption) for image in images if image.caption is not None]
-    lists = encode_lists(place.folder.name, told)
-    texts = {f"sa_{image_id}.jpg": text for image_id, text in told}
+    lists = encode_lists(place.folder.name, captions.items())
+    texts = {f"sa_{image_id}.jpg": text for image_id, text in captions.items()}
     for name in lists:
         _require_contained(out / name, texts)
     for name, content in lists.items():
         write_atomically(out / name, content)
-    drop_work(place)
+
+
+def listed_captions(place: Place) -> dict[int, str]:
+    """The captions that the list of an archive has already, by image id.
+
+    Raises:
+        TargetError: the list is there and none.
+    """
+    path = place.folder.parent / f"{place.folder.name}{CAPTION_LIST}"
+    if not path.is_file():
+        return {}
+    found: dict[int, str] = {}
+    try:
+        for name, text in read_captions([path]).items():
+            image_id = caption_id(name)
+            if image_id < 0:
+                raise CaptionsError(f"expected names such as sa_1.jpg, found {name!r}", where=str(path))
+            found[image_id] = text
+    except CaptionsError as error:
+        hint = f"Move it away, or give another {option('out')}."
+        raise TargetError(error.problem, where=error.where or str(path), hint=hint) from None
+    return found
 
 
 def drop_work(place: Place) -> None:
@@ -201,6 +244,16 @@ def drop_work(place: Place) -> None:
     while WORK_FOLDER in folder.parts and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent
+
+
+def leave_place(place: Place) -> None:
+    """Leave no folder where nothing was written; and where something was, the note, by which others go on."""
+    folders = sorted((path for path in (place.folder, *place.folder.rglob("*")) if path.is_dir()), reverse=True)
+    for folder in folders:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    if not place.folder.exists():
+        drop_work(place)
 
 
 def check_target(
@@ -226,7 +279,9 @@ def check_target(
     expected = dict(archives)
     foreign = []
     for entry in out.iterdir():
-        if entry.name.startswith(".") or entry.name == REJECTS or (_LIST.fullmatch(entry.name) and entry.is_file()):
+        if entry.name.startswith(".") or entry.name in (REJECTS, MISSING_IDS):
+            continue
+        if _LIST.fullmatch(entry.name) and entry.is_file():
             continue
         if not entry.is_dir():
             foreign.append(entry.name)

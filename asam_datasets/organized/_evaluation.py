@@ -110,8 +110,7 @@ def export_set(plan: SetPlan, out: Path, workers: Workers) -> SetWritten:
         TargetError: something else lies there under one of the names.
     """
     place = open_place(out, f"{SETS_FOLDER}/{plan.build.name}", origin=plan.build.folder, masks=MaskRange())
-    for folder in (SET_IMAGES, SET_MASKS) if plan.form == "binary" else (SET_IMAGES,):
-        (place.folder / folder).mkdir(exist_ok=True)
+    make_folders(place, plan.form)
     extra = plan.build.extra
     tasks = [SetTask(place, plan.form, part, names, extra) for part, names in zip(plan.parts, plan.names, strict=True)]
     done = sorted(workers.run(set_task, tasks), key=lambda pair: pair[0])
@@ -122,6 +121,12 @@ def export_set(plan: SetPlan, out: Path, workers: Workers) -> SetWritten:
     drop_work(place)
     annotations = sum(len(image.annotations) for image in images)
     return SetWritten(plan.build.name, plan.form, len(images), annotations)
+
+
+def make_folders(place: Place, form: Form) -> None:
+    """Make the folders of a set."""
+    for folder in (SET_IMAGES, SET_MASKS) if form == "binary" else (SET_IMAGES,):
+        (place.folder / folder).mkdir(exist_ok=True)
 
 
 def set_task(task: SetTask) -> list[Imaged]:
@@ -138,18 +143,18 @@ def set_task(task: SetTask) -> list[Imaged]:
         )
     for group, count in enumerate(part.row_groups):
         mine = list(islice(names, count))
-        there = {name for name in mine if _has(task, name)}
+        there = {name for name in mine if has_image(task, name)}
         columns = _LIGHT if len(there) == count else ("image", *_LIGHT)
         for name, row in zip(mine, read_rows(reader, part, group, columns), strict=True):
-            image, masks = _check_row(row)
+            image, masks = check_row(row)
             if name not in there:
-                _write(task, name, row, masks, encoder)
+                write_set_image(task, name, row, masks, encoder)
             done.append(image)
             record_done()
     return done
 
 
-def _has(task: SetTask, name: str) -> bool:
+def has_image(task: SetTask, name: str) -> bool:
     """Whether an image is there and need not be looked at; its mask came before it."""
     folder = task.place.folder
     return (
@@ -159,7 +164,7 @@ def _has(task: SetTask, name: str) -> bool:
     )
 
 
-def _write(task: SetTask, name: str, row: Row, masks: list[RLEMask], encoder: PngEncoder) -> None:
+def write_set_image(task: SetTask, name: str, row: Row, masks: list[RLEMask], encoder: PngEncoder) -> None:
     """Write an image, after its mask.
 
     Raises:
@@ -177,7 +182,7 @@ def _write(task: SetTask, name: str, row: Row, masks: list[RLEMask], encoder: Pn
         work.unlink(missing_ok=True)
 
 
-def _check_row(row: Row) -> tuple[Imaged, list[RLEMask]]:
+def check_row(row: Row) -> tuple[Imaged, list[RLEMask]]:
     """What a row says without its image, and its masks.
 
     Raises:

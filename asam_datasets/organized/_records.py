@@ -22,7 +22,8 @@ from asam_datasets.sources.sa1b import RawRecord, to_sa1b_json
 _JPEG = b"\xff\xd8"
 _SA1B_NAME = re.compile(r"sa_[0-9]+\.jpg")
 _LIGHT = ("image_id", "caption")
-_COLUMNS = ("image", "annotations", *_LIGHT)
+RECORD_COLUMNS = ("image", "annotations", *_LIGHT)
+"""What is read of a row to write all of its image; file name, width and height come with every row."""
 # The order in which the SA-1B release writes the fields; `json.dumps` then gives its spelling, byte for byte.
 _FIELDS = (
     "bbox", "area", "segmentation", "predicted_iou", "point_coords", "crop_box", "id", "stability_score",
@@ -42,14 +43,14 @@ def read_records(part: PartFile, archive: str, place: Place) -> Iterator[Found]:
         if place.trusted:
             rows, counts = read_rows(reader, part, group, _LIGHT), _annotations(reader, part, group)
             found = [
-                Found(_image_id(row, part), row.caption, annotations=count)
+                Found(image_id_of(row, part), row.caption, annotations=count)
                 for row, count in zip(rows, counts, strict=True)
             ]
             if all(place.has(one.image_id) for one in found):
                 yield from found
                 continue
-        for row in read_rows(reader, part, group, _COLUMNS):
-            yield Found(_image_id(row, part), row.caption, _raw_record(row, part, archive))
+        for row in read_rows(reader, part, group, RECORD_COLUMNS):
+            yield Found(image_id_of(row, part), row.caption, raw_record(row, part, archive))
 
 
 def _annotations(reader: GroupReader, part: PartFile, group: int) -> list[int]:
@@ -58,7 +59,7 @@ def _annotations(reader: GroupReader, part: PartFile, group: int) -> list[int]:
     return [length or 0 for length in pc.list_value_length(found).to_pylist()]
 
 
-def _image_id(row: Row, part: PartFile) -> int:
+def image_id_of(row: Row, part: PartFile) -> int:
     """The id of a row: it becomes the names of files, so nothing else may be in its place."""
     own = not _SA1B_NAME.fullmatch(row.file_name)  # data of one's own: named by its id here, whatever it is called
     if not isinstance(row.image_id, int) or row.image_id < 0 or not (own or row.file_name == f"sa_{row.image_id}.jpg"):
@@ -70,10 +71,16 @@ def _image_id(row: Row, part: PartFile) -> int:
     return row.image_id
 
 
-def _raw_record(row: Row, part: PartFile, archive: str) -> RawRecord:
+def raw_record(row: Row, part: PartFile, archive: str) -> RawRecord:
+    """The two originals of a row of the `train` table.
+
+    Raises:
+        RecordError: it has no image.
+        SourceError: as `image_id_of`.
+    """
     if row.image is None or row.image.content is None:
         raise RecordError("expected an image, found none", where=f"{row.where}: image", hint=GET_AGAIN)
-    image_id, content = _image_id(row, part), row.image.content
+    image_id, content = image_id_of(row, part), row.image.content
     if not content.startswith(_JPEG) and not _SA1B_NAME.fullmatch(row.file_name):
         raise RecordError(
             "expected a JPEG, as all images of ASAM's folder are, found another image",

@@ -65,3 +65,22 @@ class Organized:
     sets: Sequence[SetWritten] = ()
     notes: Sequence[str] = ()
     samples: int = 0
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What `fetch` did. `asked` counts ids, each once, and `repeated` those that came again; `images` are there now, of
+    which `fetched` were not before. `missing` ids are not in the dataset: `first_missing` are some, and the file
+    `missing_ids` has all."""
+
+    out: str
+    config: str
+    asked: int
+    repeated: int
+    images: int
+    fetched: int
+    captions: int
+    missing: int
+    first_missing: Sequence[str]
+    missing_ids: str | None
+    seconds: float

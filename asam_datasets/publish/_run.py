@@ -240,12 +240,14 @@ def _warnings(run: Run, built: Sequence[Built]) -> list[str]:
         for one in built
         for name, number in one.build.missing.items()
     ]
-    texts += [
-        f"{one.build.name}: {one.build.skipped:,} regions are no masks, as the set's official code passes over them"
-        for one in built
-        if one.build.skipped
-    ]
+    texts += [f"{one.build.name}: {_passed_over(one.build.skipped)}" for one in built if one.build.skipped]
     return [text for text in texts if text]
+
+
+def _passed_over(regions: int) -> str:
+    many = regions > 1
+    what = f"{regions:,} regions are no masks" if many else "1 region is no mask"
+    return f"{what}, as the set's official code passes over {'them' if many else 'it'}"
 
 
 def _only_writer(target: Target) -> AbstractContextManager[None]:

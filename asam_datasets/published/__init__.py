@@ -6,6 +6,13 @@ from asam_datasets.published._answers import FileInfo as FileInfo
 from asam_datasets.published._answers import check_commit as check_commit
 from asam_datasets.published._answers import check_number as check_number
 from asam_datasets.published._answers import odd_answer as odd_answer
+from asam_datasets.published._by_id import AT_ONCE as AT_ONCE
+from asam_datasets.published._by_id import Found as Found
+from asam_datasets.published._by_id import FoundRow as FoundRow
+from asam_datasets.published._by_id import Group as Group
+from asam_datasets.published._by_id import RowFinder as RowFinder
+from asam_datasets.published._by_id import groups_of as groups_of
+from asam_datasets.published._by_id import has_numbers as has_numbers
 from asam_datasets.published._client import KIND as KIND
 from asam_datasets.published._client import Commit as Commit
 from asam_datasets.published._client import ConflictError as ConflictError
@@ -43,15 +50,24 @@ from asam_datasets.published._rows import checked_masks as checked_masks
 from asam_datasets.published._rows import empty_places as empty_places
 from asam_datasets.published._rows import read_file_names as read_file_names
 from asam_datasets.published._rows import read_rows as read_rows
+from asam_datasets.published._rows import row_columns as row_columns
 from asam_datasets.published._rows import row_values as row_values
+from asam_datasets.published._rows import typed_row as typed_row
 from asam_datasets.published._rows import wrong_numbers as wrong_numbers
+from asam_datasets.published._rows_by_id import Rows as Rows
+from asam_datasets.published._rows_by_id import check_at_once as check_at_once
+from asam_datasets.published._rows_by_id import list_ids as list_ids
+from asam_datasets.published._rows_by_id import rows as rows
 from asam_datasets.published._sending import Sent as Sent
+from asam_datasets.published._some import image_paths as image_paths
+from asam_datasets.published._some import with_images as with_images
 from asam_datasets.published._trees import list_files as list_files
 from asam_datasets.published._verify import verify as verify
 from asam_datasets.published._visible import Visible as Visible
 from asam_datasets.published._visible import visible_builds as visible_builds
 
 __all__ = [
+    "AT_ONCE",
     "GET_AGAIN",
     "INDEX_KEY",
     "KIND",
@@ -63,6 +79,9 @@ __all__ = [
     "Dataset",
     "FileInfo",
     "ForeignReadmeError",
+    "Found",
+    "FoundRow",
+    "Group",
     "GroupReader",
     "HubClient",
     "Location",
@@ -73,10 +92,13 @@ __all__ = [
     "PublishedRepository",
     "Report",
     "Row",
+    "RowFinder",
+    "Rows",
     "Sent",
     "Span",
     "Visible",
     "build_folders",
+    "check_at_once",
     "check_commit",
     "check_number",
     "check_permission",
@@ -87,17 +109,25 @@ __all__ = [
     "find_range",
     "find_spans",
     "front_matter",
+    "groups_of",
+    "has_numbers",
+    "image_paths",
     "is_index",
     "list_files",
+    "list_ids",
     "missing_parts",
     "odd_answer",
     "open_dataset",
     "parse_range",
     "read_file_names",
     "read_rows",
+    "row_columns",
     "row_values",
+    "rows",
     "status_of",
+    "typed_row",
     "verify",
     "visible_builds",
+    "with_images",
     "wrong_numbers",
 ]

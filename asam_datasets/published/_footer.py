@@ -39,7 +39,8 @@ _CODECS = range(8)
 _CHUNK_FIELDS = {
     1: Kind.I32, 2: Kind.LIST, 3: Kind.LIST, 4: Kind.I32, 5: Kind.I64, 6: Kind.I64, 7: Kind.I64, 9: Kind.I64,
 }  # fmt: skip
-_VALUES, _PACKED, _DATA, _DICTIONARY = 5, 7, 9, 11  # fields of a chunk
+VALUES, PACKED_BYTES, DATA_PLACE, DICTIONARY_PLACE = 5, 7, 9, 11
+"""Fields of a chunk."""
 
 
 class Leaf(NamedTuple):
@@ -61,6 +62,12 @@ class Chunk(NamedTuple):
     stop: int
     fields: Struct
     page_index: tuple[int, int] = (0, 0)
+
+    @property
+    def has_dictionary(self) -> bool:
+        """Whether a page of a dictionary comes before those of the values."""
+        field = self.fields.get(DICTIONARY_PLACE)
+        return bool(field and field.value)
 
 
 class Footer:
@@ -137,15 +144,19 @@ class Footer:
             raise ThriftError("a column in another file")
         found: Struct = get(column, 3, Kind.STRUCT)
         fields = {number: Field(kind, get(found, number, kind)) for number, kind in _CHUNK_FIELDS.items()}
-        if _DICTIONARY in found:
-            fields[_DICTIONARY] = Field(Kind.I64, get(found, _DICTIONARY, Kind.I64))
+        if DICTIONARY_PLACE in found:
+            fields[DICTIONARY_PLACE] = Field(Kind.I64, get(found, DICTIONARY_PLACE, Kind.I64))
         encodings, path = fields[2].value, fields[3].value
         if (encodings.values and encodings.kind != Kind.I32) or path.kind != Kind.BINARY:
             raise ThriftError("a column with another type in its fields")
         if fields[1].value != leaf.kind or b".".join(path.values) != leaf.path.encode():
             raise ThriftError(f"another column in the place of {leaf.path}")
-        values, packed = fields[_VALUES].value, fields[_PACKED].value
-        starts = [fields[number].value for number in (_DATA, _DICTIONARY) if number in fields and fields[number].value]
+        values, packed = fields[VALUES].value, fields[PACKED_BYTES].value
+        starts = [
+            fields[number].value
+            for number in (DATA_PLACE, DICTIONARY_PLACE)
+            if number in fields and fields[number].value
+        ]
         start = min(starts, default=0)
         if not (0 <= start <= start + packed <= self._size_bytes and max(starts, default=0) <= start + packed):
             raise ThriftError(f"a column at bytes {start} to {start + packed} of a file of {self._size_bytes}")
@@ -215,11 +226,11 @@ def _moved(chunk: Chunk, place: int | None) -> Struct:
     """A column of the row group, as it is in a file where it begins elsewhere, or is not there at all."""
     fields = dict(chunk.fields)
     if place is None:
-        fields.pop(_DICTIONARY, None)
-        fields |= {number: Field(Kind.I64, 0) for number in (_VALUES, _PACKED)}
-        fields[_DATA] = Field(Kind.I64, len(MAGIC))
+        fields.pop(DICTIONARY_PLACE, None)
+        fields |= {number: Field(Kind.I64, 0) for number in (VALUES, PACKED_BYTES)}
+        fields[DATA_PLACE] = Field(Kind.I64, len(MAGIC))
     else:
-        for number in (_DATA, _DICTIONARY):
+        for number in (DATA_PLACE, DICTIONARY_PLACE):
             if number in fields and fields[number].value:
                 fields[number] = Field(Kind.I64, fields[number].value - chunk.start + place)
     return {2: Field(Kind.I64, 0), 3: Field(Kind.STRUCT, fields)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
@@ -10,7 +11,7 @@ from asam_datasets.builds import Build
 from asam_datasets.errors import TargetError
 from asam_datasets.machine import file_sha256
 from asam_datasets.published._answers import FileInfo
-from asam_datasets.published._client import HubClient, check_repo_id
+from asam_datasets.published._client import KIND, HubClient, check_repo_id
 from asam_datasets.published._layout import NoDatasetError
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ class PublishedRepository:
         self.location = Location(client.repo_id, commit)
         self._files = files
         self._file_system: HfFileSystem | None = None
+        self._opening = threading.Lock()
 
     def files(self) -> Mapping[str, FileInfo]:
         """Asked for once: a commit does not change."""
@@ -182,17 +184,21 @@ class PublishedRepository:
         return self.client.read(path, self.commit)
 
     def open(self, path: str, size_bytes: int | None = None) -> IO[bytes]:
-        """A file that fetches what is read of it and nothing else."""
-        from huggingface_hub import HfFileSystem
+        """A file that fetches what is read of it and nothing else. Threads may open files, each its own."""
+        from huggingface_hub import HfFileSystem, hf_hub_url
 
-        if self._file_system is None:
-            api = self.client.api
-            self._file_system = HfFileSystem(endpoint=api.endpoint, token=api.token, skip_instance_cache=True)
+        api = self.client.api
         location = f"datasets/{self.client.repo_id}@{self.commit}/{path}"
         known = {} if size_bytes is None else {"size": size_bytes}
-        file: Any = self.client.call(
-            f"opening {path}", self._file_system.open, location, "rb", cache_type="none", **known
-        )
+        with self._opening:  # the first one asks whether the repository is there, for all
+            if self._file_system is None:
+                self._file_system = HfFileSystem(endpoint=api.endpoint, token=api.token, skip_instance_cache=True)
+            file: Any = self.client.call(
+                f"opening {path}", self._file_system.open, location, "rb", cache_type="none", **known
+            )
+        # By itself it lists the folder of each file that it reads of, to see that the file is none.
+        url = hf_hub_url(self.client.repo_id, path, repo_type=KIND, revision=self.commit, endpoint=api.endpoint)
+        file.url = lambda: url
         return cast("IO[bytes]", file)
 
     def call(self, what: str, function: Callable[[], _Result]) -> _Result:

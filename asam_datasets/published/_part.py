@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, TypeVar
+from typing import IO, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from asam_datasets.builds import BUILD_FILE, Build, Part
 from asam_datasets.errors import AsamDatasetsError, SourceError
-from asam_datasets.published._footer import MAGIC, Chunk, Footer, read_footer
+from asam_datasets.published._byte_ranges import MOST_BYTES, Fetched, joined
+from asam_datasets.published._footer import MAGIC, Footer, read_footer
+from asam_datasets.published._group_file import arrow_schema, column_bytes, levels_of, read_some, read_whole
 from asam_datasets.published._location import Location, open_location
-from asam_datasets.published._page_index import is_paged, pages_of, read_index, read_values
-from asam_datasets.published._pages import decoded_bytes
+from asam_datasets.published._page_index import index_of, is_paged, is_worth_walking, pages_of, read_values, walk_values
 from asam_datasets.published._thrift import ThriftError
 
 GET_AGAIN = "Get the dataset again; `asam-datasets verify DATASET --deep` looks at every record."
 """What to do about a dataset that does not hold what it should."""
 
 _Result = TypeVar("_Result")
-_HOLE = 2**13
-"""Bytes between two ranges that cost less than a request of their own."""
-
 _TAIL = 8  # the length of the footer, and PAR1
 _MOST_EXPECTED = 2**18  # a manifest may say anything
 _LARGEST_FOOTER = 2**22
 _FOOTERS = 64
 """Footers that a reader keeps; each takes some 10 to 100 kB in the file."""
-
-MOST_BYTES = 2**29
-"""What the columns that are read of a row group may take, packed or decoded. A row group of ours has 32 MiB, or one
-record, whose image has 256 MiB at most; a hostile part has a gigabyte in every hundred bytes."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +69,32 @@ class PartFile:
             )
 
 
+class _Footers:
+    """Footers of parts: each is read by one thread, while others that need it wait. The last ones are kept."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: dict[str, Footer] = {}
+        self._reading: dict[str, threading.Lock] = {}
+
+    def get(self, path: str, read: Callable[[], Footer]) -> Footer:
+        """The footer of a part, by `read` where it is not known."""
+        with self._lock:
+            reading = self._reading.setdefault(path, threading.Lock())
+        with reading:
+            footer = self._found.get(path) or read()
+            with self._lock:
+                self._found.pop(path, None)
+                self._found[path] = footer
+                if len(self._found) > _FOOTERS:
+                    oldest = next(iter(self._found))
+                    del self._found[oldest]
+                    self._reading.pop(oldest, None)
+        return footer
+
+
 class GroupReader:
-    """Reads row groups of the parts of one dataset, for one thread. It keeps the connection, and the footers it met.
+    """Reads row groups of the parts of one dataset, in any thread. It keeps the connection, and the footers it met.
 
     Only the bytes of the columns asked for are fetched. A failure that may pass is tried again; any other is one
     sentence.
@@ -87,7 +105,7 @@ class GroupReader:
 
     def __init__(self, location: Location, log: Callable[[str], None] = lambda text: None) -> None:
         self._published = open_location(location, log)
-        self._footers: dict[str, Footer] = {}
+        self._footers = _Footers()
 
     def schema(self, part: PartFile) -> pa.Schema:
         """The Arrow schema that the footer states, with its metadata.
@@ -96,7 +114,7 @@ class GroupReader:
             SourceError: the part is damaged or gone.
             HubError: the Hub refused, or was not reached.
         """
-        return self._reading(part, lambda: _schema(self._footer(part)))
+        return self._reading(part, lambda: arrow_schema(self._footer(part)))
 
     def row_groups(self, part: PartFile) -> tuple[int, ...]:
         """The rows of each row group, as the footer states them.
@@ -107,17 +125,29 @@ class GroupReader:
         """
         return self._reading(part, lambda: self._footer(part).row_groups)
 
-    def read(self, part: PartFile, group: int, columns: Sequence[str]) -> pa.Table:
+    def read(
+        self, part: PartFile, group: int, columns: Sequence[str], rows: NDArray[np.int64] | None = None
+    ) -> pa.Table:
         """Some columns of a row group (at most 32 MiB before compression).
 
         Args:
             columns: names (`annotations`), or dotted paths in Parquet's words (`annotations.list.element.area`).
+            rows: which, in any order; only the pages that have them are fetched. All by default.
 
         Raises:
             SourceError: the part is damaged, gone, or not what its manifest says.
             HubError: the Hub refused, or was not reached.
         """
-        return self._reading(part, lambda: self._read(part, group, columns))
+        return self._reading(part, lambda: self._read(part, group, columns, rows))
+
+    def column_bytes(self, part: PartFile, group: int, columns: Sequence[str]) -> dict[str, int]:
+        """How many bytes some columns take in a row group of the part; named as for `read`.
+
+        Raises:
+            SourceError: the part is damaged or gone.
+            HubError: the Hub refused, or was not reached.
+        """
+        return self._reading(part, lambda: column_bytes(self._footer(part), group, columns))
 
     def paged(self, part: PartFile, group: int, columns: Sequence[str]) -> list[str]:
         """Those of some columns whose images can be read without the others of the row group.
@@ -130,18 +160,22 @@ class GroupReader:
         found = [name for name in columns if f"{name}.bytes" in chunks and f"{name}.path" in chunks]
         return [name for name in found if is_paged(chunks[f"{name}.bytes"])]
 
-    def read_images(self, part: PartFile, group: int, column: str, rows: NDArray[np.int64]) -> list[bytes | None]:
+    def read_images(
+        self, part: PartFile, group: int, column: str, rows: NDArray[np.int64], *, walk: bool = False
+    ) -> list[bytes | None]:
         """Some encoded images of a row group, and no others but those that share a page with them.
 
         Args:
             column: one that `paged` names.
             rows: which, in any order.
+            walk: whether images that share a page with others are fetched without those, where that saves much: it
+                takes a request for each image before them in the page, one after the other.
 
         Raises:
             SourceError: the part is damaged, gone, or not what its manifest says.
             HubError: the Hub refused, or was not reached.
         """
-        return self._reading(part, lambda: self._read_images(part, group, column, rows))
+        return self._reading(part, lambda: self._read_images(part, group, column, rows, walk))
 
     def _reading(self, part: PartFile, read: Callable[[], _Result]) -> _Result:
         """What `read` gives, which does nothing but read the part: all that goes wrong in it is about the part."""
@@ -164,151 +198,61 @@ class GroupReader:
                 raise SourceError(problem, where=part.label) from None
             raise explained from error
 
-    def _read(self, part: PartFile, group: int, columns: Sequence[str]) -> pa.Table:
+    def _read(self, part: PartFile, group: int, columns: Sequence[str], rows: NDArray[np.int64] | None) -> pa.Table:
         footer = self._footer(part)
         part.check_row_groups(footer.row_groups)
         with self._published.open(part.path, part.size_bytes) as file:
-            content = _as_file(file, footer, group, columns)
-        parquet = pq.ParquetFile(pa.BufferReader(content))
-        table = parquet.read_row_group(0, columns=list(columns), use_threads=False)
+            if rows is None:
+                table = read_whole(file, footer, group, columns)
+            else:
+                table = read_some(file, footer, group, columns, rows)
         for name in (name.split(".")[0] for name in columns):
             if name not in table.column_names:  # Arrow leaves it out without a word
                 raise SourceError(f"expected a column {name}, found none", where=part.label, hint=GET_AGAIN)
         return table
 
-    def _read_images(self, part: PartFile, group: int, column: str, rows: NDArray[np.int64]) -> list[bytes | None]:
+    def _read_images(
+        self, part: PartFile, group: int, column: str, rows: NDArray[np.int64], walk: bool
+    ) -> list[bytes | None]:
         footer = self._footer(part)
         part.check_row_groups(footer.row_groups)
         (chunk,) = (one for one in footer.chunks(group) if one.leaf.path == f"{column}.bytes")
-        (start, stop), behind = chunk.page_index, footer.begins - len(footer.before)
-        with self._published.open(part.path, part.size_bytes) as file:
-            index = footer.before[start - behind : stop - behind]
-            if start < behind or len(index) != stop - start:
-                index = _read_ranges(file, [(start, stop)])
-            pages = pages_of(read_index(index, chunk, footer.row_groups[group]), rows)
-            ranges = _joined([(page.start, page.stop) for page in pages])
-            content = _read_ranges(file, ranges)
-        nullable = _nullable(footer, chunk)
+        levels = levels_of(footer)[chunk.leaf.path]
+        if levels.lists:
+            raise ThriftError(f"a column {chunk.leaf.path} with lists")
         values: dict[int, bytes | None] = {}
-        for page in pages:
-            at = sum(min(stop, page.start) - start for start, stop in ranges if start < page.start)
-            found = read_values(content[at : at + page.stop - page.start], page, nullable)
-            values.update(zip(range(page.first_row, page.last_row), found, strict=True))
+        with self._published.open(part.path, part.size_bytes) as file:
+            pages = pages_of(index_of(file, footer, chunk, footer.row_groups[group]), rows)
+            mine = {page: np.unique(rows[(rows >= page.first_row) & (rows < page.last_row)]) for page in pages}
+            walked = [page for page in pages if walk and is_worth_walking(page, mine[page])]
+            whole = [page for page in pages if page not in walked]
+            found = Fetched(file, joined([(page.start, page.stop) for page in whole]))
+            room = MOST_BYTES
+
+            def read(start: int, stop: int) -> memoryview:
+                nonlocal room
+                room -= stop - start
+                if room < 0:
+                    raise ThriftError(f"images of more than {MOST_BYTES} bytes in a row group")
+                return Fetched(file, [(start, stop)])[start:stop]
+
+            for page in walked:
+                values |= walk_values(read, page, mine[page], levels.nullable)
+        for page in whole:
+            content = read_values(found[page.start : page.stop], page, levels.nullable)
+            values.update(zip(range(page.first_row, page.last_row), content, strict=True))
         return [values[row] for row in rows.tolist()]
 
     def _footer(self, part: PartFile) -> Footer:
-        if part.path not in self._footers:
+        def read() -> Footer:
             with self._published.open(part.path, part.size_bytes) as file:
-                footer = _read_footer(file, part.footer_bytes)
-            if len(self._footers) >= _FOOTERS:
-                self._footers.pop(next(iter(self._footers)))
-            self._footers[part.path] = footer
-        return self._footers[part.path]
+                return _read_footer(file, part.footer_bytes)
+
+        return self._footers.get(part.path, read)
 
 
 def _first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0]
-
-
-def _schema(footer: Footer) -> pa.Schema:
-    return pq.read_metadata(pa.BufferReader(MAGIC + footer.as_file())).schema.to_arrow_schema()
-
-
-def _is_asked(chunk: Chunk, columns: Sequence[str]) -> bool:
-    """Whether a column of Parquet's belongs to some columns (`annotations`) or their fields (`image.bytes`)."""
-    return any(f"{chunk.leaf.path}.".startswith(f"{name}.") for name in columns)
-
-
-def _as_file(file: Any, footer: Footer, group: int, columns: Sequence[str]) -> pa.Buffer:
-    """Some columns of a row group as a file of its own, in memory.
-
-    Arrow reads any Python file in threads of its own, and a Python that ends while one of them still holds a piece is
-    aborted: seen when a stream from the Hub was left after a few records. From memory it reads in this thread.
-
-    Raises:
-        ThriftError: a column is damaged, or takes too much memory.
-    """
-    chunks = footer.chunks(group)
-    asked = [chunk for chunk in chunks if _is_asked(chunk, columns)]
-    ranges = _column_ranges(asked)
-    room = MOST_BYTES
-    if sum(stop - start for start, stop in ranges) > room:
-        raise ThriftError(f"columns of more than {room} bytes in a row group")
-    places: dict[str, int] = {}
-    size_bytes = len(MAGIC)
-    for start, stop in ranges:
-        mine = [chunk for chunk in asked if start <= chunk.start and chunk.stop <= stop]
-        places.update((chunk.leaf.path, size_bytes + chunk.start - start) for chunk in mine)
-        size_bytes += stop - start
-    end = footer.as_file(chunks, places, footer.row_groups[group])
-    memory = np.empty(size_bytes + len(end), np.uint8)  # in large pages, where the system has them
-    content = memory.data
-    content[: len(MAGIC)], content[size_bytes:] = MAGIC, end
-    _fetch(file, ranges, content[len(MAGIC) : size_bytes])
-    for chunk in asked:
-        room -= decoded_bytes(content, chunk, places[chunk.leaf.path], room)
-    return pa.py_buffer(memory)
-
-
-def _fetch(file: Any, ranges: Sequence[tuple[int, int]], memory: memoryview) -> None:
-    """Read some ranges of a file, one behind the other.
-
-    Raises:
-        pa.ArrowInvalid: they are not in it; a footer may say anything.
-    """
-    size_bytes, at = file.seek(0, os.SEEK_END), 0
-    for start, stop in ranges:
-        if not 0 <= start <= stop <= size_bytes:
-            raise pa.ArrowInvalid(f"a column at bytes {start} to {stop} of a file of {size_bytes}")
-        file.seek(start)
-        while start < stop:
-            found = file.readinto(memory[at : at + stop - start])
-            if not found:
-                raise pa.ArrowInvalid(f"no bytes at byte {start}, where {stop - start} should be")
-            start, at = start + found, at + found
-
-
-def _read_ranges(file: Any, ranges: Sequence[tuple[int, int]]) -> bytes:
-    """Some ranges of a file, one behind the other.
-
-    Raises:
-        ThriftError: they are more than a row group may have.
-    """
-    size_bytes = sum(stop - start for start, stop in ranges)
-    if size_bytes > MOST_BYTES:
-        raise ThriftError(f"pages of more than {MOST_BYTES} bytes in a row group")
-    content = bytearray(size_bytes)
-    _fetch(file, ranges, memoryview(content))
-    return bytes(content)
-
-
-def _nullable(footer: Footer, chunk: Chunk) -> int:
-    """How many levels of a column's path may be null.
-
-    Raises:
-        ThriftError: there are lists in it.
-    """
-    schema = pq.read_metadata(pa.BufferReader(MAGIC + footer.as_file())).schema
-    (column,) = (one for one in map(schema.column, range(len(schema))) if one.path == chunk.leaf.path)
-    if column.max_repetition_level:
-        raise ThriftError(f"a column {chunk.leaf.path} with lists")
-    return int(column.max_definition_level)
-
-
-def _column_ranges(chunks: Sequence[Chunk]) -> list[tuple[int, int]]:
-    """First byte and end of what some columns take; what lies next to each other is one range."""
-    return _joined(sorted((chunk.start, chunk.stop) for chunk in chunks))
-
-
-def _joined(places: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Ranges with those in one that lie next to each other."""
-    ranges: list[tuple[int, int]] = []
-    for start, stop in places:
-        if ranges and start - ranges[-1][1] <= _HOLE:
-            first, last = ranges.pop()
-            start, stop = first, max(last, stop)
-        ranges.append((start, stop))
-    return ranges
 
 
 def _read_footer(file: IO[bytes], expected_bytes: int) -> Footer:

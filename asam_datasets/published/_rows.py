@@ -111,6 +111,11 @@ def arrow_columns(names: Iterable[str]) -> list[str]:
     return list(found)
 
 
+def row_columns(names: Iterable[str]) -> list[str]:
+    """The columns that `typed_row` needs for some columns of a table, as they are called there."""
+    return list(dict.fromkeys((*names, *_ALWAYS)))
+
+
 def read_rows(
     reader: GroupReader,
     part: PartFile,
@@ -165,13 +170,16 @@ def scan_rows(
     for count, index in enumerate(range(len(table))[start:stop]):
         try:
             values = row_values(table, index, part, group)
-            yield _typed(values, part.label if first is None else f"{part.label}: row {first + count}")
+            yield typed_row(values, part.label if first is None else f"{part.label}: row {first + count}")
         except RecordError as error:
             yield error
 
 
-def row_values(table: pa.Table, index: int, part: PartFile, group: int) -> dict[str, Any]:
+def row_values(table: pa.Table, index: int, part: PartFile, group: int, row: int | None = None) -> dict[str, Any]:
     """One row of a row group as it is, by column.
+
+    Args:
+        row: its number in the row group, where `table` has not all of its rows.
 
     Raises:
         RecordError: its text is not UTF-8, or Python has no such values.
@@ -180,7 +188,7 @@ def row_values(table: pa.Table, index: int, part: PartFile, group: int) -> dict[
         values: dict[str, Any] = table.slice(index, 1).to_pylist()[0]
     except (ValueError, LookupError, OverflowError, pa.ArrowException) as error:
         what = "text in UTF-8" if isinstance(error, UnicodeDecodeError) else "values of the table's types"
-        where = f"{part.label}: row {sum(part.row_groups[:group]) + index}"
+        where = f"{part.label}: row {sum(part.row_groups[:group]) + (index if row is None else row)}"
         raise RecordError(f"expected {what}, found: {error}", where=where, hint=GET_AGAIN) from None
     return values
 
@@ -264,7 +272,16 @@ def wrong_numbers(annotation: Annotation, mask: RLEMask, *, inclusive: bool) -> 
             yield "bbox", f"expected {box} ({kind}), found {list(annotation.bbox)}"
 
 
-def _typed(values: dict[str, Any], label: str) -> Row:
+def typed_row(values: dict[str, Any], label: str) -> Row:
+    """A row as it is known after its check.
+
+    Args:
+        values: of the row, by column.
+        label: where it is, for messages.
+
+    Raises:
+        RecordError: it is not what its table says.
+    """
     where = f"{label}: {str(values.get('file_name'))[:_SHOWN]}"
     try:
         row = msgspec.convert({**values, "where": where}, Row)

@@ -38,7 +38,8 @@ class Machines(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class CaptionStage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Captions made by a model: in the task of the archive, or by `machines` of their own in a stage before."""
+    """Captions made by a model: in the task of the archive, or by `machines` of their own in a stage before, which are
+    of the same kind."""
 
     options: CaptionOptions = CaptionOptions()
     machines: Machines | None = None
@@ -85,6 +86,12 @@ class ScalePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             raise TargetError(
                 "expected one of `captions` and `caption` in the plan, found both",
                 hint="`captions` are files that are there, `caption` makes them.",
+            )
+        if self.caption is not None and (self.caption.machines or self.machines).kind != self.machines.kind:
+            raise TargetError(
+                f"expected machines of one kind in the plan, found {self.machines.kind!r} and "
+                f"{self.caption.machines.kind!r} for captions",  # type: ignore[union-attr]
+                hint="Stages wait for each other only there.",
             )
         for name, number in (
             ("parts", self.parts or 1),

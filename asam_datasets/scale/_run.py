@@ -26,6 +26,7 @@ RELEASED = "released.json"
 """What the last task did; there once it is done."""
 
 _RUN = "run.json"
+_JOBS = "jobs.json"
 
 
 class _Described(msgspec.Struct, frozen=True):
@@ -133,6 +134,18 @@ class RunFolder:
             yield True
         finally:
             lock.release()
+
+    def jobs(self) -> list[str]:
+        """The jobs of Slurm that were submitted last."""
+        return msgspec.json.decode(self.read(_JOBS), type=list[str]) if self.has(_JOBS) else []
+
+    def write_jobs(self, jobs: Sequence[str]) -> None:
+        """Remember which jobs were submitted."""
+        self.write(_JOBS, msgspec.json.encode(jobs))
+
+    def look_again(self) -> None:
+        """Forget what other machines may have changed meanwhile."""
+        self._folder.fs.invalidate_cache()
 
     def running(self) -> dict[str, bytes]:
         """What tasks say that are at work, or were killed."""

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import _thread
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from asam_datasets.errors import SourceError
+from asam_datasets.errors import SourceError, TargetError
 from asam_datasets.progress import Listener
-from asam_datasets.scale._datatrove import executor
+from asam_datasets.scale._datatrove import executor, in_queue, submit, undone
 from asam_datasets.scale._plan import ScalePlan
 from asam_datasets.scale._release import prepare
 from asam_datasets.scale._run import RELEASED, RunFolder
-from asam_datasets.scale._steps import Running, Step
+from asam_datasets.scale._steps import Step
+from asam_datasets.scale._watch import watched
 
-_WATCH_S = 1.0
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -42,80 +39,66 @@ def scale(plan: ScalePlan, listener: Listener | None = None) -> Scaled:
     all is done.
 
     Raises:
+        TargetError: there is no Slurm here, or jobs of this run are still in its queue.
         AsamDatasetsError: see `asam_datasets.errors`; what is finished is kept.
     """
     listener, started = listener or Listener(), time.monotonic()
     run = prepare(plan, listener)
+    stages = _stages(plan, run)
     listener.on_stage(f"Doing {len(run.archives):,} archives as {run.name}; logs are in {plan.run}/logs")
-    last = _stages(plan, run)
-    if plan.machines.kind == "local":
-        with _watched(run):
-            last.run()
+    if plan.machines.kind == "slurm":
+        _submit(run, stages)
+    elif plan.machines.kind == "local":
+        with watched(run):
+            do_stages(run, stages)
     else:
-        last.run()
+        do_stages(run, stages)
     done = run.has(RELEASED)
-    if plan.machines.kind != "slurm" and not done:
-        raise SourceError(
-            "expected all tasks to be done, found some that failed",
-            where=plan.run,
-            hint="Look at the logs there, then run the same command again: only what is missing is done.",
-        )
     return Scaled(plan.run, run.name, len(run.archives), done, plan.repo_id, time.monotonic() - started)
 
 
-@contextmanager
-def _watched(run: RunFolder) -> Iterator[None]:
-    """Stop when a worker of this machine is killed: a pool of processes would wait for it for ever.
+def _stages(plan: ScalePlan, run: RunFolder) -> list[Any]:
+    """An executor for each stage."""
+    tasks, logs, made = len(run.archives), f"{plan.run}/logs", []
+    if plan.caption is not None and plan.caption.machines is not None:
+        machines = plan.caption.machines
+        made.append(executor(machines, Step("captions", plan), tasks, f"{logs}/captions", "asam-captions"))
+    made.append(executor(plan.machines, Step("archives", plan), tasks, f"{logs}/archives", "asam-archives"))
+    one = msgspec.structs.replace(plan.machines, workers=1)
+    return [*made, executor(one, Step("release", plan), 1, f"{logs}/release", "asam-release")]
+
+
+def _submit(run: RunFolder, stages: list[Any]) -> None:
+    """Hand the stages to Slurm.
 
     Raises:
-        SourceError: one was.
+        TargetError: what was submitted before is still at it: the tasks of two submissions would take each other's.
     """
-    for path in run.running():  # of a run that was killed
-        run.remove(path)
-    lost: list[str] = []
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(_WATCH_S):
-            killed = [path for path, content in run.running().items() if _is_killed(content)]
-            if killed:
-                lost.extend(killed)
-                _thread.interrupt_main()
-                return
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    except KeyboardInterrupt:
-        if not lost:
-            raise
-        raise SourceError(
-            f"expected the worker of {lost[0].rpartition('/')[2]} to end by itself, found that it was killed",
+    busy = in_queue(run.jobs())
+    if busy:
+        raise TargetError(
+            f"expected no job of this run in the queue, found {', '.join(busy)}",
             where=run.path,
-            hint="Most likely the machine ran out of memory: run the same command again, with fewer workers.",
-        ) from None
-    finally:
-        ended.set()
-        thread.join()
+            hint=f"Wait until they are done, or end them: scancel {' '.join(busy)}. Then run the same command again.",
+        )
+    submit(stages, run.write_jobs)
 
 
-def _is_killed(content: bytes) -> bool:
-    try:
-        return msgspec.json.decode(content, type=Running).is_killed
-    except msgspec.MsgspecError:
-        return False
+def do_stages(run: RunFolder, stages: list[Any]) -> None:
+    """Do one stage after the other. (`datatrove` would wait for ever for a stage with a task that failed.)
 
-
-def _stages(plan: ScalePlan, run: RunFolder) -> Any:
-    """The executor of the last stage, which depends on those before it."""
-    before: Any = None
-    tasks = len(run.archives)
-    if plan.caption is not None and plan.caption.machines is not None:
-        logs = f"{plan.run}/logs/captions"
-        before = executor(plan.caption.machines, Step("captions", plan), tasks, logs, "asam-captions", before)
-    before = executor(
-        plan.machines, Step("archives", plan), tasks, f"{plan.run}/logs/archives", "asam-archives", before
-    )
-    one = msgspec.structs.replace(plan.machines, workers=1)
-    return executor(one, Step("release", plan), 1, f"{plan.run}/logs/release", "asam-release", before)
+    Raises:
+        SourceError: tasks failed.
+    """
+    for stage in stages:
+        stage.run()
+        failed = undone(stage)
+        if failed:
+            shown = ", ".join(run.archives[rank] for rank in failed[:_SHOWN])
+            more = f" and {len(failed) - _SHOWN:,} more" if len(failed) > _SHOWN else ""
+            raise SourceError(
+                f"expected all tasks to be done, found {len(failed):,} that failed: {shown}{more}",
+                where=str(stage.logging_dir.path),
+                hint="Look at the logs there, then run the same command again: only what is missing is done.",
+            )
+    run.look_again()

@@ -11,7 +11,7 @@ from pathlib import Path
 from asam_datasets.builds import ArchiveRecipe, Options, Part, build, check_together, look_over
 from asam_datasets.captions import caption
 from asam_datasets.download import download
-from asam_datasets.errors import TargetError
+from asam_datasets.errors import SourceError, TargetError
 from asam_datasets.machine import only_writer, write_errors
 from asam_datasets.progress import Listener
 from asam_datasets.published import HubClient
@@ -40,6 +40,7 @@ def do_archive(plan: ScalePlan, number: int, listener: Listener | None = None) -
     listener = listener or Listener()
     run = RunFolder(plan.run)
     name = run.archives[number]
+    _tidy(plan, run)
     if run.note(name) is None:
         folder = plan.work_folder / run.name / name
         with _alone(folder), write_errors(folder):
@@ -68,6 +69,12 @@ def caption_archive(plan: ScalePlan, number: int, listener: Listener | None = No
 
 def _build(plan: ScalePlan, run: RunFolder, name: str, folder: Path, listener: Listener) -> Note:
     if plan.caption is not None and not run.has(run.captions(name)):
+        if plan.caption.machines is not None:
+            raise SourceError(
+                f"expected captions of {name}, found none: their task failed, or was cancelled",
+                where=f"{plan.run}/{run.captions(name)}",
+                hint="Look at logs/captions there, then run the same command again.",
+            )
         _caption(plan, run, name, folder, listener)
     source = _get(plan, name, folder, listener)
     captions = read_made_captions(plan, run, name)
@@ -106,6 +113,13 @@ def _get(plan: ScalePlan, name: str, folder: Path, listener: Listener) -> str:
         return str(place)
     download(Path(plan.links), folder, archives=[name], at_once=1, listener=listener)
     return str(folder / f"{name}.tar")
+
+
+def _tidy(plan: ScalePlan, run: RunFolder) -> None:
+    """Remove what tasks that died here have left, and that were done elsewhere since."""
+    for folder in (plan.work_folder / run.name).glob("*"):
+        if run.has(f"notes/{folder.name}.json"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -14,7 +14,12 @@ from asam_datasets.sources._captions import caption_id as caption_id
 from asam_datasets.sources._captions import caption_report as caption_report
 from asam_datasets.sources._captions import parse_captions as parse_captions
 from asam_datasets.sources._captions import read_captions as read_captions
-from asam_datasets.sources._captions import read_ids as read_ids
+from asam_datasets.sources._ids import ListedIds as ListedIds
+from asam_datasets.sources._ids import entries_of as entries_of
+from asam_datasets.sources._ids import number_ids as number_ids
+from asam_datasets.sources._ids import read_entries as read_entries
+from asam_datasets.sources._ids import read_ids as read_ids
+from asam_datasets.sources._ids import text_ids as text_ids
 from asam_datasets.sources._lists import CAPTION_LIST as CAPTION_LIST
 from asam_datasets.sources._lists import CONTROLNET_LIST as CONTROLNET_LIST
 from asam_datasets.sources._lists import encode_captions as encode_captions
@@ -28,6 +33,7 @@ __all__ = [
     "AdversarialSource",
     "BadRecords",
     "CaptionReport",
+    "ListedIds",
     "OnBadRecord",
     "Reject",
     "caption_id",
@@ -35,7 +41,11 @@ __all__ = [
     "check_sample",
     "encode_captions",
     "encode_lists",
+    "entries_of",
+    "number_ids",
     "parse_captions",
     "read_captions",
+    "read_entries",
     "read_ids",
+    "text_ids",
 ]

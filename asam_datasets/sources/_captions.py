@@ -1,4 +1,4 @@
-"""Caption files in, and lists of image ids.
+"""Caption files in.
 
 A caption file is one of these, in UTF-8, with or without a byte-order mark, with any line ending:
 
@@ -24,17 +24,16 @@ from typing import Any
 
 import msgspec
 
-from asam_datasets.errors import CaptionsError, SourceError, option
+from asam_datasets.errors import CaptionsError, option
 from asam_datasets.machine import read_file
 from asam_datasets.sources._bad import BadRecords
 
 MAX_FILE_BYTES = 2**27
-"""Largest caption file, or list of ids, that is read: over a million captions of a hundred bytes."""
+"""Largest caption file that is read: over a million captions of a hundred bytes."""
 
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _SHOWN = 5
-_ONE_ID = "One number a line, such as 226381."
 _LINE_HINT = "The file holds one JSON object a line; a torn last line can be deleted."
 
 
@@ -289,30 +288,3 @@ def _some(names: Sequence[str], count: int | None = None) -> str:
     count = count or len(names)
     shown = ", ".join(names[:_SHOWN])
     return f"{shown} and {count - _SHOWN} more" if count > _SHOWN else shown
-
-
-def read_ids(path: Path) -> frozenset[int]:
-    """Read `sa_images_ids.txt`: image ids, one a line.
-
-    Raises:
-        SourceError: the file is missing or empty, or a line is not an id.
-    """
-    try:
-        lines: Sequence[str] = read_file(path, limit_bytes=MAX_FILE_BYTES).decode("utf-8-sig").splitlines()
-    except OSError as error:
-        raise SourceError(f"expected a list of image ids, found: {error.strerror}", where=str(path)) from error
-    except UnicodeDecodeError as error:
-        raise SourceError("expected a text of image ids, found other bytes", where=str(path), hint=_ONE_ID) from error
-    ids = set()
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if not text:
-            continue
-        if not (text.isascii() and text.isdigit() and len(text) <= 18):
-            raise SourceError(
-                f"expected an image id, found {text[:40]!r}", where=f"{path}: line {number}", hint=_ONE_ID
-            )
-        ids.add(int(text))
-    if not ids:
-        raise SourceError("expected image ids, found an empty file", where=str(path), hint=_ONE_ID)
-    return frozenset(ids)

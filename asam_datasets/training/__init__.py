@@ -42,12 +42,13 @@ from asam_datasets.training._open import open_stream as open_stream
 from asam_datasets.training._options import Choose as Choose
 from asam_datasets.training._options import ControlNetOptions as ControlNetOptions
 from asam_datasets.training._options import SamOptions as SamOptions
+from asam_datasets.training._packed import masks_on_device as masks_on_device
+from asam_datasets.training._packed import unpack_masks as unpack_masks
 from asam_datasets.training._sam import NO_POINT as NO_POINT
 from asam_datasets.training._sam import normalize as normalize
 from asam_datasets.training._sam import sam_batch as sam_batch
 from asam_datasets.training._sam import sam_sample as sam_sample
 from asam_datasets.training._sam import sam_samples as sam_samples
-from asam_datasets.training._sam import unpack_masks as unpack_masks
 from asam_datasets.training._sampler import StreamSampler as StreamSampler
 from asam_datasets.training._stream import Stream as Stream
 
@@ -67,6 +68,7 @@ __all__ = [
     "decode_image",
     "fitted_shape",
     "gather_state",
+    "masks_on_device",
     "normalize",
     "open_image",
     "open_mixture",

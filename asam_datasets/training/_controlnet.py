@@ -106,12 +106,12 @@ def _conditioning(record: Mapping[str, Any], geometry: Geometry, image: EncodedI
 
 def _paint(masks: Sequence[RLEMask], geometry: Geometry) -> NDArray[np.uint8]:
     """uint8 (height, width, 3): mask `i` in color `i`, as the published conditioning image."""
-    numbers = np.zeros((geometry.size, geometry.size), np.int32)
-    for number in sorted(range(len(masks)), key=lambda index: -int(masks[index].area())):
-        geometry.mask(masks[number]).decode_into(numbers, fg_value=number + 1)
+    numbers = np.zeros((geometry.shape[0], geometry.size), np.int32)
+    order = sorted(range(len(masks)), key=lambda index: -int(masks[index].area()))
+    for number, mask in zip(order, geometry.masks([masks[number] for number in order]), strict=True):
+        mask.decode_into(numbers, fg_value=number + 1)
     table = np.concatenate([np.zeros((1, 3), np.uint8), colors(len(masks))])
-    height, width = geometry.shape
-    painted: NDArray[np.uint8] = table[numbers[:height, :width]]
+    painted: NDArray[np.uint8] = table[numbers[:, : geometry.shape[1]]]
     return painted
 
 

@@ -4,14 +4,13 @@ A row group is read as a whole where most of its rows are wanted and few are ope
 `window`. Otherwise its small columns are read once and its images by themselves, not long before they are needed: of a
 filter the few that it lets through, of a global order with many lanes a few of each lane at a time.
 
-Threads of their own read, each with a reader of its own: one for whole row groups, and it is one ahead of what is
-needed; several for single images, so that as many requests are under way. The thread that iterates owns what was read.
-So the first record costs one read, and the next is under way.
+Threads of their own read: one for whole row groups, and it is one ahead of what is needed; several for single images,
+so that as many requests are under way. The thread that iterates owns what was read. So the first record costs one read,
+and the next is under way.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from asam_datasets.published import GroupReader, Location, PartFile, row_values
+from asam_datasets.published import GroupReader, Location, PartFile, image_paths, row_values, with_images
 from asam_datasets.training._order import Order
 
 HELD = 10
@@ -147,7 +146,7 @@ def read_columns(
     """
     reading = _Reading(groups, columns, location, log, None)
     with ThreadPoolExecutor(_THREADS * 2, thread_name_prefix="asam_datasets") as pool:
-        yield from pool.map(lambda number: reading.reader().read(*groups[number], columns), range(len(groups)))
+        yield from pool.map(lambda number: reading.reader.read(*groups[number], columns), range(len(groups)))
 
 
 def wanted_rows(
@@ -171,34 +170,24 @@ class _Reading:
         log: Callable[[str], None],
         partners: Partners | None,
     ) -> None:
-        self._groups, self._columns, self._location, self._log = groups, columns, location, log
-        self._partners = partners
-        self._own = threading.local()
-
-    def reader(self) -> GroupReader:
-        """That of this thread."""
-        if not hasattr(self._own, "reader"):
-            self._own.reader = GroupReader(self._location, self._log)
-        reader: GroupReader = self._own.reader
-        return reader
+        self._groups, self._columns, self._partners = groups, columns, partners
+        self.reader = GroupReader(location, log)
 
     def read(self, read: _Read) -> _Arrived:
         """Do one read."""
         group, columns = self._groups[read.number], self._columns
         if read.rows is None:
             rows = np.arange(group.part.row_groups[group.number], dtype=np.int64)
-            return _Arrived(self.reader().read(*group, columns), {}, self._read_partners(read.number, rows))
+            return _Arrived(self.reader.read(*group, columns), {}, self._read_partners(read.number, rows))
         table, images = self._read_some(group, columns, read.rows, with_table=read.is_first)
         return _Arrived(table, images, self._read_partners(read.number, read.rows))
 
     def _read_some(
         self, group: Group, columns: Sequence[str], rows: NDArray[np.int64], *, with_table: bool
     ) -> tuple[pa.Table | None, dict[str, dict[int, bytes | None]]]:
-        reader = self.reader()
-        paged = reader.paged(*group, columns)
-        table = None
-        if with_table:
-            table = reader.read(*group, [f"{name}.path" if name in paged else name for name in columns])
+        reader = self.reader
+        names, paged = image_paths(reader, *group, columns)
+        table = reader.read(*group, names) if with_table else None
         images = {name: dict(zip(rows.tolist(), reader.read_images(*group, name, rows), strict=True)) for name in paged}
         return table, images
 
@@ -221,11 +210,8 @@ class _Reading:
 
 def _record(arrived: _Arrived, row: int, group: Group) -> dict[str, Any]:
     """One row of a row group, with its images where they were read by themselves."""
-    record = row_values(arrived.table, row, *group)
-    for name, images in arrived.images.items():
-        if record[name] is not None:
-            record[name] = {"bytes": images[row], "path": record[name]["path"]}
-    return record
+    images = {name: contents[row] for name, contents in arrived.images.items()}
+    return with_images(row_values(arrived.table, row, *group), images)
 
 
 def _plan_reads(

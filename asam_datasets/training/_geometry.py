@@ -7,6 +7,7 @@ whole pixels of a JPEG decoded at a reduced size as well; in a centred crop the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -15,8 +16,8 @@ import torch
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import StreamError
-from asam_datasets.masks import resize
-from asam_datasets.training._images import EncodedImage, choose_reduction, decode_image, resize_image
+from asam_datasets.masks import centers, resize, sample
+from asam_datasets.training._images import EncodedImage, choose_reduction, decode_image, resize_pixels
 
 Fit = Literal["pad", "squeeze", "crop"]
 """How an image becomes a square. `pad`: its longer side is resized to it and the rest is padding, as SAM does;
@@ -43,19 +44,30 @@ class Geometry:
     shape: tuple[int, int]
     size: int
 
-    def mask(self, mask: RLEMask) -> RLEMask:
-        """A mask of the image as one of the sample, without any array; nearest neighbour as Pillow's NEAREST."""
+    def masks(self, masks: Sequence[RLEMask]) -> list[RLEMask]:
+        """Masks of the image as those of the sample, (shape[0], size), without any array: the padding on the right is
+        there, that below is not. Nearest neighbour as Pillow's NEAREST."""
         top, left, height, width = self.crop
-        if (top, left) != (0, 0) or (height, width) != mask.shape:
-            mask = mask.crop(np.array([left, top, width, height]))
         if self.mirrored:
-            mask = mask.fliplr()
-        mask = resize(mask, self.shape)
-        below, right = self.size - self.shape[0], self.size - self.shape[1]
-        return mask.pad(0, below, 0, right) if below or right else mask
+            masks = [mask.crop(np.array([left, top, width, height])).fliplr() for mask in masks]
+            top = left = 0
+        if width >= self.shape[1]:
+            rows, columns = centers(self.shape[0], height) + top, centers(self.shape[1], width) + left
+            return sample(masks, rows, columns, self.size)
+        if not self.mirrored:
+            masks = [mask.crop(np.array([left, top, width, height])) for mask in masks]
+        return [resize(mask, self.shape).pad(0, 0, 0, self.size - self.shape[1]) for mask in masks]
+
+    def low_res(self, masks: Sequence[RLEMask], side: int) -> list[RLEMask]:
+        """What `masks` gave as targets of `side` × `side`, again without the padding below."""
+        rows = centers(side, self.size)
+        if side <= self.size:
+            return sample(masks, rows[rows < self.shape[0]], rows)
+        below = self.size - self.shape[0]
+        return [resize(mask.pad(0, below, 0, 0), (side, side)) for mask in masks]
 
     def image(self, image: EncodedImage, where: str) -> torch.Tensor:
-        """An image as uint8 (3, *shape), without the padding.
+        """An image as uint8 (3, *shape), without the padding; the three values of a pixel are side by side.
 
         Raises:
             RecordError: it cannot be decoded.
@@ -66,8 +78,8 @@ class Geometry:
         first = round(top / by), round(left / by)
         cut = pixels[first[0] : first[0] - (-height // by), first[1] : first[1] - (-width // by)]
         if self.mirrored:
-            cut = cut[:, ::-1]
-        return resize_image(cut.copy(), self.shape)  # one column mirrored is contiguous to NumPy, but not to torch
+            cut = cut[:, ::-1].copy()  # one column mirrored is contiguous to NumPy, but not to torch
+        return resize_pixels(cut, self.shape)
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,14 @@ def choose_reduction(region: tuple[int, int], shape: tuple[int, int], encoded: b
 
 def resize_image(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> torch.Tensor:
     """A copy of uint8 (height, width, 3) as uint8 (3, *shape): bilinear with antialiasing, as Pillow's BILINEAR."""
-    planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    return resize_pixels(pixels, shape).contiguous()
+
+
+def resize_pixels(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> torch.Tensor:
+    """As `resize_image`, with the three values of a pixel side by side in memory."""
+    # The first axis comes before the permutation: it has the stride then by which torch knows pixels side by side, and
+    # without that it takes the planes apart, all of them, before it resizes.
+    planes = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
     if planes.shape[2:] == shape:
         return planes[0].clone()
     return torch.nn.functional.interpolate(planes, shape, mode="bilinear", antialias=True)[0]

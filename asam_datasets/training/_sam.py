@@ -13,15 +13,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.utils.data
 from numpy.typing import NDArray
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import RecordError, SegmentationError
-from asam_datasets.masks import from_segmentation, resize
+from asam_datasets.masks import from_segmentation
 from asam_datasets.training._geometry import draw_geometry
 from asam_datasets.training._images import open_image
+from asam_datasets.training._memory import zeros
 from asam_datasets.training._options import Choose, SamOptions, random_of
+from asam_datasets.training._packed import pack_masks
 
 PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """ImageNet's, of 0 … 255, as SAM uses them (`pixel_mean` and `pixel_std` in segment_anything's `build_sam.py`)."""
@@ -30,7 +31,6 @@ NO_POINT = -10
 """The label of a point that is not there; `transformers` leaves it out of the prompt."""
 
 _DEFAULT = SamOptions()
-_NO_RUN = np.zeros(1, np.int64)
 
 
 class _Parts(NamedTuple):
@@ -108,15 +108,6 @@ def normalize(pixel_values: torch.Tensor, reshaped_input_sizes: torch.Tensor) ->
     return (pixel_values.to(torch.float32) - mean) / deviation * inside[:, None]
 
 
-def unpack_masks(packed_masks: torch.Tensor) -> torch.Tensor:
-    """Turn `packed_masks` into `masks`, on their device: uint8 (..., S, ⌈S / 8⌉) to bool (..., S, S)."""
-    size = packed_masks.shape[-2]
-    if packed_masks.device.type == "cpu":
-        return torch.from_numpy(np.unpackbits(packed_masks.numpy(), axis=-1, count=size)).view(torch.bool)
-    places = torch.arange(7, -1, -1, dtype=torch.uint8, device=packed_masks.device)
-    return ((packed_masks[..., None] >> places) & 1).flatten(-2)[..., :size].bool()
-
-
 def rows_of(batch: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
     """The records of columns."""
     for values in zip(*batch.values(), strict=True):
@@ -131,18 +122,19 @@ def _read(record: Mapping[str, Any], options: SamOptions) -> _Parts:
     annotations = record.get("annotations")
     if annotations is None:
         raise RecordError("expected `annotations`, found none", where=where, hint="Use a config with that column.")
-    limit = options.choose.count
-    low_shape = (options.low_res, options.low_res) if "low_res_masks" in options.targets else None
+    ranked = _ranked(annotations, options.choose, random, where)
+    limit = len(ranked) if options.choose.count is None else options.choose.count
     masks: list[RLEMask] = []
     low_res: list[RLEMask] = []
-    for position in _ranked(annotations, options.choose, random, where):
-        if limit is not None and len(masks) == limit:
-            break
-        mask = geometry.mask(mask_of(annotations[position], image.shape, f"{where}: annotations[{position}]"))
-        small = resize(mask, low_shape)
-        if small.any():  # a mask that vanishes in a target is none to learn from
-            masks.append(mask)
-            low_res.append(small)
+    while ranked and len(masks) < limit:
+        # Together is fastest; and no more than are needed are looked at.
+        some, ranked = ranked[: limit - len(masks)], ranked[limit - len(masks) :]
+        full = [mask_of(annotations[number], image.shape, f"{where}: annotations[{number}]") for number in some]
+        resized = geometry.masks(full)
+        small = geometry.low_res(resized, options.low_res) if "low_res_masks" in options.targets else resized
+        seen = [place for place, mask in enumerate(small) if mask.any()]  # what vanishes in a target teaches nothing
+        masks += (resized[place] for place in seen)
+        low_res += (small[place] for place in seen)
     pixels = geometry.image(image, f"{where}: image")
     points = _points(masks, options.points, random)
     return _Parts(
@@ -221,10 +213,13 @@ def _points(masks: Sequence[RLEMask], count: int, random: np.random.Generator) -
     if not draws.size:
         return np.zeros((len(masks), count, 2), np.float32)
     # The runs of all masks end to end, column-major and background first: one search finds the pixels of all masks.
-    counts = [np.asarray(mask.counts, np.int64) for mask in masks]
-    runs = np.concatenate([run for one in counts for run in (one, one[:0] if len(one) % 2 == 0 else _NO_RUN)])
-    inside, ends = np.cumsum(runs[1::2]), np.cumsum(runs)[1::2]
-    areas = np.array([one[1::2].sum() for one in counts])[:, None]
+    runs = [mask.counts_view for mask in masks]
+    places = np.cumsum(np.concatenate(runs), dtype=np.int64)
+    stops = np.cumsum([len(one) for one in runs]).tolist()
+    of_mask = [places[start + 1 : stop : 2] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
+    ends = np.concatenate(of_mask)
+    inside = np.cumsum(np.concatenate([one[1::2] for one in runs]), dtype=np.int64)
+    areas = np.diff(inside[np.cumsum([len(one) for one in of_mask]) - 1], prepend=0)[:, None]
     wanted = np.cumsum(areas)[:, None] - areas + (draws * areas).astype(np.int64)
     run = np.searchsorted(inside, wanted, side="right")
     height, width = masks[0].shape
@@ -236,7 +231,7 @@ def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str,
     """Lay samples into the tensors of a batch."""
     size, count = options.size, len(parts)
     batch: dict[str, Any] = {
-        "pixel_values": _shared((count, 3, size, size), torch.uint8 if options.pixels == "uint8" else torch.float32)
+        "pixel_values": zeros((count, 3, size, size), torch.uint8 if options.pixels == "uint8" else torch.float32)
     }
     shapes = {
         "masks": ((size, size), torch.bool),
@@ -245,7 +240,7 @@ def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str,
     }
     for name in options.targets:
         shape, dtype = shapes[name]
-        batch[name] = _shared((count, slots, *shape), dtype)
+        batch[name] = zeros((count, slots, *shape), dtype)
     boxes = np.zeros((count, slots, 4), np.float32)
     points = np.zeros((count, slots, options.points, 2), np.float32)
     labels = np.full((count, slots, options.points), NO_POINT, np.int64)
@@ -257,11 +252,14 @@ def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str,
         if options.pixels == "float32":
             mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
             pixels.sub_(mean).div_(deviation)
+        found = [[int(side) for side in mask.bbox()] for mask in one.masks]
         for name in options.targets:
-            masks = one.low_res if name == "low_res_masks" else one.masks
-            _write_masks(masks, batch[name][index].view(torch.uint8).numpy(), packed=name == "packed_masks")
-        for slot, mask in enumerate(one.masks):
-            x, y, box_width, box_height = mask.bbox()
+            planes = batch[name][index].view(torch.uint8).numpy()
+            if name == "packed_masks":
+                pack_masks(one.masks, found, planes)
+            else:
+                _draw_masks(one.low_res if name == "low_res_masks" else one.masks, planes)
+        for slot, (x, y, box_width, box_height) in enumerate(found):
             boxes[index, slot] = x, y, x + box_width - 1, y + box_height - 1
         points[index, :number], labels[index, :number], valid[index, :number] = one.points, 1, True
     batch["input_boxes"] = torch.from_numpy(boxes)
@@ -278,26 +276,7 @@ def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str,
     return batch
 
 
-def _write_masks(masks: Sequence[RLEMask], planes: NDArray[np.uint8], *, packed: bool) -> None:
-    """Write masks into zeros (slots, height, width), or as bits, eight to a byte."""
-    if not packed:
-        for plane, mask in zip(planes, masks, strict=False):
-            mask.decode_into(plane, fg_value=1)
-        return
-    canvas = np.zeros(masks[0].shape if masks else (0, 0), np.uint8)  # one for all: it stays in the cache
+def _draw_masks(masks: Sequence[RLEMask], planes: NDArray[np.uint8]) -> None:
+    """Draw masks into zeros (slots, height, width); what they lack of the height stays."""
     for plane, mask in zip(planes, masks, strict=False):
-        mask.decode_into(canvas, fg_value=1)
-        plane[...] = np.packbits(canvas, axis=1)
-        mask.decode_into(canvas, fg_value=0)
-
-
-def _shared(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """Zeros; in a worker in the memory through which a batch goes to the main process, so that it is not copied."""
-    if torch.utils.data.get_worker_info() is None:
-        # NumPy asks the system for huge pages, and leaves it to give zeros: 64 masks of 1024 × 1024 in 2 ms, not 22.
-        zeros = np.zeros(shape, np.uint8 if dtype.itemsize == 1 else np.float32)
-        return torch.from_numpy(zeros).view(dtype)
-    count = int(np.prod(shape))
-    # As torch's own `default_collate` does; the system gives such memory as zeros.
-    storage: torch.UntypedStorage = torch.UntypedStorage._new_shared(count * dtype.itemsize)  # type: ignore[no-untyped-call]
-    return torch.empty(0, dtype=dtype).set_(storage).view(shape)
+        mask.decode_into(plane[: mask.shape[0]], fg_value=1)

@@ -332,7 +332,7 @@ def files(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.parent.iterdir()}
 
 
-@pytest.mark.parametrize(("ranks", "workers"), [(1, 2), (3, 2)])
+@pytest.mark.parametrize(("ranks", "workers"), [(1, 2), (3, 0), (3, 2)])
 def test_the_same_bytes_for_any_ranks_and_workers(
     ranks: int, workers: int, sets: Path, sam: Path, unbroken: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -1,7 +1,7 @@
 """Published Parquet parts of anybody's making: judged by the values that were written into them.
 
 A part is written anew with other values, types and ways of storing, or its bytes are changed; its manifest says its
-size and sha256, as that of a hostile publisher would. Then it is read, verified, exported and previewed.
+size and sha256, as that of a hostile publisher would. Then it is read, also by ids, verified, exported and previewed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from asam_datasets.errors import AsamDatasetsError
 from asam_datasets.organized import export
 from asam_datasets.preview import preview
 from asam_datasets.publish import PublishOptions, publish
-from asam_datasets.published import GroupReader, open_dataset, read_rows, verify
+from asam_datasets.published import GroupReader, open_dataset, read_rows, rows, verify
 from fuzz import mutate
 from fuzz.masks import pixels_of
 from fuzz.target import Target, fresh, refused
@@ -195,6 +195,8 @@ def _write(content: bytes, table: pa.Table | None, rng: random.Random) -> None:
         groups = pq.read_metadata(io.BytesIO(content))
         part["row_groups"] = [groups.row_group(number).num_rows for number in range(groups.num_row_groups)]
         part["rows"] = sum(part["row_groups"])
+    if len(part["row_groups"]) != len(part["image_ids"]) or rng.random() < 0.5:
+        del part["image_ids"]
     if rng.random() < 0.05:
         part["columns"] = dict.fromkeys(part["columns"], rng.choice(NUMBERS[:2]))
     (path.parent / "build.json").write_text(json.dumps(manifest))
@@ -204,10 +206,12 @@ def try_one(rng: random.Random) -> bool:
     """One part, used in one of the ways that there are."""
     content, table = _part(rng)
     _write(content, table, rng)
-    kind = rng.randrange(6)
+    kind = rng.randrange(8)
     try:
         if kind < 2:
             return _read(table)
+        if kind > 5:
+            return _fetch(table, rng)
         if kind < 4:
             return _verify(table)
         if kind == 4:
@@ -224,14 +228,30 @@ def _read(table: pa.Table | None) -> bool:
     ((part,),) = map(opened.parts, opened.builds)
     reader = GroupReader(part.location)
     names = ("image", "caption", "annotations", "image_id", "archive")
-    rows = [row for group in range(len(part.row_groups)) for row in read_rows(reader, part, group, names)]
-    for row, values in zip(rows, [] if table is None else table.to_pylist(), strict=table is not None):
+    found = [row for group in range(len(part.row_groups)) for row in read_rows(reader, part, group, names)]
+    for row, values in zip(found, [] if table is None else table.to_pylist(), strict=table is not None):
         for name in ("file_name", "width", "height", "caption", "image_id", "archive"):
             assert getattr(row, name) == values[name], name
         assert (row.image and row.image.content) == (values["image"] and values["image"]["bytes"])
         for annotation, other in zip(row.annotations, values["annotations"] or [], strict=True):
             assert annotation.segmentation.counts == other["segmentation"]["counts"]
             assert annotation.area == other["area"]
+    return True
+
+
+def _fetch(table: pa.Table | None, rng: random.Random) -> bool:
+    """Some rows by their ids: those of the table, and all of them where no range says where to look."""
+    ids = rng.sample((1, 2, 3, 4, 0, 2**63 - 1), rng.randint(1, 6))
+    columns = rng.sample(seed()[2].column_names, rng.randint(1, 9))
+    found = rows(dataset(), ids, columns)
+    records = list(found)
+    if table is not None:
+        expected = {one: [row for row in table.to_pylist() if row["image_id"] == one] for one in ids}
+        for one in ids if len(records) == sum(map(len, expected.values())) else ():
+            for row in expected[one]:
+                assert records.pop(0) == {name: row[name] for name in columns}
+        wanted = [{name: row[name] for name in columns} for rows_ in expected.values() for row in rows_]
+        assert all(record in wanted for record in records)
     return True
 
 

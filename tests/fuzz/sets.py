@@ -35,6 +35,7 @@ _LAYOUTS = {
     "fuzz_binary": f'type = "binary"\nthreshold = 100\n{_PAIRS}',
     "fuzz_numbers": f'type = "index_map"\n{_PAIRS}',
     "fuzz_colors": f'type = "rgb_map"\n{_PAIRS}',
+    "fuzz_labelme": f'type = "labelme"\nother_shapes = "skip"\n{_PAIRS}',
     "fuzz_hdf5": f'type = "hypersim"\nbackground = [-1]\n{_PAIRS}',
     "fuzz_coco": 'type = "coco"\ncrowds = "keep"\nfiles = [{ json = "a.json", images = ["images/{file_name}"] }]',
     "fuzz_pycocotools": 'type = "coco"\ncrowds = "keep"\nas_pycocotools = true\n'

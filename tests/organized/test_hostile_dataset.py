@@ -32,6 +32,7 @@ TEXTS: dict[str, str] = {
     "empty": "",
 }
 Rows = list[dict[str, Any]]
+EVALUATION_IDS = [str(number) for number in range(1, 5)]
 
 
 def in_names(rows: Rows, text: str) -> None:
@@ -108,6 +109,8 @@ def test_a_hostile_dataset(
     place = tmp_path / "a/b/c/d"
     place.mkdir(parents=True)
     monkeypatch.chdir(place)
+    Path("numbers.txt").write_text("sa_1.jpg\n2\n")
+    Path("texts.json").write_text(json.dumps([text or "-", *EVALUATION_IDS]))
     for number, change in enumerate(CHANGES):
         name = change.__name__
         dataset = Path(shutil.copytree(published, place / f"in{number}"))
@@ -115,12 +118,14 @@ def test_a_hostile_dataset(
             spoil(part, change, text)
         reindex(dataset)
         before = everything(tmp_path)
-        allowed = {f"out{number}", f"{number}-train.png", f"{number}-evaluation.png"}
+        allowed = {f"out{number}", f"fetched{number}", f"{number}-train.png", f"{number}-evaluation.png"}
         for command in (
             ("verify", dataset, "--deep", "--workers", "1", *(["--json"] if number % 2 else [])),
             ("preview", dataset, "--out", f"{number}-train.png"),
             ("preview", dataset, "--config", "evaluation", "--out", f"{number}-evaluation.png"),
             ("export", dataset, "--out", f"out{number}", "--workers", "1"),
+            ("fetch", dataset, "--ids", "numbers.txt", "--out", f"fetched{number}"),
+            ("fetch", dataset, "--ids", "texts.json", "--out", f"fetched{number}", "--config", "evaluation"),
         ):
             with pytest.raises(SystemExit) as ended:
                 main([str(word) for word in command])

@@ -194,6 +194,17 @@ def test_a_bad_image_is_skipped_and_told(folders: dict[str, tuple[Path, Tree]], 
         assert [reject["member"] for reject in rejects] == [bad]
 
 
+def test_what_official_code_passes_over_is_said(publish: Run, tmp_path: Path) -> None:
+    """STREETS: a region that is no polygon. WoodScape: annotations that have not exactly one tag."""
+    sets = ("streets", "woodscape")
+    for name in sets:
+        TREES[name](tmp_path / name)
+    ran = publish("--evaluation", *(f"{name}={tmp_path / name}" for name in sets), "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    assert "streets: 1 region is no mask, as the set's official code passes over it\n" in ran.out
+    assert "woodscape: 2 regions are no masks, as the set's official code passes over them\n" in ran.out
+
+
 def test_a_set_of_ones_own(publish: Run, tmp_path: Path) -> None:
     for folder in ("img", "gt"):
         (tmp_path / "mine" / folder).mkdir(parents=True)

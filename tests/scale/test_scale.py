@@ -9,6 +9,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from archives_http import serve
@@ -17,9 +18,12 @@ from conftest import ROOT, Ran, run_python
 from local_hub import LocalHub, Request
 
 from asam_datasets.demo import write_demo
-from asam_datasets.errors import AsamDatasetsError, TargetError
+from asam_datasets.errors import AsamDatasetsError, SourceError, TargetError
 from asam_datasets.publish import PublishOptions, publish
-from asam_datasets.scale import read_plan
+from asam_datasets.scale import CaptionStage, Machines, ScalePlan, do_archive, read_plan
+from asam_datasets.scale._datatrove import executor, in_queue, submit
+from asam_datasets.scale._run import open_run
+from asam_datasets.scale._scale import do_stages
 
 REPO = "xhk/scale"
 COMMAND = ("-c", "from asam_datasets.cli import main; main()", "scale")
@@ -97,10 +101,13 @@ def test_killed_and_resumed_it_is_what_one_publish_makes(cluster: Cluster, archi
 
     plan = cluster.plan("run", 1)
     hub.on_request = kill_all
-    with open(os.devnull, "r+") as nothing:
-        program = start_warm([*COMMAND, str(plan)], cluster.env, ROOT, (nothing.fileno(),) * 3)
+    reader, writer = os.pipe()
+    with open(os.devnull) as nothing, open(reader, "rb") as output:
+        program = start_warm([*COMMAND, str(plan)], cluster.env, ROOT, (nothing.fileno(), writer, writer))
+        os.close(writer)
         assert program is not None
         assert program.wait() == -signal.SIGKILL
+        output.read()  # ends when no process of it is left
     assert "README.md" not in hub.files(REPO)
 
     ran = cluster.run(plan)
@@ -152,6 +159,11 @@ PLANS: dict[str, tuple[str, type[AsamDatasetsError], str]] = {
         TargetError,
         "`workers` of at least 1",
     ),
+    "kinds": (
+        'repo_id = "a/b"\nrun = "r"\nsources = ["a"]\n[machines]\nkind = "slurm"\n[caption.machines]\nkind = "ray"',
+        TargetError,
+        "machines of one kind in the plan, found 'slurm' and 'ray' for captions",
+    ),
     "kind": ('repo_id = "a/b"\nrun = "r"\nsources = ["a"]\n[machines]\nkind = "pbs"', TargetError, "'pbs'"),
 }
 
@@ -164,6 +176,64 @@ def test_plans_that_are_none(tmp_path: Path, name: str) -> None:
     with pytest.raises(kind) as raised:
         read_plan(path)
     assert said in f"{raised.value} {raised.value.hint}"
+
+
+def test_an_archive_waits_for_its_captions_and_clears_what_others_left(
+    tmp_path: Path, archives: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASAM_DATASETS_CACHE", str(tmp_path / "cache"))
+    plan = ScalePlan(
+        repo_id=REPO,
+        run=str(tmp_path / "run"),
+        sources=[str(archives)],
+        work=str(tmp_path / "work"),
+        caption=CaptionStage(machines=Machines(kind="slurm")),
+        machines=Machines(kind="slurm"),
+    )
+    run = open_run(plan.run, REPO, NAMES)
+    for name in NAMES[1:]:
+        left = tmp_path / "work" / run.name / name / "left.tar"
+        left.parent.mkdir(parents=True)
+        left.touch()
+    run.write(f"notes/{NAMES[2]}.json", b"")  # done elsewhere
+    with pytest.raises(SourceError, match=f"expected captions of {NAMES[0]}, found none"):
+        do_archive(plan, 0)
+    assert [path.parent.name for path in (tmp_path / "work").rglob("*.tar")] == [NAMES[1]]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"partition": "cpu"}, "missing 1 required positional argument: 'time'"), ({"tim": 1}, "argument 'tim'")],
+)
+def test_options_that_an_executor_does_not_take(tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(TargetError, match=f"expected options of SlurmPipelineExecutor, found: .*{said}"):
+        executor(Machines(kind="slurm", options=options), None, 1, str(tmp_path), "job")
+
+
+def test_without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was submitted, so nothing is noted."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    noted: list[str] = []
+    machines = Machines(kind="slurm", options={"partition": "cpu", "time": "1:00"})
+    stages = [executor(machines, len, 1, str(tmp_path / name), name) for name in ("first", "second")]
+    with pytest.raises(TargetError, match="expected the commands of Slurm, found no sbatch"):
+        submit(stages, noted.extend)
+    assert noted == []
+    with pytest.raises(SourceError, match="expected squeue to say what is in the queue"):
+        in_queue(["1"])
+
+
+def test_a_task_that_failed_is_not_waited_for(tmp_path: Path) -> None:
+    """Ray's executor ends as if nothing had been."""
+    run = open_run(str(tmp_path / "run"), REPO, NAMES)
+    stages = [executor(Machines(), len, 3, str(tmp_path / name), name) for name in ("first", "second")]
+    begun: list[int] = []
+    for number, stage in enumerate(stages):
+        stage.run = lambda number=number: begun.append(number)
+    stages[0].mark_rank_as_completed(1)
+    with pytest.raises(SourceError, match="found 2 that failed: sa_000000, sa_000002"):
+        do_stages(run, stages)
+    assert begun == [0]
 
 
 def test_the_examples_are_plans() -> None:

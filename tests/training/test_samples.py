@@ -31,6 +31,7 @@ from asam_datasets.training import (
     controlnet_batch,
     controlnet_sample,
     controlnet_samples,
+    masks_on_device,
     normalize,
     open_stream,
     sam_batch,
@@ -40,6 +41,8 @@ from asam_datasets.training import (
 )
 from asam_datasets.training._geometry import Crop, Geometry
 from asam_datasets.training._images import choose_reduction, decode_image, open_image, resize_image
+from asam_datasets.training._memory import zeros
+from asam_datasets.training._packed import unpack_bits
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
@@ -163,13 +166,20 @@ def test_geometry_commutes_with_decoding(
     height, width = 1 + int(cut[2] * (rows - top - 1)), 1 + int(cut[3] * (columns - left - 1))
     geometry = Geometry(Crop(top, left, height, width), mirrored, shape, 48)
     encoded = coco.encode(np.asfortranarray(dense))
-    rendered = geometry.mask(from_segmentation({"size": [rows, columns], "counts": encoded["counts"]})).to_array()
+    mask = from_segmentation({"size": [rows, columns], "counts": encoded["counts"]})
+    (rendered, again) = (one.to_array() for one in geometry.masks([mask, mask]))
 
     cropped = dense[top : top + height, left : left + width]
     flipped = cropped[:, ::-1] if mirrored else cropped
     expected = np.zeros((48, 48), np.uint8)
     expected[: shape[0], : shape[1]] = by_formula(flipped, shape)
-    assert np.array_equal(rendered, expected)
+    assert np.array_equal(rendered, expected[: shape[0]])
+    assert np.array_equal(rendered, again)
+    for side in (7, 24, 48, 60):
+        low = by_formula(expected, (side, side))
+        (small,) = (one.to_array() for one in geometry.low_res(geometry.masks([mask]), side))
+        assert np.array_equal(small, low[: len(small)])
+        assert not low[len(small) :].any()
 
 
 @given(
@@ -284,10 +294,45 @@ def test_packed_masks_are_the_masks(size: int) -> None:
         batch = sam_batch(records, SamOptions(size=size, choose=choose, targets=("masks", "packed_masks")))
         assert batch["packed_masks"].shape == (*batch["masks"].shape[:3], -(-size // 8))
         assert torch.equal(unpack_masks(batch["packed_masks"]), batch["masks"])
-        # The other way of unpacking, that of devices.
-        places = torch.arange(7, -1, -1, dtype=torch.uint8)
-        bits = ((batch["packed_masks"][..., None] >> places) & 1).flatten(-2)[..., :size].bool()
+        bits = unpack_bits(batch["packed_masks"], size)  # as on a device that is not the CPU
         assert torch.equal(bits, batch["masks"])
+        assert bits.is_contiguous()
+
+
+@pytest.mark.parametrize("fit", ["pad", "squeeze"])
+def test_masks_are_drawn_on_a_device_from_their_bits(fit: Any) -> None:
+    records = [record_of(300, 420, 9, 1), record_of(420, 300, 4, 2)]
+    options = SamOptions(size=100, fit=fit, choose=Choose(6), targets=("packed_masks", "masks"))
+    batch = sam_batch(records, options)
+    dense = batch.pop("masks")
+    drawn = masks_on_device(batch, "cpu")
+    assert drawn.dtype == torch.bool
+    assert torch.equal(drawn, dense)
+    assert torch.equal(masks_on_device({"masks": dense}, torch.device("cpu")), dense)
+    assert torch.equal(masks_on_device(sam_sample(records[0], options), "cpu"), dense[0])
+    elsewhere = masks_on_device(batch, "meta")  # a device that computes shapes, by the way of all that are no CPU
+    assert (elsewhere.device.type, elsewhere.shape, elsewhere.dtype) == ("meta", dense.shape, torch.bool)
+    with pytest.raises(StreamError, match="expected a batch with packed_masks, found low_res_masks"):
+        masks_on_device({"low_res_masks": dense}, "cpu")
+
+
+def test_the_memory_of_a_sample_that_is_gone_comes_back_as_zeros() -> None:
+    shape = (5, 2**20)
+    first = zeros(shape, torch.uint8)
+    address = first.data_ptr()
+    first.fill_(255)
+    part, view = first[2, 7:9], first.numpy()[1]
+    del first
+    second = zeros(shape, torch.uint8)
+    assert second.data_ptr() != address  # parts of the first are still held
+    assert (part == 255).all()
+    assert (view == 255).all()
+    second.fill_(255)
+    kept = second.data_ptr()
+    del second
+    again = zeros((5, 2**18), torch.float32)
+    assert again.data_ptr() == kept
+    assert not again.any()
 
 
 def test_no_valid_target_is_empty() -> None:

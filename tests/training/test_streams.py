@@ -31,7 +31,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from asam_datasets.demo import DemoArchive
 from asam_datasets.errors import RecordError, SourceError, StreamError
-from asam_datasets.published._part import _fetch
+from asam_datasets.published._byte_ranges import fetch as _fetch
 from asam_datasets.training import Choose, SamOptions, Stream, open_stream, sam_sample
 from asam_datasets.training._order import Consumer, Ends, Epoch, Order, Ordering, rank_records
 

@@ -12,6 +12,7 @@ from .accounts import Role, User
 from .faults import Fault, FaultPlan
 from .limits import Limits
 from .model import Commit, FileEntry, PullRequest, Request, Settings
+from .repository import Draft, Operation
 from .server import App, Server
 from .state import State
 
@@ -84,6 +85,22 @@ class LocalHub:
     def add_user(self, token: str, name: str, role: Role = "write", orgs: Sequence[str] = ()) -> None:
         """Let in a token. One user may have several, with different roles."""
         self._state.accounts.add(token, User(name, role, tuple(orgs)))
+
+    def put_folder(self, repo_id: str, folder: Path) -> None:
+        """A new repository with the files of a folder, in one commit; Parquet files are linked, not copied."""
+        namespace, name = repo_id.split("/")
+        with self._state.lock:
+            owner = User(namespace, "write", ())
+            repository = self._state.create(namespace, name, owner, {"private": False, "gated": False})
+            operations = []
+            for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+                place = path.relative_to(folder).as_posix()
+                if path.suffix == ".parquet":
+                    oid = repository.objects.link_lfs(path)
+                    operations.append(Operation("lfsFile", place, oid=oid))
+                else:
+                    operations.append(Operation("file", place, content=path.read_bytes()))
+            repository.commit("main", Draft("put here", operations=operations), namespace)
 
     def duplicate(self, repo_id: str, name: str) -> str:
         """Copy a repository under another name of the same namespace, history and all; its new id."""

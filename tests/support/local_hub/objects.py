@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import BinaryIO
 
 from .git import git_blob_oid, lfs_pointer
 from .model import FileEntry, HubError
 from .xet_store import XetStore
+
+
+def _sha256(file: BinaryIO) -> str:
+    content = hashlib.sha256()
+    while block := file.read(2**20):
+        content.update(block)
+    return content.hexdigest()
 
 
 def lfs_entry(sha256: str, size: int) -> FileEntry:
@@ -57,6 +67,18 @@ class ObjectStore:
             partial.rename(self._lfs / sha256)
         finally:
             partial.unlink(missing_ok=True)
+
+    def link_lfs(self, path: Path) -> str:
+        """Keep a file that is here already as an LFS object; its sha256."""
+        with open(path, "rb") as file:
+            sha256 = _sha256(file)
+        stored = self._lfs / sha256
+        if not stored.exists():
+            try:
+                os.link(path, stored)
+            except OSError:  # on another disk
+                shutil.copyfile(path, stored)
+        return sha256
 
     def lfs_size(self, sha256: str) -> int | None:
         """The size of an uploaded LFS or Xet file, None when it was never uploaded."""
