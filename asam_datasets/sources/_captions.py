@@ -34,7 +34,9 @@ MAX_FILE_BYTES = 2**27
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _SHOWN = 5
-_LINE_HINT = "The file holds one JSON object a line; a torn last line can be deleted."
+_LINE_HINT = (
+    "The file holds one JSON object a line, or is one JSON array or object as a whole; a torn last line can be deleted."
+)
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -182,7 +184,7 @@ def _entries(path: str, content: bytes, bad: BadRecords) -> Iterator[tuple[str, 
                 other = CaptionsError(f"expected a text, found {json.dumps(text)[:60]}", where=where)
                 bad.reject(other, archive=path, member=name)
         return
-    for place, line in _objects(path, content):
+    for place, line in _objects(content):
         where = f"{path}: {place}"
         try:
             yield where, *_read_line(line, where)
@@ -190,21 +192,16 @@ def _entries(path: str, content: bytes, bad: BadRecords) -> Iterator[tuple[str, 
             bad.reject(error, archive=path, member=place)
 
 
-def _objects(path: str, content: bytes) -> Iterator[tuple[str, bytes | msgspec.Raw]]:
-    """The objects of an array, or of the lines of a file, each with its place.
-
-    Raises:
-        CaptionsError: it begins as an array, and is none.
-    """
-    if not content.lstrip().startswith(b"["):
-        yield from ((f"line {number}", line) for number, line in enumerate(_lines(content), start=1) if line.strip())
-        return
-    try:
-        entries = _ARRAY.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        problem = f"expected a JSON array of captions, found: {error}"
-        raise CaptionsError(problem, where=path, hint="The file begins with [ and was taken for an array.") from None
-    yield from ((f"$[{number}]", entry) for number, entry in enumerate(entries))
+def _objects(content: bytes) -> Iterator[tuple[str, bytes | msgspec.Raw]]:
+    """The objects of an array, or of the lines of a file, each with its place."""
+    if content.lstrip().startswith(b"["):
+        try:
+            msgspec.json.decode(content, type=list[Any])  # the whole of it, and not only where its entries end
+            yield from ((f"$[{number}]", entry) for number, entry in enumerate(_ARRAY.decode(content)))
+            return
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass  # what is no array is told line by line
+    yield from ((f"line {number}", line) for number, line in enumerate(_lines(content), start=1) if line.strip())
 
 
 def _csv_entries(path: str, content: bytes, delimiter: str, bad: BadRecords) -> Iterator[tuple[str, str, str]]:
