@@ -7,7 +7,6 @@ again. What is read is checked like an archive, because a repository may hold an
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 
 import msgspec
@@ -17,10 +16,9 @@ from asam_datasets.errors import RecordError, SourceError, option
 from asam_datasets.organized._archive import Found
 from asam_datasets.organized._image import Place
 from asam_datasets.published import GET_AGAIN, GroupReader, PartFile, Row, read_rows
-from asam_datasets.sources.sa1b import RawRecord, to_sa1b_json
+from asam_datasets.sources.sa1b import RawRecord, is_own_name, to_sa1b_json
 
 _JPEG = b"\xff\xd8"
-_SA1B_NAME = re.compile(r"sa_[0-9]+\.jpg")
 _LIGHT = ("image_id", "caption")
 RECORD_COLUMNS = ("image", "annotations", *_LIGHT)
 """What is read of a row to write all of its image; file name, width and height come with every row."""
@@ -61,7 +59,7 @@ def _annotations(reader: GroupReader, part: PartFile, group: int) -> list[int]:
 
 def image_id_of(row: Row, part: PartFile) -> int:
     """The id of a row: it becomes the names of files, so nothing else may be in its place."""
-    own = not _SA1B_NAME.fullmatch(row.file_name)  # data of one's own: named by its id here, whatever it is called
+    own = is_own_name(row.file_name)  # named by its id here, whatever it is called
     if not isinstance(row.image_id, int) or row.image_id < 0 or not (own or row.file_name == f"sa_{row.image_id}.jpg"):
         raise SourceError(
             f"expected an image sa_{row.image_id}.jpg in the row of image id {row.image_id}, found {row.file_name!r}",
@@ -81,7 +79,7 @@ def raw_record(row: Row, part: PartFile, archive: str) -> RawRecord:
     if row.image is None or row.image.content is None:
         raise RecordError("expected an image, found none", where=f"{row.where}: image", hint=GET_AGAIN)
     image_id, content = image_id_of(row, part), row.image.content
-    if not content.startswith(_JPEG) and not _SA1B_NAME.fullmatch(row.file_name):
+    if not content.startswith(_JPEG) and is_own_name(row.file_name):
         raise RecordError(
             "expected a JPEG, as all images of ASAM's folder are, found another image",
             where=f"{row.where}: image",

@@ -91,6 +91,18 @@ def test_pairs(kind: str, tmp_path: Path) -> None:
     )
 
 
+def test_names_of_sa1b_keep_their_ids(tmp_path: Path) -> None:
+    """A COCO file of SA-1B's own images, numbered anew: everybody takes `sa_7.jpg` for image 7."""
+    table = coco_table()
+    table["images"][0].update(id=1, file_name="sa_7.jpg")
+    table["annotations"][0]["image_id"] = table["annotations"][1]["image_id"] = 1
+    del table["images"][1], table["annotations"][2:]
+    files = {"images/sa_7.jpg": encoded(CAT, "JPEG"), "instances.json": json.dumps(table).encode()}
+    (found,), notes = records(pack("folder", tmp_path, files))
+    assert (found.image.image_id, found.image.file_name, len(found.annotations)) == (7, "sa_7.jpg", 2)
+    assert notes[0].endswith("image ids are those of the names")
+
+
 def test_a_json_that_is_named_or_lies_beside(tmp_path: Path) -> None:
     """Of two COCO files the one that was named counts; one beside a folder of images is found."""
     folder = pack("folder", tmp_path, {**coco_files(), "other.json": json.dumps(coco_table()).encode()})

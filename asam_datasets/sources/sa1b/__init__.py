@@ -19,6 +19,7 @@ from asam_datasets.sources.sa1b._organized import entries_of as entries_of
 from asam_datasets.sources.sa1b._organized import find_captions as find_captions
 from asam_datasets.sources.sa1b._own_names import as_sa1b as as_sa1b
 from asam_datasets.sources.sa1b._own_names import canonical_captions as canonical_captions
+from asam_datasets.sources.sa1b._own_names import is_own_name as is_own_name
 from asam_datasets.sources.sa1b._records import MAX_MEMBER_BYTES as MAX_MEMBER_BYTES
 from asam_datasets.sources.sa1b._records import Index as Index
 from asam_datasets.sources.sa1b._records import RawRecord as RawRecord
@@ -52,6 +53,7 @@ __all__ = [
     "entries_of",
     "find_archives",
     "find_captions",
+    "is_own_name",
     "member_id",
     "open_archives",
     "open_source",

@@ -13,6 +13,7 @@ name, so that those of two archives differ.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -318,10 +319,12 @@ def _records(source: Container, found: Sequence[_Found]) -> tuple[tuple[RecordRe
     """The records in the order of their ids, and where those come from."""
     names = _names([one.image.name for one in found])
     ordered = sorted(zip(names, found, strict=True))
-    numbers = [one.info.number for one in found]
+    # What is called as SA-1B's images are has the id that is in its name: everybody takes it for that.
+    named = [re.fullmatch(r"sa_(0|[1-9][0-9]{0,17})\.jpg", name) for name in names]
+    numbers = [int(name[1]) if name else one.info.number for name, one in zip(named, found, strict=True)]
     if None not in numbers and len(set(numbers)) == len(numbers):
-        ids = {one.image.name: one.info.number or 0 for one in found}
-        said = "image ids are those of the JSON"
+        ids = {one.image.name: number or 0 for one, number in zip(found, numbers, strict=True)}
+        said = "image ids are those of the names" if all(named) else "image ids are those of the JSON"
     else:
         first = (int.from_bytes(hashlib.sha256(source.name.encode()).digest()[:3], "big") >> 4 << 32) + 1
         ids = {one.image.name: first + number for number, (_, one) in enumerate(ordered)}

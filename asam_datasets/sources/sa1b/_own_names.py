@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from asam_datasets.errors import CaptionsError, option
 from asam_datasets.sources.sa1b._records import RawRecord, RecordRef
+
+_SA1B_NAME = re.compile(r"sa_[0-9]+\.jpg")
+
+
+def is_own_name(name: str) -> bool:
+    """Whether an image of one's own may be called so: a path that leads nowhere else, and that is none of SA-1B's."""
+    path = PurePosixPath(name)
+    return bool(path.name) and not (path.is_absolute() or ".." in path.parts or _SA1B_NAME.fullmatch(name))
 
 
 def as_sa1b(raw: RawRecord) -> RawRecord:
