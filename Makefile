@@ -7,7 +7,7 @@ OUT := demo-dataset
 LOOK := demo-preview
 FUZZ := --workers 2
 
-.PHONY: demo test check bench cluster fuzz kills readers clean
+.PHONY: demo test check bench cluster docs fuzz kills readers clean
 
 $(BIN)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -49,6 +49,16 @@ check: $(BIN)/.installed
 test: check readers
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
+$(BIN)/.docs: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+# The site, into `site/`; what is made out of the program first. Links that lead nowhere are errors.
+docs: $(BIN)/.docs
+	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 # Hostile and damaged input, a million times over all targets: FUZZ="tar --executions 5000 --seed 3 --workers 2".
 fuzz: $(BIN)/.installed
 	PYTHONPATH=.:tests:tests/support $(BIN)/python -m fuzz $(FUZZ)
@@ -69,6 +79,7 @@ bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/label_map.py
 	$(BIN)/python benchmarks/organize.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/peers.py --quick
 	$(BIN)/python benchmarks/score.py
 	$(BIN)/python benchmarks/caption.py --tiny
 	$(BIN)/python benchmarks/scale.py --quick

@@ -138,7 +138,7 @@ def open_datasets(place: str) -> Callable[[], Iterator[Record]]:
 def open_ours(place: str) -> Callable[[], Iterator[dict[str, Any]]]:
     from asam_datasets.training import open_stream
 
-    stream = open_stream(place, "sam")
+    stream = open_stream(place, "sam", read_ahead=SHARDS)
     return lambda: iter(stream)
 
 

@@ -175,8 +175,8 @@ def one_process(folder: Path, published: Path, rounds: int) -> None:
     print_table(lines)
     share = min(processor["JPEG alone (simplejpeg)"]) / min(processor["ours"])
     print(f"  bare JPEG decoding is {share:.0%} of ours (best of each, time of the processor, as the ratios)")
-    jpeg = ratio(processor["JPEG alone (Pillow)"], processor["JPEG alone (simplejpeg)"])
-    print(f"  simplejpeg against Pillow: {jpeg}\n")
+    against = ratio(processor["JPEG alone (Pillow)"], processor["JPEG alone (simplejpeg)"])
+    print(f"  simplejpeg against Pillow: {against}\n")
 
 
 def threads_or_workers(published: Path, rounds: int) -> None:

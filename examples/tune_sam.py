@@ -4,12 +4,15 @@
     python examples/tune_sam.py                          # 20 steps of a tiny random SAM on ./demo-dataset
     python examples/tune_sam.py --steps 40 --resume      # goes on, with the losses of a run that was never stopped
     torchrun --nproc-per-node 8 examples/tune_sam.py --dataset xhk/ASAM-Datasets --model facebook/sam-vit-base \\
-        --mixture adversarial=0.5 --prompt random --augment --steps 7000 --save-every 500 --workers 4 --out tuned
+        --mixture adversarial=0.5 --prompt random --augment --steps 7000 --save-every 500 --workers 4 --out tuned \\
+        --validate hrsod_te camo --hold-out 200 --validate-every 500
 
 A job may come back with other numbers of processes and workers: `--resume` then shares what was left of the epoch among
 those, each image once. With the same numbers the losses are those of a run that was never stopped.
 
-What was tuned, measured on evaluation sets, and put back into the model:
+`--validate` measures by `asam_datasets.evaluate`, with boxes and the protocol of ASAM's program, on evaluation sets
+of the dataset; `--hold-out 200` on its first 200 images, which are then not tuned on. The losses stay those of a run
+without it. The numbers are those of this line, which the program ends with, beside the one that loads the tokens:
 
     asam-datasets evaluate NAMESPACE/NAME --checkpoint tuned --out results.json
 
@@ -26,39 +29,49 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.distributed as dist
-import torch.nn.functional as F
-from torch.nn.parallel import DistributedDataParallel
-from torchdata.stateful_dataloader import StatefulDataLoader
-from transformers import AutoConfig, SamConfig, SamModel
+try:
+    import torch
+    import torch.distributed as dist
+    import torch.nn.functional as F
+    from torch.nn.parallel import DistributedDataParallel
+    from torchdata.stateful_dataloader import StatefulDataLoader
+    from transformers import AutoConfig, SamConfig, SamModel
 
-from asam_datasets.errors import AsamDatasetsError, ModelError, SourceError, StreamError, TargetError
-from asam_datasets.training import (
-    Augment,
-    Choose,
-    Mixture,
-    SamOptions,
-    Stream,
-    gather_state,
-    normalize,
-    open_mixture,
-    open_stream,
-    sam_batch,
-)
+    from asam_datasets.errors import AsamDatasetsError, ModelError, SourceError, StreamError, TargetError
+    from asam_datasets.evaluate import EvaluateOptions, evaluate
+    from asam_datasets.training import (
+        Augment,
+        Choose,
+        Filter,
+        Mixture,
+        SamOptions,
+        Stream,
+        gather_state,
+        normalize,
+        open_mixture,
+        open_stream,
+        sam_batch,
+    )
+except ModuleNotFoundError as error:
+    hint = "pip install 'asam_datasets[train]' transformers"
+    raise SystemExit(
+        f"expected the packages to tune SAM, found no {str(error.name).partition('.')[0]}\n  {hint}"
+    ) from None
 
 TUNED = ("mask_decoder.mask_tokens", "mask_decoder.iou_token")
 POINTS = 10
-SETTINGS = ("model", "mixture", "batch_size", "masks", "prompt", "augment", "lr", "seed")
+SETTINGS = ("model", "mixture", "hold_out", "batch_size", "masks", "prompt", "augment", "lr", "seed")
 """The options that decide the losses: a checkpoint is continued with the same ones only."""
 LOAD = '  model.load_state_dict(torch.load("{}")["tokens"], strict=False)'
 
@@ -104,6 +117,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("tuned-sam"), help="folder of checkpoint.pt")
     parser.add_argument("--save-every", type=int, default=0, help="steps; 0 saves at the end only")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--validate", nargs="+", default=[], metavar="CONFIG", help="evaluation sets, or `evaluation`")
+    parser.add_argument("--hold-out", type=int, default=0, metavar="N", help="validate on the first N images instead")
+    parser.add_argument("--validate-every", type=int, default=0, help="steps; 0 validates at the end only")
     parser.add_argument("--tensorboard", type=Path, help="folder for the losses, to be seen by tensorboard")
     args = parser.parse_args()
     args.mixture = sorted(args.mixture)
@@ -113,9 +129,12 @@ def parse() -> argparse.Namespace:
         parser.error(f"--mixture: expected CONFIG=SHARE such as adversarial=0.5, found {' '.join(args.mixture)}")
     if not all(share > 0 for share in args.shares.values()) or sum(args.shares.values()) >= 1:
         parser.error("--mixture: expected shares above 0 that leave something for the originals")
-    for name, lowest in {"steps": 1, "batch_size": 1, "masks": 1, "workers": 0, "seed": 0, "save_every": 0}.items():
+    lowest_of = {"steps": 1, "batch_size": 1, "masks": 1, "workers": 0, "seed": 0, "save_every": 0}
+    for name, lowest in {**lowest_of, "hold_out": 0, "validate_every": 0}.items():
         if getattr(args, name) < lowest:
             parser.error(f"--{name.replace('_', '-')}: expected {lowest} or more, found {getattr(args, name)}")
+    if args.validate_every and not (args.validate or args.hold_out):
+        parser.error("--validate-every: expected --validate or --hold-out, found neither")
     args.lr = args.lr or (2e-3 if args.model else 2e-2)
     return args
 
@@ -152,16 +171,30 @@ def make_stream(args: argparse.Namespace) -> Stream | Mixture:
     """The originals, or a mixture of them and what `--mixture` names: an epoch then is one of the longest of them."""
     # `drop`: the ranks wait for each other in every step, so none may have a batch more than the others.
     columns = ["image", "annotations", "image_id"]
+    where = Filter(without_image_ids=held_out(args)) if args.hold_out else None  # adversarial ones of them neither
     originals, *others = (
-        open_stream(args.dataset, config, seed=args.seed, ends="drop", columns=columns)
+        open_stream(args.dataset, config, seed=args.seed, ends="drop", columns=columns, where=where)
         for config in ("sam", *args.shares)
     )
+    for config in args.validate:  # now, and not after an hour
+        open_stream(args.dataset, config, rank=0, world_size=1, columns=["image", "annotations"])
     if not all(len(stream) for stream in (originals, *others)):
         raise SourceError("expected at least one record for each process, found fewer", where=args.dataset)
     if not others:
         return originals
     shares = zip(others, args.shares.values(), strict=True)
     return open_mixture([(originals, 1 - sum(args.shares.values())), *shares], stop="longest")
+
+
+def held_out(args: argparse.Namespace) -> list[int]:
+    """The ids of the images that are validated on."""
+    stream = open_stream(args.dataset, "sam", rank=0, world_size=1, window=0, columns=["image_id"])
+    if len(stream) <= args.hold_out:
+        hint = "Give fewer."
+        raise SourceError(
+            f"expected more than {args.hold_out} images, found {len(stream)}", where="--hold-out", hint=hint
+        )
+    return [record["image_id"] for record in islice(stream, args.hold_out)]
 
 
 def make_loader(args: argparse.Namespace, model: SamModel) -> tuple[Stream | Mixture, StatefulDataLoader]:
@@ -254,14 +287,51 @@ def tune(args: argparse.Namespace, device: torch.device) -> None:
                 print(f"step {step}  epoch {epoch}  loss {mean:.9g}", flush=True)
                 run.log("loss", mean, step)
                 run.log("epoch", epoch, step)
-            if step == args.steps or (args.save_every and step % args.save_every == 0):
+            is_validated = is_due(step, args.steps, args.validate_every) and bool(args.validate or args.hold_out)
+            if is_validated or is_due(step, args.steps, args.save_every):
                 save(run, step, epoch)
+            if is_validated:
+                validate(run, step)
             if step == args.steps:
                 break
         epoch += 1
     if rank == 0:
-        print(f"saved {run.checkpoint}; what was tuned goes back into its model by\n{LOAD.format(run.checkpoint)}",
-              file=sys.stderr)  # fmt: skip
+        say_where(run)
+
+
+def is_due(step: int, last: int, every: int) -> bool:
+    """Whether something is done after a step: each so many, and after the last one."""
+    return step == last or bool(every and step % every == 0)
+
+
+def validate(run: Run, step: int) -> None:
+    """Measure the checkpoint; what is found goes into `validation/` beside it, as `asam-datasets evaluate` has it."""
+    args, device = run.args, run.sam.device
+    asked = [("sets", tuple(args.validate), ":")] if args.validate else []
+    asked += [("hold-out", ("sam",), f"0:{args.hold_out}")] if args.hold_out else []
+    for name, configs, rows in asked:
+        out = run.checkpoint.parent / "validation" / f"step-{step}-{name}.json"
+        options = EvaluateOptions(checkpoint=str(run.checkpoint), configs=configs, rows=rows, workers=args.workers)
+        # Whatever it draws: what is drawn next is the training's.
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            sets = evaluate(args.dataset, out=out, options=options).sets
+        for one in sets if run.rank == 0 else []:
+            miou, label = one.miou or 0.0, one.config if name == "sets" else name
+            print(f"step {step}  validation {label}  images {one.images}  mIoU {miou:.9g}", flush=True)
+            run.log(f"validation/{label}", miou, step)
+
+
+def say_where(run: Run) -> None:
+    """What was saved where, and what to do with it."""
+    folder, args = run.checkpoint.parent, run.args
+    measure = ["asam-datasets", "evaluate", args.dataset, "--checkpoint", folder, "--out", folder / "results.json"]
+    said = [
+        f"saved {run.checkpoint}; what was tuned goes back into its model by",
+        LOAD.format(run.checkpoint),
+        "and is measured on the dataset's evaluation sets by",
+        "  " + shlex.join(map(str, measure)),
+    ]
+    print("\n".join(said), file=sys.stderr)
 
 
 def make_log(folder: Path | None) -> Callable[[str, float, int], None]:
@@ -290,8 +360,14 @@ def save(run: Run, step: int, epoch: int) -> None:
     ranks: list[Any] = [mine] * run.world_size
     if dist.is_initialized():
         dist.all_gather_object(ranks, mine)
-    if run.rank != 0:
-        return
+    if run.rank == 0:
+        write(run, step, epoch, ranks)
+    if dist.is_initialized():
+        dist.barrier()  # who reads it next may be another rank
+
+
+def write(run: Run, step: int, epoch: int, ranks: list[Any]) -> None:
+    """Write the checkpoint, as a whole or not at all."""
     checkpoint = {
         "step": step,
         "epoch": epoch,
@@ -373,7 +449,7 @@ def main() -> None:
     args = parse()
     warnings.filterwarnings("ignore", "'set_vital' is deprecated")  # torchdata 0.11 calls it for every loader
     try:
-        if not args.resume and (args.out / "checkpoint.pt").exists():
+        if not args.resume and any((args.out / name).exists() for name in ("checkpoint.pt", "validation")):
             hint = "Add --resume to go on from it, or give another --out."
             raise TargetError("expected no checkpoint, found one", where=str(args.out), hint=hint)
         with processes() as device:

@@ -1,6 +1,7 @@
 """Starting is quick: nothing heavy is loaded before it is needed."""
 
 import json
+import pydoc
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -8,9 +9,12 @@ from collections.abc import Sequence
 import pytest
 from conftest import ROOT
 
+import asam_datasets
+
 HEAVY = ("torch", "transformers", "datasets")
 LIGHT = [
     "import asam_datasets",
+    "from asam_datasets import show",
     "import asam_datasets.publish",
     "import asam_datasets.builds",
     "import asam_datasets.masks",
@@ -56,6 +60,20 @@ def found() -> dict[str, list[str]]:
 @pytest.mark.parametrize("code", LIGHT)
 def test_nothing_heavy_is_loaded(code: str, found: dict[str, list[str]]) -> None:
     assert found[code] == []
+
+
+def test_the_package_itself_loads_nothing_and_says_what_is_public() -> None:
+    ours = "[name for name in sys.modules if name.startswith(('asam_datasets.', 'PIL', 'numpy'))]"
+    code = f"import sys, asam_datasets\nprint({ours})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"
+    told = pydoc.render_doc(asam_datasets, renderer=pydoc.plaintext)
+    assert "\n    show(record: 'Mapping[str, Any]'" in told
+    for name in ("publish", "published", "training", "evaluate", "captions", "masks", "preview", "organized", "errors"):
+        assert f"`asam_datasets.{name}`" in told
+    assert asam_datasets.show is asam_datasets.preview.show  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match="module 'asam_datasets' has no attribute 'shown'"):
+        _ = asam_datasets.shown  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("missing", ["torch", "simplejpeg"])

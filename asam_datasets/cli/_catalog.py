@@ -28,7 +28,7 @@ _WIDTH = 110
 
 
 class _Command(TakesMany):
-    def is_argument(self, word: str) -> bool:
+    def is_argument(self, option: str, word: str) -> bool:
         """After catalogs of one's own: what to do."""
         return word in ("list", "new", "show")
 

@@ -30,7 +30,7 @@ class Protocol(str, enum.Enum):
 class _TakesManyConfigs(TakesMany):
     """Configs end where the next word is a folder, or a repository: no config has a slash in its name."""
 
-    def is_argument(self, word: str) -> bool:
+    def is_argument(self, option: str, word: str) -> bool:
         return "/" in word or Path(word).is_dir()
 
 

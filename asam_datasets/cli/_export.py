@@ -46,7 +46,7 @@ def export_command(
     revision: Revision = None,
     as_json: Json = False,
 ) -> None:
-    """Turn a dataset into the folder that ASAM's programs read, or others do.
+    """Turn a dataset into ASAM's folder, COCO, YOLO or others.
 
     Evaluation sets go to testdata/ of the organised folder, and beside the archives in the other forms.
     """

@@ -39,10 +39,11 @@ def fetch_command(
     revision: Revision = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch images by their ids into the folder that ASAM's programs read, without the rest of the dataset.
+    """Fetch some images of a published dataset by their ids.
 
-    What was stopped goes on where it was; what is whole there is not fetched again. Ids that the dataset does not have
-    are listed in missing-ids.txt there, and the exit code is 1 then: the images that it has are written all the same.
+    Into the folder that ASAM's programs read, without the rest of the dataset. What was stopped goes on where it was;
+    what is whole there is not fetched again. Ids that the dataset does not have are listed in missing-ids.txt there,
+    and the exit code is 1 then: the images that it has are written all the same.
     """
     with Terminal(as_json=as_json) as terminal:
         done = fetch(

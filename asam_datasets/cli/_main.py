@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from asam_datasets import __version__
 from asam_datasets.cli import (
@@ -38,11 +39,28 @@ TRACEBACK = "ASAM_DATASETS_TRACEBACK"
 _USAGE: Any = typer.BadParameter.__mro__[2]  # `ClickException`, of click or of what typer has in its place
 _STOPPED = 130  # as shells say it: 128 and the number of SIGINT
 
+_GROUPS = {
+    "Publish": ("publish", "verify", "scale", "download", "caption", "merge", "catalog", "demo"),
+    "Use": ("info", "preview", "fetch", "export", "organize", "evaluate"),
+}
+
+
+class _Grouped(TyperGroup):
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The verbs by what they are for."""
+        names = self.list_commands(ctx)
+        width = formatter.width - 6 - max(map(len, names))
+        for title, group in _GROUPS.items():
+            lines = [(name, self.commands[name].get_short_help_str(width)) for name in names if name in group]
+            with formatter.section(title):
+                formatter.write_dl(lines)
+
+
 app = typer.Typer(
     name="asam-datasets",
+    cls=_Grouped,
     help="Publish SA-1B archives as a Hugging Face dataset.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -55,7 +56,7 @@ class TakesMany(TyperCommand):
     the next option, to `--`, or to an argument of the command. `--train=a.tar` takes that one alone.
     """
 
-    def is_argument(self, word: str) -> bool:
+    def is_argument(self, option: str, word: str) -> bool:
         """Whether a word that follows a value of an option is an argument of the command instead."""
         return False
 
@@ -88,7 +89,7 @@ class TakesMany(TyperCommand):
                     ctx.fail(f"Option '{option}' requires an argument.")
                 option, count = word if word in many else "", 0
                 spread += [] if option else [word]
-            elif option and not (count and self.is_argument(word)):
+            elif option and not (count and self.is_argument(option, word)):
                 spread += [option, word]
                 further += [(option, word)] if count else []
                 count += 1
@@ -96,3 +97,12 @@ class TakesMany(TyperCommand):
                 option = ""
                 spread.append(word)
         return [*spread[:-1], *args[end:]], further
+
+
+class TakesArchives(TakesMany):
+    """Its arguments are archives, which may follow the values of an option."""
+
+    def is_argument(self, option: str, word: str) -> bool:
+        """After caption files: an archive. No caption file is a folder, a tar or a URL."""
+        is_archive = "://" in word or word.endswith((".tar", ".tar.gz", ".tgz", ".zip")) or os.path.isdir(word)
+        return option == "--captions" and is_archive

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -16,23 +15,17 @@ from asam_datasets.cli._options import (
     OnBadRecord,
     OrganizedFolder,
     RequireCaptions,
-    TakesMany,
+    TakesArchives,
     Workers,
 )
 from asam_datasets.cli._terminal import Terminal
 from asam_datasets.organized import Organized, organize
 
 
-class _Command(TakesMany):
-    def is_argument(self, word: str) -> bool:
-        """After caption files: an archive. No caption file is a folder, a tar, a zip or a URL."""
-        return "://" in word or word.endswith((".tar", ".tar.gz", ".tgz", ".zip")) or os.path.isdir(word)
-
-
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
     example = "Example: asam-datasets organize sa_000000.tar --captions FILE --out sam-1b"
-    app.command("organize", cls=_Command, epilog=example)(organize_command)
+    app.command("organize", cls=TakesArchives, epilog=example)(organize_command)
 
 
 def organize_command(

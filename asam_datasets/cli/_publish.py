@@ -16,7 +16,7 @@ from asam_datasets.cli._options import (
     Json,
     OnBadRecord,
     RequireCaptions,
-    TakesMany,
+    TakesArchives,
     Workers,
 )
 from asam_datasets.cli._publish_text import dry_run_text, plan_text, summary_text
@@ -46,10 +46,14 @@ class ReadingProtocol(str, enum.Enum):
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
     example = "python -m asam_datasets.publish --train sa_000000.tar --captions sa_000000-blip2-caption.json --out DIR"
-    app.command("publish", cls=TakesMany, epilog=f"Example: {example}")(publish_command)
+    app.command("publish", cls=TakesArchives, epilog=f"Example: {example}")(publish_command)
 
 
 def publish_command(
+    archives: Annotated[
+        Optional[list[str]],
+        typer.Argument(metavar="ARCHIVE", help="The same as with --train.", show_default=False),
+    ] = None,
     train: Annotated[
         Optional[list[str]],
         typer.Option(help="Archives: folder, .tar, .zip, COCO .json, or URL (http, https, hf); several at once."),
@@ -108,11 +112,11 @@ def publish_command(
     """
     with Terminal(as_json=as_json) as terminal:
         options = PublishOptions(
-            train=train or (), evaluation=evaluation or (), catalog=catalog or (), protocol=protocol.value,
-            adversarial=adversarial, captions=captions or (), no_captions=no_captions, out=out, repo_id=repo_id,
-            require_captions=require_captions, remove=remove or (), annotations_only=annotations_only or (), ids=ids,
-            parts=parts, workers=workers, on_bad_record=on_bad_record.value, rejects=rejects, private=private,
-            gated=gated.value if gated else None, accept_sa1b_terms=accept_sa1b_terms,
+            train=[*(train or ()), *(archives or ())], evaluation=evaluation or (), catalog=catalog or (), out=out,
+            protocol=protocol.value, adversarial=adversarial, captions=captions or (), no_captions=no_captions, ids=ids,
+            require_captions=require_captions, remove=remove or (), annotations_only=annotations_only or (),
+            repo_id=repo_id, parts=parts, workers=workers, on_bad_record=on_bad_record.value, rejects=rejects,
+            private=private, gated=gated.value if gated else None, accept_sa1b_terms=accept_sa1b_terms,
             destination=Destination(revision, create_pr, tag),
         )  # fmt: skip
         if dry_run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -51,15 +52,18 @@ class Terminal:
 
     def talk(self, text: str) -> None:
         """Print a line beside the results."""
-        with self._lock:
-            self._close()
-            print(_shown(text), file=sys.stderr)
+        self._say(_shown(text))
 
     def failure(self, error: AsamDatasetsError) -> None:
         """Print a known failure: a sentence, and what to do."""
-        self.talk(f"error: {error.sentence(_as_flag)}")
+        self._say(_colored("error:", 31) + _shown(f" {error.sentence(_as_flag)}"))
         if error.hint:
-            self.talk(f"hint: {error.hint}")
+            self._say(_colored("hint:", 36) + _shown(f" {error.hint}"))
+
+    def _say(self, text: str) -> None:
+        with self._lock:
+            self._close()
+            print(text, file=sys.stderr)
 
     def ask(self, question: str) -> bool | None:
         """Whether the answer of whoever sits here is yes; None when there is nobody to ask."""
@@ -95,6 +99,13 @@ def table(lines: Sequence[Sequence[str]]) -> list[str]:
     return [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     ]
+
+
+def _colored(word: str, color: int) -> str:
+    """A word of ours in bold and a color, where somebody looks who has not refused colors (https://no-color.org)."""
+    if not sys.stderr.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return word
+    return f"\033[1;{color}m{word}\033[0m"
 
 
 def _inert_json(text: str) -> str:

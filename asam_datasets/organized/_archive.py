@@ -248,9 +248,9 @@ def drop_work(place: Place) -> None:
 
 def leave_place(place: Place) -> None:
     """Leave no folder where nothing was written; and where something was, the note, by which others go on."""
-    folders = sorted((path for path in (place.folder, *place.folder.rglob("*")) if path.is_dir()), reverse=True)
-    for folder in folders:
-        if not any(folder.iterdir()):
+    below = (SET_IMAGES, SET_MASKS, SAMPLE_IMAGES, SAMPLE_RECORDS)
+    for folder in (*(place.folder / name for name in below), place.folder):
+        if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
     if not place.folder.exists():
         drop_work(place)

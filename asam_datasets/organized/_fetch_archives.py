@@ -96,18 +96,19 @@ def _fetch(
     listener: Listener,
 ) -> Done:
     captions = {name: listed_captions(place) for name, place in places.items()}
-    where = {one: {found.groups[number].build.name for number in numbers} for one, numbers in found.places().items()}
+    numbers = found.places()
+    where = {one: {found.groups[number].build.name for number in mine} for one, mine in numbers.items()}
     there = {one for one, names in where.items() if all(places[name].has(int(one)) for name in names)}
     told = {one for one in there if all(int(one) in captions[name] for name in where[one])}
     listener.on_records(len(told) + len(ids) - len(where))
-    full = [one for one in where if one not in there]
+    light, full = [one for one in where if one in there and one not in told], [one for one in where if one not in there]
     count = workers or (available_cores() if len(full) > _MANY else 1)
     each = max(1, at_once // count)
-    tasks = [
-        FetchTask(location, found.only(some), tuple(some), places, each, light)
-        for light, mine in ((True, [one for one in where if one in there - told]), (False, full))
+    tasks = (
+        FetchTask(location, found.only(some, numbers), tuple(some), places, each, is_light)
+        for is_light, mine in ((True, light), (False, full))
         for some in (mine[start : start + _TASK_IDS] for start in range(0, len(mine), _TASK_IDS))
-    ]
+    )
     seen: set[Id] = set()
     with open_workers(count, listener.on_records) as pool:
         work = partial(fetch_task, log=listener.on_stage) if count == 1 else fetch_task

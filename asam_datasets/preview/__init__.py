@@ -1,4 +1,5 @@
-"""Published datasets to look at: still sheets, good enough for a card, and pages for a browser to look into.
+"""Published datasets to look at: still sheets, good enough for a card, pages for a browser to look into, and `show`,
+which draws one record for a notebook.
 
 Rows are read in place, and of them only what is shown: the row groups that hold them, without the PNGs of the masks.
 """
@@ -16,6 +17,7 @@ from asam_datasets.preview._rows import MAX_ROWS as MAX_ROWS
 from asam_datasets.preview._sheet import Block as Block
 from asam_datasets.preview._sheet import draw_sheet as draw_sheet
 from asam_datasets.preview._sheet import make_grid as make_grid
+from asam_datasets.preview._show import show as show
 
 __all__ = [
     "MANY_MASKS",
@@ -29,4 +31,5 @@ __all__ = [
     "overlay",
     "overlay_colors",
     "preview",
+    "show",
 ]

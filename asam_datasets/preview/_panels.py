@@ -54,8 +54,6 @@ def decode_image(
     Raises:
         RecordError: it cannot be decoded, or has another shape.
     """
-    height, width = fitted
-    way = Image.Resampling.NEAREST if is_map or fitted >= shape else Image.Resampling.LANCZOS
     with open_image(data, where, expected="an image", hint=HINT) as image:
         if (image.height, image.width) != shape:
             raise RecordError(
@@ -64,9 +62,16 @@ def decode_image(
                 hint=HINT,
             )
         with decoding(where, expected="an image that decodes", hint=HINT):
-            image.draft("RGB", (2 * width, 2 * height))  # JPEGs only; twice the size keeps the next step smooth
-            small = _to_rgb(image).resize((width, height), way, reducing_gap=None if is_map else 3.0)
-            pixels: NDArray[np.uint8] = np.array(small)
+            return shrink(image, shape, fitted, is_map=is_map)
+
+
+def shrink(image: Image.Image, shape: tuple[int, int], fitted: tuple[int, int], *, is_map: bool) -> NDArray[np.uint8]:
+    """Decode an opened image of (height, width) `shape` at the size `fitted`: uint8 (*fitted, 3), RGB."""
+    height, width = fitted
+    way = Image.Resampling.NEAREST if is_map or fitted >= shape else Image.Resampling.LANCZOS
+    image.draft("RGB", (2 * width, 2 * height))  # JPEGs only; twice the size keeps the next step smooth
+    small = _to_rgb(image).resize((width, height), way, reducing_gap=None if is_map else 3.0)
+    pixels: NDArray[np.uint8] = np.array(small)
     return pixels
 
 

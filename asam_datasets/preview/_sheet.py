@@ -69,7 +69,7 @@ def make_grid(blocks: int, panels: int) -> Grid:
 
 
 def draw_sheet(heading: str, labels: Sequence[str], blocks: Sequence[Block], grid: Grid) -> Image.Image:
-    """Draw a sheet; `labels` name the panels."""
+    """Draw a sheet; `labels` name the panels. An empty heading takes no room."""
     titles = wrap(clean(heading), _HEADING, grid.width - 2 * _MARGIN, 2)
     head = _MARGIN + len(titles) * line_height(_HEADING) + 8 + line_height(_LABEL) + 6
     lines = [_Line(blocks[first : first + grid.across], grid) for first in range(0, len(blocks), grid.across)]
@@ -122,7 +122,7 @@ class _Line:
             room, place, anchor = width, (x, y + line_height(_NAME)), "la"
         else:
             room, place, anchor = width - int(font(_FACTS).getlength(facts)) - 24, (x + width - 1, y + 3), "ra"
-        name = shorten(f"{clean(block.name)} · ", _NAME, room)
+        name = shorten(f"{clean(block.name)} · ", _NAME, room) if block.name else ""
         rest = shorten(clean(block.file_name), _NAME, room - font(_NAME).getlength(name), keep_end=True)
         pen.text((x, y), name + rest, _INK, font(_NAME))
         pen.text(place, facts, _MUTED, font(_FACTS), anchor=anchor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +14,7 @@ from asam_datasets.preview._panels import NEUTRAL, decode_image, fit, largest, o
 from asam_datasets.preview._rows import Record
 from asam_datasets.preview._sheet import Block, Grid, draw_sheet, make_grid
 from asam_datasets.preview._shown import Drawn, Shown
+from asam_datasets.preview._words import categories_of, facts_of
 
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     ".png": ("PNG", {"compress_level": 6}),
@@ -48,8 +48,7 @@ def draw_still(shown: Shown, records: Iterable[Record], options: PreviewOptions,
 
 def categories(record: Record) -> str:
     """The categories of a row, with the count of those that come more than once."""
-    counts = Counter(one.category for one in record.row.annotations if one.category)
-    return ", ".join(name if count == 1 else f"{count} x {name}" for name, count in counts.items())
+    return categories_of(one.category for one in record.row.annotations)
 
 
 def _labels(shown: Shown) -> list[str]:
@@ -76,23 +75,16 @@ def _block(record: Record, labels: list[str], grid: Grid, shown: Shown, options:
         _IMAGE: "no image" if image is None else image,
         _CONDITIONING: "no conditioning image" if conditioning is None else conditioning,
     }
-    facts = []
+    drawn = None
     if "annotations" in shown.config.columns:
         chosen = largest(record.masks, options.max_masks)
         ground = np.full((*fitted, 3), NEUTRAL, np.uint8) if image is None else image
         panels[_MASKS] = overlay(ground, [record.masks[n] for n in chosen], boxes=options.shows_boxes(len(chosen)))
-        facts.append(_count(len(chosen), len(record.masks)))
-    facts.append(f"{row.height} x {row.width} (height x width)")
-    if row.worst_iou is not None:
-        facts.append(f"worst IoU {row.worst_iou:.3g}")
+        drawn = len(chosen)
+    facts = facts_of(drawn, len(record.masks), row.shape, row.worst_iou)
     caption, is_muted = _caption(record, shown)
     panels_of_row = [panels[label] for label in labels]
-    return Block(record.build.name, row.file_name, " · ".join(facts), panels_of_row, caption, is_muted)
-
-
-def _count(shown: int, masks: int) -> str:
-    noun = "mask" if masks == 1 else "masks"
-    return f"{masks:,} {noun}" if shown == masks else f"{shown:,} of {masks:,} {noun}"
+    return Block(record.build.name, row.file_name, facts, panels_of_row, caption, is_muted)
 
 
 def _caption(record: Record, shown: Shown) -> tuple[str, bool]:

@@ -9,8 +9,8 @@ from asam_datasets.published._answers import odd_answer as odd_answer
 from asam_datasets.published._by_id import AT_ONCE as AT_ONCE
 from asam_datasets.published._by_id import Found as Found
 from asam_datasets.published._by_id import FoundRow as FoundRow
-from asam_datasets.published._by_id import Group as Group
 from asam_datasets.published._by_id import RowFinder as RowFinder
+from asam_datasets.published._by_id import RowGroup as RowGroup
 from asam_datasets.published._by_id import groups_of as groups_of
 from asam_datasets.published._by_id import has_numbers as has_numbers
 from asam_datasets.published._client import KIND as KIND
@@ -81,7 +81,6 @@ __all__ = [
     "ForeignReadmeError",
     "Found",
     "FoundRow",
-    "Group",
     "GroupReader",
     "HubClient",
     "Location",
@@ -93,6 +92,7 @@ __all__ = [
     "Report",
     "Row",
     "RowFinder",
+    "RowGroup",
     "Rows",
     "Sent",
     "Span",

@@ -11,7 +11,7 @@ Several row groups are read at a time, in threads.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import itemgetter
@@ -40,12 +40,15 @@ _SMALL_BYTES = 2**16
 _WINDOW_BYTES, _WINDOW_IDS = 2**26, 512
 """What is held at a time of the rows to come, about, and one more such window."""
 
+_LOOKED_AT = 1024
+"""Row groups whose ids are asked for at a time."""
+
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
 Id = int | str
 
 
-class Group(NamedTuple):
+class RowGroup(NamedTuple):
     """A row group of a config: where it is, the range of its ids if it is known, and the bytes of a row by column."""
 
     build: Build
@@ -59,14 +62,13 @@ class Group(NamedTuple):
 class Found:
     """Which row groups may have which of some ids; an id that is in no list is not in the dataset."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[RowGroup, ...]
     ids: dict[int, list[Id]]
     """The ids by the number of the row group in `groups`."""
 
-    def only(self, ids: Iterable[Id]) -> Found:
-        """The same of some of the ids, without the row groups that have none of them."""
-        places, numbers = self.places(), dict[int, int]()
-        found: dict[int, list[Id]] = {}
+    def only(self, ids: Iterable[Id], places: Mapping[Id, Sequence[int]]) -> Found:
+        """The same of some of the ids, without the row groups that have none of them; `places` are those of all."""
+        numbers, found = dict[int, int](), dict[int, list[Id]]()
         for one in ids:
             for number in places.get(one, ()):
                 found.setdefault(numbers.setdefault(number, len(numbers)), []).append(one)
@@ -85,7 +87,7 @@ class FoundRow(NamedTuple):
     """A row: the id that it was asked by, its row group, its number in the part, and its values by column."""
 
     id: Id
-    group: Group
+    group: RowGroup
     row: int
     values: dict[str, Any]
 
@@ -124,7 +126,7 @@ class RowFinder:
         self._id_columns = ("image_id",) if numbers else ("image_id", "file_name")
         self._numbers = numbers
 
-    def find(self, groups: Sequence[Group], ids: Collection[Id]) -> Found:
+    def find(self, groups: Sequence[RowGroup], ids: Collection[Id]) -> Found:
         """Which row groups may have some ids: from the index where that is enough.
 
         Raises:
@@ -146,9 +148,9 @@ class RowFinder:
             return list(dict.fromkeys(one for one, _ in self._match(table, mine, groups[number])))
 
         with ThreadPoolExecutor(self._at_once, thread_name_prefix="asam_datasets") as pool:
-            for number, there in zip(looked_at, pool.map(look, looked_at), strict=True):
-                if there:
-                    found[number] = there
+            for start in range(0, len(looked_at), _LOOKED_AT):
+                some = looked_at[start : start + _LOOKED_AT]
+                found |= {number: there for number, there in zip(some, pool.map(look, some), strict=True) if there}
         return Found(tuple(groups), found)
 
     def read(self, found: Found, ids: Iterable[Id], columns: Sequence[str]) -> Iterator[tuple[Id, list[FoundRow]]]:
@@ -200,7 +202,7 @@ class RowFinder:
                     job.cancel()  # by hand: `cancel_futures` fails where the interpreter ends meanwhile
             pool.shutdown(wait=False)
 
-    def _read(self, group: Group, ids: Sequence[Id], columns: Sequence[str]) -> list[FoundRow]:
+    def _read(self, group: RowGroup, ids: Sequence[Id], columns: Sequence[str]) -> list[FoundRow]:
         """The rows of a row group that have some ids."""
         reader, place = self._reader, _place(group)
         names, paged = image_paths(reader, *place, columns)
@@ -210,6 +212,9 @@ class RowFinder:
         matches = self._match(table, ids, group)
         if not matches:
             return []
+        if self._numbers and len(matches) > len(ids):
+            problem = f"expected each image once, found {len(matches)} rows of {len(ids)} image ids"
+            raise SourceError(problem, where=group.part.label, hint=GET_AGAIN)
         rows = np.array([row for _, row in matches], np.int64)
         later = [name for name in names if name not in first]
         some = reader.read(*place, later, rows) if later else None
@@ -224,42 +229,41 @@ class RowFinder:
             found.append(FoundRow(one, group, before + row, {name: values[name] for name in columns}))
         return found
 
-    def _match(self, table: pa.Table, ids: Collection[Id], group: Group) -> list[tuple[Id, int]]:
-        """The rows of a table that have one of some ids, each with the id, ascending.
+    def _match(self, table: pa.Table, ids: Collection[Id], group: RowGroup) -> list[tuple[Id, int]]:
+        """The rows of a table that have one of some ids, each with the id, ascending; with two of them, twice.
 
         Raises:
             SourceError: the column of ids has another type.
         """
-        found: dict[int, Id] = {}
-        for name in reversed(self._id_columns):  # what the first one says counts
+        known, found = list(ids), dict[tuple[int, Id], None]()
+        kind = pa.int64() if self._numbers else pa.string()
+        for name in self._id_columns:
             column = table.column(name)
-            kind = pa.int64() if self._numbers else pa.string()
             if column.type != kind:
                 problem = f"expected a column {name} of {kind}, found {column.type}"
                 raise SourceError(problem, where=group.part.label, hint=GET_AGAIN)
-            numbers = pc.index_in(column, value_set=pa.array(ids, kind))
-            rows = np.flatnonzero(pc.is_valid(numbers).to_numpy())
-            known = list(ids)
-            found |= {int(row): known[numbers[int(row)].as_py()] for row in rows}
-        return [(found[row], row) for row in sorted(found)]
+            numbers = pc.index_in(column, value_set=pa.array(known, kind))
+            rows = np.flatnonzero(pc.is_valid(numbers).to_numpy()).tolist()
+            found |= dict.fromkeys((row, known[numbers[row].as_py()]) for row in rows)
+        return [(one, row) for row, one in sorted(found, key=itemgetter(0))]
 
 
-def groups_of(dataset: Dataset, config: Config[Build]) -> list[Group]:
+def groups_of(dataset: Dataset, config: Config[Build]) -> list[RowGroup]:
     """The row groups of a config, in its order."""
-    found: list[Group] = []
+    found: list[RowGroup] = []
     for build in config.builds:
         for part, file in zip(build.parts, dataset.parts(build), strict=True):
             row_bytes = {name: size / max(1, part.rows) for name, size in part.columns.items()}
             ranges: Sequence[tuple[int, int] | None] = part.image_ids or [None] * len(part.row_groups)
-            found += [Group(build, file, number, ids, row_bytes) for number, ids in enumerate(ranges)]
+            found += [RowGroup(build, file, number, ids, row_bytes) for number, ids in enumerate(ranges)]
     return found
 
 
-def _place(group: Group) -> tuple[PartFile, int]:
+def _place(group: RowGroup) -> tuple[PartFile, int]:
     return group.part, group.number
 
 
-def _slices(groups: Sequence[Group], wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _slices(groups: Sequence[RowGroup], wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which of the ids, ascending, each row group may have: the first, and the end."""
     ranges = [(_LEAST, _MOST) if group.ids is None else group.ids for group in groups]
     low, high = (
@@ -270,7 +274,7 @@ def _slices(groups: Sequence[Group], wanted: NDArray[np.int64]) -> tuple[NDArray
 
 
 def _unclear(
-    groups: Sequence[Group], begins: NDArray[np.int64], ends: NDArray[np.int64], count: int
+    groups: Sequence[RowGroup], begins: NDArray[np.int64], ends: NDArray[np.int64], count: int
 ) -> NDArray[np.bool_]:
     """Which row groups have to be looked into: no range is known, or an id may be in another one as well."""
     unknown = np.array([group.ids is None for group in groups], np.bool_)
@@ -285,7 +289,7 @@ def _unclear(
 
 
 def _windows(
-    groups: Sequence[Group], places: dict[Id, list[int]], ids: Iterable[Id], columns: Sequence[str]
+    groups: Sequence[RowGroup], places: dict[Id, list[int]], ids: Iterable[Id], columns: Sequence[str]
 ) -> Iterator[list[Id]]:
     """The ids, so many at a time as may be held."""
     window: list[Id] = []

@@ -80,7 +80,8 @@ def footprint(
         return Footprint(None, None, None, 0, "")
     storage = gone_bytes + sum(load.size_bytes or 0 for load in kept) + sum(size for size, _ in known)
     files = sum(load.files or 0 for load in kept) + sum(count for _, count in known)
-    commits = _commits(known) + (2 if changes else 0)
+    lists = 2 * len(known) // COMMIT_MOST_FILES  # of captions, where they are more than the release commit takes
+    commits = _commits(known) + lists + (2 if changes else 0)
     hours = max(0, commits - 1) // COMMITS_PER_HOUR
     return Footprint(storage, files, commits, hours, plan_for(storage, private), _notes(files, len(kept) + len(known)))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from asam_datasets.errors import HubError
 from asam_datasets.published import PLACEHOLDER, HubClient, is_index, missing_parts
-from asam_datasets.release._release import Release
-from asam_datasets.release._remote_state import RemoteState
+from asam_datasets.release._pace import COMMIT_MOST_FILES
+from asam_datasets.release._release import Changes, Release, organized_archive
+from asam_datasets.release._remote_state import RemoteState, after_commit
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,33 @@ def check_parts(client: HubClient, state: RemoteState, release: Release) -> None
                 where=client.url,
                 hint="Nothing was shown. Run the same command again: it sends them again.",
             )
+
+
+def commit_lists(
+    client: HubClient, state: RemoteState, changed: Differences, changes: Changes
+) -> tuple[RemoteState, Differences]:
+    """Send the files in `organized/` before the release commit where they are more than one commit takes: two for each
+    archive that has captions. No config shows them, so nobody sees half a dataset.
+
+    Returns:
+        The state after it, and what is left for the release commit.
+
+    Raises:
+        ConflictError: somebody else was first.
+        HubError: refused, or not reached.
+    """
+    left = dict(changed.additions)
+    if len(left) <= COMMIT_MOST_FILES:
+        return state, changed
+    lists = {path: content for path, content in left.items() if organized_archive(path) is not None}
+    while lists:
+        some = dict(islice(lists.items(), COMMIT_MOST_FILES))
+        commit = client.commit("Add caption lists", some, revision=state.revision, parent=state.head)
+        changes.commits += 1
+        state = after_commit(client, state, commit, list(some))
+        for path in some:
+            del lists[path], left[path]
+    return state, replace(changed, additions=left)
 
 
 def commit_release(client: HubClient, state: RemoteState, release: Release, changed: Differences) -> str:

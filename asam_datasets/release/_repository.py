@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,8 +39,8 @@ from asam_datasets.release._history import past_holdings
 from asam_datasets.release._opening import CONFLICTS, Request, open_repository
 from asam_datasets.release._pace import COMMIT_BYTES, COMMIT_FILES, SEND_BYTES
 from asam_datasets.release._pull_request import is_pull_request, submit_pull_request
-from asam_datasets.release._release import Changes, Release, ReleaseMaker, There
-from asam_datasets.release._releasing import Differences, check_parts, commit_release, compare
+from asam_datasets.release._release import Changes, Release, ReleaseMaker, There, organized_files
+from asam_datasets.release._releasing import Differences, check_parts, commit_lists, commit_release, compare
 from asam_datasets.release._remote_state import MAIN, RemoteState, read_again, read_state
 from asam_datasets.release._settings import refuse_new_readers, set_access
 from asam_datasets.release._staging import find_candidates, remove_empty
@@ -164,8 +164,13 @@ class RepositoryTarget:
         """
         self._open()
 
-    def name_sent(self, built: Sequence[Built]) -> None:
-        """Name builds whose parts others have sent, where they shall lie; nothing refers to them yet.
+    def name_sent(self, built: Sequence[Built], captions: Callable[[str], Mapping[str, str]]) -> None:
+        """Name builds whose parts others have sent, where they shall lie; nothing refers to them yet. Their files in
+        `organized/` come with them: the release commit holds 1,000 files at most.
+
+        Args:
+            built: archives that are not shown yet.
+            captions: those of an archive, by file name.
 
         Raises:
             HubError: refused, or not reached; or the Hub does not have what was sent.
@@ -176,6 +181,7 @@ class RepositoryTarget:
             pending.files[f"{one.build.path}/{BUILD_FILE}"] = encode_build(one.build)
             for part in one.build.parts:
                 pending.files[f"{one.build.path}/{part.file}"] = Sent(part.size_bytes, part.sha256)
+            pending.files.update(organized_files(one, captions(one.build.name)))
         self._state = commit_builds(self._client, self._state, pending, self._changes)
 
     def add(self, built: Built) -> None:
@@ -291,6 +297,7 @@ class RepositoryTarget:
     def _commit_release(self, release: Release, changed: Differences) -> None:
         check_parts(self._client, self._state, release)
         self._state = replace(self._state, access=refuse_new_readers(self._client, self._state.access))
+        self._state, changed = commit_lists(self._client, self._state, changed, self._changes)
         self._commit = commit_release(self._client, self._state, release, changed)
         self._changes.commits += 1
         self._changes.removed = changed.folders

@@ -62,6 +62,8 @@ class ScalePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         on_bad_record: `raise` or `skip`; what is skipped is listed in the folder of the run.
         processes: that build one archive.
         machines: who does the tasks.
+        release: who does the last one, which holds the ids and captions of all archives: about 10 MiB for each of
+            SA-1B's; `machines` if not given.
     """
 
     repo_id: str
@@ -76,6 +78,7 @@ class ScalePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     on_bad_record: OnBadRecord = "raise"
     processes: int = 1
     machines: Machines = Machines()
+    release: Machines | None = None
 
     def __post_init__(self) -> None:
         if (self.links is None) == (not self.sources):
@@ -87,12 +90,13 @@ class ScalePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
                 "expected one of `captions` and `caption` in the plan, found both",
                 hint="`captions` are files that are there, `caption` makes them.",
             )
-        if self.caption is not None and (self.caption.machines or self.machines).kind != self.machines.kind:
-            raise TargetError(
-                f"expected machines of one kind in the plan, found {self.machines.kind!r} and "
-                f"{self.caption.machines.kind!r} for captions",  # type: ignore[union-attr]
-                hint="Stages wait for each other only there.",
-            )
+        others = [None if self.caption is None else self.caption.machines, self.release]
+        for kind in (one.kind for one in others if one is not None):
+            if kind != self.machines.kind:
+                raise TargetError(
+                    f"expected machines of one kind in the plan, found {self.machines.kind!r} and {kind!r}",
+                    hint="Stages wait for each other only there.",
+                )
         for name, number in (
             ("parts", self.parts or 1),
             ("processes", self.processes),

@@ -79,7 +79,7 @@ def release(plan: ScalePlan, listener: Listener | None = None) -> Released:
     access = target.access or Access(private=True)
     holdings = {one.name: one.holding for one in [*current, *(note.build for note in notes.values())]}
     target.prepare(access, render_license(holdings.values()))
-    name_waiting(run, target)
+    name_waiting(plan, run, target)
     listener.on_stage(f"Making it visible: {target.url}")
     captions: dict[str, str] = {}
     for name in notes:

@@ -64,7 +64,7 @@ def _stages(plan: ScalePlan, run: RunFolder) -> list[Any]:
         machines = plan.caption.machines
         made.append(executor(machines, Step("captions", plan), tasks, f"{logs}/captions", "asam-captions"))
     made.append(executor(plan.machines, Step("archives", plan), tasks, f"{logs}/archives", "asam-archives"))
-    one = msgspec.structs.replace(plan.machines, workers=1)
+    one = msgspec.structs.replace(plan.release or plan.machines, workers=1)
     return [*made, executor(one, Step("release", plan), 1, f"{logs}/release", "asam-release")]
 
 

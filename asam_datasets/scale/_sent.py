@@ -15,6 +15,8 @@ from asam_datasets.scale._run import RunFolder
 from asam_datasets.sources import read_captions
 
 _LOST = (400, 404, 422)
+_BESIDE = 3
+"""Files of an archive besides its parts: the manifest, and two in `organized/`."""
 
 
 def open_target(plan: ScalePlan, listener: Listener) -> RepositoryTarget:
@@ -22,7 +24,7 @@ def open_target(plan: ScalePlan, listener: Listener) -> RepositoryTarget:
     return RepositoryTarget(plan.repo_id, plan.work_folder / "target", log=listener.on_stage)
 
 
-def name_waiting(run: RunFolder, target: RepositoryTarget) -> None:
+def name_waiting(plan: ScalePlan, run: RunFolder, target: RepositoryTarget) -> None:
     """Have commits name what is sent and has no name yet.
 
     Raises:
@@ -32,7 +34,7 @@ def name_waiting(run: RunFolder, target: RepositoryTarget) -> None:
     if not waiting:
         return
     try:
-        target.name_sent([note.built for note in waiting.values()])
+        target.name_sent([note.built for note in waiting.values()], lambda name: read_made_captions(plan, run, name))
     except HubError as error:
         if isinstance(error.__cause__, Exception) and status_of(error.__cause__) in _LOST:
             for name in waiting:
@@ -54,10 +56,10 @@ def name_some(plan: ScalePlan, run: RunFolder, listener: Listener) -> None:
     """
     with run.naming() as mine:
         notes = [run.note(name) for name in run.waiting()] if mine else []
-        if sum(len(note.build.parts) + 1 for note in notes if note is not None) >= COMMIT_FILES:
+        if sum(len(note.build.parts) + _BESIDE for note in notes if note is not None) >= COMMIT_FILES:
             target = open_target(plan, listener)
             target.current()
-            name_waiting(run, target)
+            name_waiting(plan, run, target)
 
 
 def read_made_captions(plan: ScalePlan, run: RunFolder, name: str) -> Mapping[str, str]:

@@ -29,6 +29,8 @@ from asam_datasets.training._controlnet import controlnet_sample as controlnet_s
 from asam_datasets.training._controlnet import controlnet_samples as controlnet_samples
 from asam_datasets.training._elastic import gather_state as gather_state
 from asam_datasets.training._filter import Filter as Filter
+from asam_datasets.training._frames import from_albumentations as from_albumentations
+from asam_datasets.training._frames import from_tv_tensors as from_tv_tensors
 from asam_datasets.training._frames import to_albumentations as to_albumentations
 from asam_datasets.training._frames import to_tv_tensors as to_tv_tensors
 from asam_datasets.training._geometry import Augment as Augment
@@ -67,6 +69,8 @@ __all__ = [
     "controlnet_samples",
     "decode_image",
     "fitted_shape",
+    "from_albumentations",
+    "from_tv_tensors",
     "gather_state",
     "masks_on_device",
     "normalize",

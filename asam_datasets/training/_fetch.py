@@ -73,6 +73,7 @@ def fetch_rows(
     wanted: Sequence[NDArray[np.int64]] | None = None,
     by_worker: bool = True,
     partners: Partners | None = None,
+    read_ahead: int = 1,
 ) -> Generator[dict[str, Any], None, None]:
     """The rows of an order from position `start` on.
 
@@ -86,6 +87,7 @@ def fetch_rows(
         wanted: of each row group the rows that `order` counts; None for all rows.
         by_worker: whether a row group is read by one worker, or two, as in the order `window`.
         partners: rows of other row groups that become `original` of each record.
+        read_ahead: how many row groups are read before they are needed, at once.
 
     Raises:
         SourceError: a part is damaged, gone, or not what its manifest says.
@@ -98,7 +100,7 @@ def fetch_rows(
     reads = _plan_reads(numbers, rows, groups, whole=by_worker and wanted is None)
     left = Counter(numbers.tolist())
     reading = _Reading(groups, columns, location, log, partners)
-    threads = 1 if all(read.rows is None for read in reads) else _THREADS
+    threads = read_ahead if all(read.rows is None for read in reads) else max(read_ahead, _THREADS)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="asam_datasets")
     coming, ahead = iter(reads), deque[tuple[_Read, "Future[_Arrived]"]]()
     held: dict[int, _Arrived] = {}

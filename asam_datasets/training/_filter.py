@@ -30,6 +30,7 @@ class Filter:
 
     Args:
         image_ids: only these images; numbers, or text as evaluation sets have it.
+        without_image_ids: all but these images, such as those that are validated on.
         min_side: pixels that the shorter side has at least.
         max_side: pixels that the longer side has at most.
         min_masks: masks that a record has at least.
@@ -39,6 +40,7 @@ class Filter:
     """
 
     image_ids: Collection[int | str] | None = None
+    without_image_ids: Collection[int | str] | None = None
     min_side: int = 0
     max_side: int | None = None
     min_masks: int = 0
@@ -58,7 +60,8 @@ class Filter:
         if not 0 <= self.min_predicted_iou <= 1:
             problem = f"expected 0 to 1, found {self.min_predicted_iou!r}"
             raise StreamError(problem, where="Filter.min_predicted_iou")
-        for name, values in (("image_ids", self.image_ids), ("categories", self.categories)):
+        for name in ("image_ids", "without_image_ids", "categories"):
+            values = getattr(self, name)
             if values is not None and (isinstance(values, (str, bytes)) or not isinstance(values, Collection)):
                 raise StreamError(f"expected a list or a set, found {values!r:.60}", where=f"Filter.{name}")
 
@@ -71,7 +74,7 @@ class Filter:
         Raises:
             SourceError: the annotations have no such field.
         """
-        names = [] if self.image_ids is None else ["image_id"]
+        names = [] if self.image_ids is None and self.without_image_ids is None else ["image_id"]
         if self.min_side or self.max_side is not None:
             names += ["height", "width"]
         fields = ["predicted_iou"] if self.min_predicted_iou else []
@@ -91,11 +94,9 @@ class Filter:
         """Whether each row of `columns` is wanted, bool (rows,)."""
         wanted = np.ones(len(table), np.bool_)
         if self.image_ids is not None:
-            ids = table.column("image_id")
-            numbers = pa.types.is_integer(ids.type)
-            # Numbers of text and text of numbers are the same image: lists of ids are files of lines.
-            values = [int(one) if numbers else str(one) for one in self.image_ids if not numbers or _is_number(one)]
-            wanted &= _bools(pc.is_in(ids, pa.array(values, ids.type)))
+            wanted &= _is_one_of(table.column("image_id"), self.image_ids)
+        if self.without_image_ids is not None:
+            wanted &= ~_is_one_of(table.column("image_id"), self.without_image_ids)
         if "height" in table.column_names:
             sides = np.stack([table.column(name).to_numpy() for name in ("height", "width")])
             wanted &= sides.min(axis=0) >= self.min_side
@@ -151,6 +152,14 @@ def select_rows(
         return tuple(np.arange(group.part.row_groups[group.number], dtype=np.int64) for group in groups)
     tables = read_columns(groups, columns, location, log)
     return tuple(np.flatnonzero(where.chosen(table)).astype(np.int64) for table in tables)
+
+
+def _is_one_of(ids: pa.ChunkedArray, wanted: Collection[int | str]) -> NDArray[np.bool_]:
+    """Whether each id is one of some, bool (rows,)."""
+    numbers = pa.types.is_integer(ids.type)
+    # Numbers of text and text of numbers are the same image: lists of ids are files of lines.
+    values = [int(one) if numbers else str(one) for one in wanted if not numbers or _is_number(one)]
+    return _bools(pc.is_in(ids, pa.array(values, ids.type)))
 
 
 def _bools(values: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:

@@ -3,7 +3,9 @@
 A JPEG is decoded at 1/2 of its size where that is still as large as wanted, and at 1/4 where that is twice as large:
 the decoder then leaves out the frequencies that a smaller image does not have. Against decoding all of a photograph
 and resizing it with Pillow, that differs by 0.2 to 0.8 of 255 on average. At 1/8, or at 1/4 of just the size, it would
-be 1 to 4, for a millisecond; and the fractions between, which libjpeg-turbo has too, are slower than the full size.
+be 1 to 4, for a millisecond; and the fractions between, which libjpeg-turbo has too, are slower than the full size: of
+10.2 ms for 1500 × 2250, 7/8 take 17.6, 6/8 14.6 and 5/8 12.7. Most of it is Huffman decoding, which all of them share
+(1/2 takes 8.5); coarser transforms and chroma would save 0.9 and change pixels, so they are left alone.
 `simplejpeg` decodes without the GIL, and so do Pillow and torch, which do the rest.
 """
 

@@ -20,6 +20,7 @@ from asam_datasets.training._order import LANES, Ends, Kind, Ordering
 from asam_datasets.training._pairs import pair_rows
 from asam_datasets.training._stream import LOG, Stream, StreamPlan
 
+_MOST_AHEAD = 64
 _WINDOW = {"window": 8, "global": 1}
 """Row groups that are mixed with each other if nothing is said; the global order mixes its lanes anyway."""
 
@@ -40,11 +41,13 @@ def open_stream(
     columns: Sequence[str] | None = None,
     transform: Callable[[dict[str, Any]], Any] | None = None,
     revision: str | None = None,
+    read_ahead: int = 1,
 ) -> Stream:
     """Stream a published dataset into a training job, from a folder or straight from the Hub.
 
     Every record comes exactly once an epoch over all ranks and their workers. Seed and epoch decide the order, with
-    the numbers of ranks and of workers. A worker holds at most `window` + 2 row groups (each at most 32 MiB).
+    the numbers of ranks and of workers. A worker holds at most `window` + 1 + `read_ahead`
+    row groups (each at most 32 MiB).
 
     With `order="global"` the batches number `k` of all ranks together are the same records for any number of ranks
     (that divides 128) and of workers, as long as the ranks' batches together have the same size: for a job whose losses
@@ -72,6 +75,8 @@ def open_stream(
         columns: of the config; the others are not fetched. All by default.
         transform: what becomes of a record, in the worker, such as `partial(sam_sample, options=...)`.
         revision: branch, tag or commit on the Hub; `main` by default. One commit is read from first to last.
+        read_ahead: row groups that each worker reads at once before they are needed. More than 1 is for a network
+            whose single connections are slow, and takes memory; the records and their order stay the same.
 
     Raises:
         SourceError: no such dataset, config or column; or nothing passes the filter.
@@ -80,6 +85,7 @@ def open_stream(
     """
     rank, world_size = _place_of_process(rank, world_size)
     _check(rank, world_size, seed=seed, window=window, ends=ends, order=order, batch_size=batch_size)
+    _check_read_ahead(read_ahead)
     opened = open_dataset(dataset, revision=revision, log=LOG.warning)
     found, location = opened.config(config), opened.published.location
     groups = _groups(opened, found)
@@ -100,6 +106,7 @@ def open_stream(
         ordering=Ordering(seed, _WINDOW[order] if window is None else window, ends, order, batch_size),
         rows=rows,
         partners=partners,
+        read_ahead=read_ahead,
     )
     total = int(plan.sizes.sum())
     if not total and groups and rows is not None:
@@ -176,6 +183,15 @@ def _check(
     ):
         if not good:
             raise StreamError(f"expected {expected}, found {given!r}", where=where, hint="Correct the argument.")
+
+
+def _check_read_ahead(read_ahead: int) -> None:
+    if not is_whole(read_ahead) or not 1 <= read_ahead <= _MOST_AHEAD:
+        raise StreamError(
+            f"expected 1 to {_MOST_AHEAD} row groups, found {read_ahead!r}",
+            where="read_ahead",
+            hint="Correct the argument.",
+        )
 
 
 def _uneven(total: int, world_size: int, ends: Ends) -> str:

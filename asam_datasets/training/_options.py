@@ -64,8 +64,8 @@ class SamOptions:
         augment: random changes of the geometry.
         points: points inside of each mask.
         targets: some of `masks` in the size of the sample; `packed_masks`, the same as bits, which go from a worker to
-            the loop and on to a device eight times faster (`unpack_masks` there); `low_res_masks` in the size of SAM's
-            logits.
+            the loop and on to a device eight times faster (`masks_on_device` draws them there); `low_res_masks` in the
+            size of SAM's logits.
         low_res: side of `low_res_masks`.
         pixels: `uint8`, or `float32` as SAM takes it.
         seed: of all random choices, with the epoch and the id of the image; None draws anew each time.

@@ -54,6 +54,7 @@ class StreamPlan:
     ordering: Ordering
     rows: tuple[NDArray[np.int64], ...] | None = None
     partners: Partners | None = None
+    read_ahead: int = 1
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -302,6 +303,7 @@ class Stream(Epochs[Place], torch.utils.data.IterableDataset[Any]):
             wanted=plan.rows,
             by_worker=plan.ordering.kind == "window",
             partners=plan.partners,
+            read_ahead=plan.read_ahead,
         )
         try:
             for position, record in enumerate(rows, place.position + 1):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ import pytest
 from archives_http import serve
 from conftest import ROOT, Run, be_nice, clean_environment, kill_and_wait_for_all
 
-from asam_datasets.builds import count_parts, decode_build, part_ranges
+from asam_datasets.builds import ArchiveRecipe, Options, build, count_parts, decode_build, look_over, part_ranges
 from asam_datasets.demo import DemoArchive, write_demo
+from asam_datasets.sources import BadRecords
+from asam_datasets.sources.sa1b import open_source
 from asam_datasets.tables import MAX_ROW_GROUP_BYTES, TRAIN, arrow_schema, features_json
+from asam_datasets.workers import Workers
 
 PARTS = ("--parts", "4")
 
@@ -209,3 +213,32 @@ def multiply(source: Path, target: Path, images: int) -> None:
                 scratch.write_bytes(content)
                 tar.add(scratch, f"./sa_{image_id}.{ending}")
                 os.unlink(scratch)
+
+
+class Counting(Workers):
+    """Two workers, and how many tasks they were given."""
+
+    taken = 0
+
+    def run(self, work: Any, tasks: Any, **more: Any) -> Any:
+        def counted() -> Iterator[Any]:
+            for task in tasks:
+                self.taken += 1
+                yield task
+
+        return super().run(work, counted(), **more)
+
+
+def test_parts_that_are_given_away_bound_the_disk(demo: DemoArchive, tmp_path: Path) -> None:
+    """One for each worker, however long it takes to give one away."""
+    workers, held = Counting(2, lambda records: None), list[int]()
+    options = Options({}, None, 6)
+    try:
+        build(
+            look_over(ArchiveRecipe(open_source(str(demo.archive))), options), options, target=tmp_path / "data",
+            work=tmp_path / "work", bad=BadRecords(), workers=workers,
+            on_part=lambda path, part: held.append(workers.taken - len(held)),
+        )  # fmt: skip
+    finally:
+        workers.close()
+    assert held == [2, 2, 2, 2, 2, 1]

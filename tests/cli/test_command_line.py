@@ -84,6 +84,15 @@ def test_publish_takes_what_a_shell_makes_of_a_pattern() -> None:
     assert str(found["out"]) == "X"
 
 
+def test_publish_takes_archives_as_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sa_000001").mkdir()
+    found = read("publish", "a.tar --captions a.json b.json b.tar --out X")
+    assert (list(found["archives"]), list(map(str, found["captions"]))) == (["a.tar", "b.tar"], ["a.json", "b.json"])
+    found = read("publish", "--remove sa_000000 sa_000001 --out X")
+    assert (list(found["remove"]), found["archives"]) == (["sa_000000", "sa_000001"], ()), "a folder of that name"
+
+
 def test_a_catalog_is_followed_by_what_to_do() -> None:
     found = read("catalog", "--catalog a.toml b.toml show mine")
     assert (list(map(str, found["catalog"])), found["what"], found["identity"]) == (

@@ -55,7 +55,7 @@ def test_a_thousand_builds_fold() -> None:
 def test_the_plan_says_what_it_takes_of_the_hub() -> None:
     text = "\n".join(plan_text(plan(*map(build, range(1000)))))
     assert "The repository then takes about 12.0 TB in 33,000 files: Team with 12 seats or more" in text
-    assert "At most 1,002 commits; the Hub's quota makes that 7 hours at least." in text
+    assert "At most 1,006 commits; the Hub's quota makes that 7 hours at least." in text
     text = "\n".join(plan_text(plan(build(1))))
     assert "12.0 GB in 33 files: a free account holds it." in text
     assert "At most 3 commits." in text

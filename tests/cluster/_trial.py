@@ -136,13 +136,13 @@ class Trial:
 
 @contextmanager
 def open_trial(
-    archives: int, images: int, size: tuple[int, int], parts: int | None, folder: Path | None = None
+    archives: int, images: int, size: tuple[int, int], parts: int | None, masks: int = 12
 ) -> Iterator[Trial]:
-    """Draw archives of `images` images each, (height, width), serve them, and start a Hub."""
-    with tempfile.TemporaryDirectory(prefix="cluster-", dir=folder) as made:
+    """Draw archives of `images` images each, (height, width), with so many masks, serve them, and start a Hub."""
+    with tempfile.TemporaryDirectory(prefix="cluster-") as made:
         place = Path(made)
         names = [f"sa_{number:06}" for number in range(archives)]
-        _draw(place / "archives", names, images, size)
+        _draw(place / "archives", names, images, size, masks)
         with _serve(place / "archives") as url, LocalHub(place / "hub", xet=False) as hub:
             env = hub.environment(place / "home", xet=False)
             env |= {"PYTHONPATH": str(ROOT), "ASAM_DATASETS_CACHE": str(place / "cache")}
@@ -168,11 +168,11 @@ def disk_bytes(folder: Path) -> int:
     return total
 
 
-def _draw(folder: Path, names: Sequence[str], images: int, size: tuple[int, int]) -> None:
+def _draw(folder: Path, names: Sequence[str], images: int, size: tuple[int, int], masks: int) -> None:
     """One drawn image of SA-1B's form under other ids: what counts here are files and their sizes."""
     folder.mkdir()
     height, width = size
-    jpeg, text = draw_record(1, height=height, width=width, masks=max(4, height * width // 40_000), seed=0)
+    jpeg, text = draw_record(1, height=height, width=width, masks=masks, seed=0)
     table: dict[str, Any] = json.loads(text)
     for number, name in enumerate(names):
         captions = []

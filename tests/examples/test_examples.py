@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import runpy
+import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT, TORCH, Ran, Run, clean_environment, run_python
+from drawn_sets import HRSOD, draw_hrsod
 from PIL import Image
 
 from asam_datasets.demo import DemoArchive, write_demo
@@ -23,17 +26,32 @@ from asam_datasets.demo import DemoArchive, write_demo
 torch = pytest.importorskip("torch", reason="pip install asam_datasets[train]")
 pytest.importorskip("transformers", reason="pip install asam_datasets[caption]")
 
+from asam_datasets.cli import main  # noqa: E402
 from asam_datasets.training import Choose, ControlNetOptions, SamOptions, controlnet_batch, open_stream, sam_batch  # noqa: E402
 
+# pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 TUNE = ROOT / "examples/tune_sam.py"
 # torchdata 0.11 calls it, torch 2.13 says that it does nothing any more.
 TORCHDATA = pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """For a model this small, more of them only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def dataset(demo: DemoArchive, publish: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("published") / "dataset"
-    ran = publish("--train", demo.archive, "--captions", demo.captions, "--out", folder)
+    base = tmp_path_factory.mktemp("published")
+    draw_hrsod(base / "hrsod")
+    folder = base / "dataset"
+    given = ["--train", demo.archive, "--captions", demo.captions, "--evaluation", f"hrsod_te={base / 'hrsod'}"]
+    ran = publish(*given, "--out", folder)
     assert ran.code == 0, ran.err
     return folder
 
@@ -122,11 +140,14 @@ def test_two_processes_learn_the_same(dataset: Path, environment: dict[str, str]
     ran = python(
         environment, tmp_path, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, program,
         "--dataset", dataset, "--batch-size", 2, "--steps", 5, "--workers", 1, "--prompt", "random", "--augment",
+        "--hold-out", 2,
     )  # fmt: skip
     assert ran.code == 0, ran.err
-    assert [line.split()[:4] for line in ran.out.splitlines()] == [
+    *steps, validation = ran.out.splitlines()
+    assert [line.split()[:4] for line in steps] == [
         ["step", str(step + 1), "epoch", str(step // 3)] for step in range(5)
     ]
+    assert validation.startswith("step 5  validation hold-out  images 2  mIoU 0.")
     one, other = (torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1))
     assert all(torch.equal(one[name], other[name]) for name in one)
     saved = torch.load(tmp_path / "tuned-sam/checkpoint.pt", weights_only=True)
@@ -155,6 +176,9 @@ def checkpoint(tune_sam: ModuleType, dataset: Path, tmp_path_factory: pytest.Tem
         (["--resume", "--prompt", "points"], "expected prompt 'box', found 'points'"),
         (["--resume", "--mixture", "sam=0.5"], "expected mixture [], found ['sam=0.5']"),
         (["--mixture", "adversarial=0.5", "--out", "new"], "expected one of the configs train, controlnet, sam"),
+        (["--resume", "--hold-out", "2"], "expected hold-out 0, found 2"),
+        (["--hold-out", "12", "--out", "new"], "--hold-out: expected more than 12 images, found 12"),
+        (["--validate", "nowhere", "--out", "new"], "expected one of the configs train, controlnet, sam, hrsod_te"),
         (["--resume", "--steps", "2"], "expected steps to do, found --steps 2"),
         (["--resume", "--dataset", "other"], "expected its own dataset, found another in other"),
         (["--tensorboard", "logs", "--out", "new"], "--tensorboard: expected the package tensorboard, found none"),
@@ -255,6 +279,72 @@ def test_originals_and_adversarial_samples_in_one_batch(
     assert streams.count(0) >= 12
 
 
+@TORCHDATA
+def test_what_is_held_out_and_what_the_dataset_has_is_validated(
+    dataset: Path,
+    tune_sam: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    seen: list[int] = []
+    make = tune_sam.batch_losses
+
+    def watched(model: Any, sam: Any, batch: dict[str, Any], prompt: str) -> Any:
+        seen.extend(batch["image_id"])
+        return make(model, sam, batch, prompt)
+
+    def tune(out: str, *more: str) -> tuple[list[str], str]:
+        given = ["--dataset", str(dataset), "--out", str(tmp_path / out), "--prompt", "random", "--hold-out", "2"]
+        monkeypatch.setattr(sys, "argv", ["tune_sam.py", *given, *more])
+        tune_sam.main()
+        said, told = capsys.readouterr()
+        return said.splitlines(), told
+
+    measure = tune_sam.evaluate
+
+    def drawing(*arguments: Any, **more: Any) -> Any:
+        torch.rand(2)  # as loading a model that lacks a tensor does
+        return measure(*arguments, **more)
+
+    monkeypatch.setattr(tune_sam, "batch_losses", watched)
+    monkeypatch.setattr(tune_sam, "evaluate", drawing)
+    lines, told = tune("tuned", "--steps", "6", "--validate-every", "3", "--validate", "hrsod_te")
+    assert [line.split()[:4] for line in lines] == [
+        *(["step", str(step), "epoch", "0"] for step in (1, 2, 3)),
+        *(["step", "3", "validation", name] for name in ("hrsod_te", "hold-out")),
+        *(["step", str(step), "epoch", "1"] for step in (4, 5, 6)),
+        *(["step", "6", "validation", name] for name in ("hrsod_te", "hold-out")),
+    ]
+    assert set(seen) == set(range(3, 13))
+    found = {
+        name: json.loads((tmp_path / f"tuned/validation/step-6-{name}.json").read_text())
+        for name in ("sets", "hold-out")
+    }
+    assert [found[name]["sets"][0]["images"] for name in ("sets", "hold-out")] == [len(HRSOD), 2]
+    assert f"mIoU {found['hold-out']['sets'][0]['miou']:.9g}" in lines[-1]
+    monkeypatch.setattr(sys, "argv", shlex.split(told.splitlines()[-1]))
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 0
+    again = json.loads((tmp_path / "tuned/results.json").read_text())
+    assert again["sets"] == found["sets"]["sets"], "the line that it ends with gives the same numbers"
+    # Without validation in between, and with a stop instead of it.
+    tune("other", "--steps", "3")
+    losses_only = [line for line in lines if "validation" not in line]
+    assert tune("other", "--steps", "6", "--resume")[0][:3] == losses_only[3:]
+
+
+@pytest.mark.parametrize("missing", ["torch", "torchdata.stateful_dataloader", "transformers"])
+def test_without_its_packages_it_is_one_sentence(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(TUNE), run_name="__main__")
+    name = missing.partition(".")[0]
+    hint = "  pip install 'asam_datasets[train]' transformers"
+    assert str(stopped.value).splitlines() == [f"expected the packages to tune SAM, found no {name}", hint]
+
+
 def test_usage_that_argparse_knows(
     tune_sam: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -263,11 +353,12 @@ def test_usage_that_argparse_knows(
         tune_sam.main()
     assert stopped.value.code == 2
     assert "--masks: expected 1 or more, found 0" in capsys.readouterr().err
-    for wrong, said in (
-        ("adversarial", "--mixture: expected CONFIG=SHARE such as adversarial=0.5, found adversarial"),
-        ("adversarial=1", "--mixture: expected shares above 0 that leave something for the originals"),
+    for option, wrong, said in (
+        ("--mixture", "adversarial", "--mixture: expected CONFIG=SHARE such as adversarial=0.5, found adversarial"),
+        ("--mixture", "adversarial=1", "--mixture: expected shares above 0 that leave something for the originals"),
+        ("--validate-every", "3", "--validate-every: expected --validate or --hold-out, found neither"),
     ):
-        monkeypatch.setattr(sys, "argv", ["tune_sam.py", "--mixture", wrong])
+        monkeypatch.setattr(sys, "argv", ["tune_sam.py", option, wrong])
         with pytest.raises(SystemExit):
             tune_sam.main()
         assert said in capsys.readouterr().err

@@ -319,8 +319,9 @@ def test_evaluation_sets_by_id_and_by_file(sets: tuple[Path, Path], tmp_path: Pa
     assert mine["images"] == [image]
     assert mine["annotations"] == [one for one in coco["annotations"] if one["image_id"] == image["id"]]
 
-    done = fetch(dataset, [image["source_file_name"]], tmp_path / "by-name", config="evaluation")
-    assert (done.images, done.missing) == (1, 0)
+    both = [image["source_file_name"], image["source_id"]]
+    done = fetch(dataset, both, tmp_path / "by-name", config="evaluation")
+    assert (done.asked, done.images, done.missing) == (2, 1, 0)
     assert tree(tmp_path / "by-name/testdata") == tree(tmp_path / "coco/testdata")
 
     (part,) = dataset.glob("data/evaluation/*/hrsod_te-*/part-000.parquet")

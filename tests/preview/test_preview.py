@@ -1,6 +1,7 @@
 """`preview`: sheets show what the rows hold, read no more than that, and refuse what cannot be shown."""
 
 import io
+import itertools
 import json
 import re
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,9 +31,10 @@ from rlemasklib import RLEMask
 from asam_datasets.builds import BUILD_FILE
 from asam_datasets.demo import DemoArchive, write_demo
 from asam_datasets.errors import AsamDatasetsError, RecordError, SourceError, TargetError, option
-from asam_datasets.masks import resize
-from asam_datasets.preview import MAX_ROWS, overlay, overlay_colors, preview
+from asam_datasets.masks import from_segmentation, resize, to_png
+from asam_datasets.preview import MAX_ROWS, fit, overlay, overlay_colors, preview, show
 from asam_datasets.preview._sheet import Block, draw_sheet, make_grid
+from asam_datasets.training import open_stream
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
@@ -427,3 +430,98 @@ def test_revisions_on_the_hub(demo: DemoArchive, publish: Run, tmp_path: Path) -
         ran = run(REPO, "--revision", "v1", "--rows", "3", "--out", tmp_path / "sheet.png", "--json", env=env)
         assert ran.code == 0, ran.err
         assert json.loads(ran.out)["total"] == 12
+
+
+# ------------------------------------------------------------------------------------------------------- one record
+
+
+def rows_of(dataset: Path, config: str, cache: Path) -> list[dict[str, Any]]:
+    """The second row of a config, as `datasets` gives it in each of its ways, and as a stream does."""
+    split = {"hrsod_te": "test", "coco2017_val": "validation"}.get(config, "train")
+    loaded = datasets.load_dataset(str(dataset), config, split=split, cache_dir=str(cache))
+    stream = datasets.load_dataset(str(dataset), config, split=split, streaming=True)
+    encoded = stream.cast_column("image", datasets.Image(decode=False))
+    found = [loaded[1], *(next(iter(one.skip(1))) for one in (stream, encoded))]
+    found.append(list(itertools.islice(open_stream(dataset, config, window=0), 2))[1])
+    return found
+
+
+@pytest.mark.parametrize("config", ["train", "controlnet", "sam", "adversarial", "hrsod_te", "coco2017_val"])
+def test_a_record_is_shown_whoever_read_it(config: str, each_kind: Path, tmp_path: Path) -> None:
+    rows = rows_of(each_kind, config, tmp_path)
+    before = repr(rows[0])
+    shown = [show(row) for row in rows]
+    assert repr(rows[0]) == before
+    assert len({(image.size, image.tobytes()) for image in shown}) == 1
+    panels = 1 + ("masks" in rows[0] or "annotations" in rows[0]) + ("conditioning_image" in rows[0])
+    assert shown[0].width == 2 * 28 + panels * 400 + (panels - 1) * 8
+    if config != "controlnet":
+        row = rows[0]
+        fitted = fit((row["height"], row["width"]), 200)
+        ground = np.array(row["image"].convert("RGB").resize(fitted[::-1], Image.Resampling.LANCZOS, reducing_gap=3.0))
+        if fitted[0] > row["height"]:
+            ground = np.array(row["image"].convert("RGB").resize(fitted[::-1], Image.Resampling.NEAREST))
+        masks = [from_segmentation(one["segmentation"]) for one in row["annotations"]]
+        assert holds(show(row, panels=["masks"], side=200, boxes=True), overlay(ground, masks))
+        largest = max(masks, key=lambda mask: mask.area())
+        fewer = show(row, panels=["masks"], side=200, max_masks=1, boxes=False)
+        assert holds(fewer, overlay(ground, [largest], boxes=False))
+
+
+def holds(sheet: Image.Image, panel: Array) -> bool:
+    """Whether a panel lies somewhere on a sheet of one."""
+    pixels, (height, width) = np.array(sheet), panel.shape[:2]
+    left = (sheet.width - width) // 2
+    return any((pixels[y : y + height, left : left + width] == panel).all() for y in range(len(pixels) - height + 1))
+
+
+def test_masks_of_rows_without_annotations_and_pairs(each_kind: Path) -> None:
+    row = next(iter(datasets.load_dataset(str(each_kind), split="train", streaming=True)))
+    bare = {name: row[name] for name in ("image", "masks")}
+    whole = show({**bare, "annotations": row["annotations"], "masks": None}, panels=["masks"])
+    assert show(bare, panels=["masks"]).tobytes() == whole.tobytes()
+    encoded = [{"bytes": to_png(one["segmentation"]), "path": None} for one in row["annotations"]]
+    assert show({**bare, "masks": encoded}, panels=["masks"]).tobytes() == whole.tobytes()
+    pair = next(iter(open_stream(each_kind, "adversarial", pairs=True, window=0)))
+    shown = show(pair)
+    assert shown.width == 2 * 28 + 3 * 400 + 2 * 8, "image, masks, and the original with its masks"
+    row = pair["original"]
+    fitted = fit((row["height"], row["width"]), 400)
+    image = Image.open(io.BytesIO(row["image"]["bytes"])).resize(
+        fitted[::-1], Image.Resampling.LANCZOS, reducing_gap=3.0
+    )
+    original = overlay(np.array(image), [from_segmentation(one["segmentation"]) for one in row["annotations"]])
+    assert holds(shown.crop((28 + 2 * 408, 0, 28 + 3 * 408 - 8, shown.height)), original)
+
+
+def test_a_record_that_cannot_be_shown_is_one_sentence(each_kind: Path) -> None:
+    row = next(iter(open_stream(each_kind, "train", window=0)))
+    turned = Image.open(io.BytesIO(row["image"]["bytes"])).transpose(Image.Transpose.ROTATE_90)
+    annotation = row["annotations"][0]
+    for wrong, said in (
+        ([row], "expected a record, found a list"),
+        ({}, "expected a record with image, conditioning_image, masks, original, found nothing"),
+        (
+            {"image": [row["image"]]},
+            "record: image: expected an image ({'bytes': ...} or a Pillow image), found a list",
+        ),
+        ({**row, "image": turned}, "record 1: image: expected 300 × 420 (height × width), found 420 × 300"),
+        ({**row, "image": {"bytes": b"GIF"}}, "record 1: image: expected an image, found 3 bytes"),
+        ({**row, "annotations": [{"segmentation": None}]}, "annotations[0]: expected annotations with COCO RLE"),
+        (
+            {**row, "annotations": [{**annotation, "segmentation": {"size": [300, 420], "counts": "!"}}]},
+            "record 1: annotations[0].counts: ",
+        ),
+        ({"image": row["image"], "masks": [turned.convert("1")]}, "masks[0]: expected a mask of (300, 420)"),
+    ):
+        with pytest.raises(AsamDatasetsError, match=re.escape(said)):
+            show(wrong)  # type: ignore[arg-type]
+    with pytest.raises(SourceError, match="expected a record with original, found image"):
+        show(row, panels=["original"])
+    with pytest.raises(TargetError, match="expected at least 1, found 0"):
+        show(row, max_masks=0)
+    with pytest.raises(SourceError, match="expected 64 to 4096 pixels, found 5"):
+        show(row, side=5)
+    with pytest.raises(RecordError) as stopped:
+        show({**row, "image": turned})
+    assert "cast_column('image', Image(decode=False))" in stopped.value.hint

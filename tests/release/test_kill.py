@@ -243,8 +243,8 @@ def run_through(stage: Stage, plan: Plan, prefix: str) -> int:
             assert stage.forks.rows(repo_id) == plan.new, name
             assert [count for count in stage.uploads().values() if count > 1] == [], name
             if stage.xet:
-                # An index has the random name of its run in it, and packs into some bytes more or less.
-                assert abs(stage.hub.stored_bytes(repo_id) - stored) < 64, name
+                # An index has the random names of runs in it, and packs into some bytes more or less.
+                assert abs(stage.hub.stored_bytes(repo_id) - stored) < 256, name
             if plan.tag:
                 assert stage.hub.tags(repo_id) == {plan.tag: stage.hub.commits(repo_id)[0].sha}, name
             assert ".huggingface.yaml" not in stage.hub.files(repo_id), name

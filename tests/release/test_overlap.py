@@ -60,3 +60,33 @@ def test_the_next_archive_is_built_while_one_is_sent(tmp_path: Path) -> None:
         assert len(uploads) == 1  # and one commit names them all
         assert not list(cache.rglob("*.parquet"))
         assert hub.errors == []
+
+
+FEW = """
+import asam_datasets.release._releasing as releasing
+releasing.COMMIT_MOST_FILES = 4
+from asam_datasets.cli import main
+main()
+"""
+
+
+def test_caption_lists_of_many_archives_are_no_part_of_the_release_commit(tmp_path: Path) -> None:
+    """520 captioned archives were a release commit of 1,043 files, which the Hub refuses."""
+    demos = [
+        write_demo(tmp_path / name, archive=name, images=1, first_id=number * 10 + 1, height=192, width=200)
+        for number, name in enumerate(("sa_000000", "sa_000001", "sa_000002"))
+    ]
+    with LocalHub(tmp_path / "hub") as hub:
+        env = hub.environment(tmp_path / "home") | {"PYTHONPATH": str(ROOT)}
+        words = ["--train", *(demo.archive for demo in demos), "--captions", *(demo.captions for demo in demos)]
+        ran = run_python("-c", FEW, "publish", "--repo-id", REPO, "--workers", "1", "--yes", *words, env=env)
+        assert ran.code == 0, ran.err
+        release, *before = hub.commits(REPO)
+        assert sorted(path.partition("-")[0] for _, path in release.operations if path != ".huggingface.yaml") == [
+            "README.md",
+            "data/index",
+        ]
+        lists = [commit for commit in before if commit.title == "Add caption lists"]
+        assert [len(commit.operations) for commit in lists] == [2, 4]
+        assert sum(path.startswith("organized/") for path in hub.files(REPO)) == 6
+        assert hub.errors == []

@@ -357,7 +357,7 @@ def test_publish_says_what_it_took_a_folder_for(tmp_path: Path) -> None:
     assert planned.rows == 1
 
 
-DOCS = (ROOT / "CATALOG.md").read_text()
+DOCS = (ROOT / "docs/reference/own_sets.md").read_text()
 
 
 @pytest.mark.parametrize("layout", get_args(Layout), ids=lambda layout: layout.__name__)

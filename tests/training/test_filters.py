@@ -76,6 +76,9 @@ def test_records_that_pass_are_the_same_records(dataset: Path) -> None:
         for image_id, record in some.items():
             assert record == whole[image_id]
             assert list(record) == list(whole[image_id])
+        rest = given_ids(dataset, "sam", Filter(without_image_ids=ids))
+        assert rest == set(whole) - set(some)
+    assert given_ids(dataset, "sam", Filter(image_ids=[1, 2], without_image_ids=[2])) == {1}
 
 
 def test_categories_of_evaluation_sets(dataset: Path) -> None:
@@ -107,6 +110,7 @@ def test_a_filter_that_cannot_be_is_one_sentence(dataset: Path) -> None:
         ({"max_masks": 1.5}, "Filter.max_masks"),
         ({"min_predicted_iou": 2}, "Filter.min_predicted_iou: expected 0 to 1"),
         ({"image_ids": "123"}, "Filter.image_ids: expected a list or a set"),
+        ({"without_image_ids": 3}, "Filter.without_image_ids: expected a list or a set"),
     ):
         with pytest.raises(StreamError, match=message):
             Filter(**wrong)  # type: ignore[arg-type]

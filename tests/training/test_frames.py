@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from asam_datasets.training import (
     Filter,
     SamOptions,
     StreamSampler,
+    from_albumentations,
+    from_tv_tensors,
     gather_state,
     open_stream,
     sam_sample,
@@ -30,17 +33,31 @@ from asam_datasets.training import (
 pytestmark = pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")  # torchdata 0.11 calls it
 
 
-@pytest.fixture(scope="module")
-def sample() -> dict[str, Any]:
-    """Five masks in eight slots."""
-    jpeg, text = draw_record(1, height=96, width=128, masks=5, seed=0)
+# Each is heavier than all else that tests need: scipy comes with albumentations, CUDA with torchvision of PyPI.
+ALBUMENTATIONS = pytest.mark.skipif(
+    importlib.util.find_spec("albumentations") is None, reason="albumentations is not installed: it brings scipy"
+)
+TORCHVISION = pytest.mark.skipif(
+    importlib.util.find_spec("torchvision") is None,
+    reason="torchvision is not installed: PyPI has none for torch's CPU build",
+)
+
+
+def draw(masks: int) -> dict[str, Any]:
+    """So many masks in eight slots."""
+    jpeg, text = draw_record(1, height=96, width=128, masks=masks, seed=0)
     record = {"image": {"bytes": jpeg}, "annotations": json.loads(text)["annotations"], "image_id": 1}
     return sam_sample(record, SamOptions(size=64, choose=Choose(8)))
 
 
-def check(boxes: torch.Tensor, masks: torch.Tensor, sample: dict[str, Any]) -> None:
+@pytest.fixture(scope="module")
+def sample() -> dict[str, Any]:
+    return draw(5)
+
+
+def check(boxes: torch.Tensor, masks: torch.Tensor, count: int) -> None:
     """A box holds its mask from edge to edge."""
-    assert len(boxes) == len(masks) == int(sample["valid"].sum()) == 5
+    assert len(boxes) == len(masks) == count
     for box, mask in zip(boxes, masks, strict=True):
         rows, columns = torch.nonzero(mask, as_tuple=True)
         assert box.tolist() == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
@@ -51,13 +68,73 @@ def test_albumentations(sample: dict[str, Any]) -> None:
     assert given["image"].shape == (64, 64, 3)
     assert given["image"].flags.c_contiguous
     assert (given["image"].transpose(2, 0, 1) == sample["pixel_values"].numpy()).all()
-    check(torch.from_numpy(given["bboxes"]), torch.from_numpy(given["masks"]), sample)
+    check(torch.from_numpy(given["bboxes"]), torch.from_numpy(given["masks"]), 5)
     assert given["labels"].tolist() == list(range(5))
     with pytest.raises(StreamError, match="expected one sample with masks, found pixel_values"):
         to_albumentations({"pixel_values": sample["pixel_values"]})
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torchvision") is None, reason="torchvision is not installed")
+def test_without_masks_and_back() -> None:
+    given = to_albumentations(draw(0))
+    assert given["masks"] == [], "albumentations 2.0.8 fails at an array of no masks"
+    assert given["bboxes"].shape == (0, 4)
+    back = from_albumentations(given, slots=2)
+    assert back["masks"].shape == (2, 64, 64)
+    assert not back["valid"].any()
+
+
+def test_the_way_back_is_a_sample_with_tight_boxes(sample: dict[str, Any]) -> None:
+    given = {**to_albumentations(sample), "image_id": 1}
+    back = from_albumentations(given, slots=8)
+    for name in ("pixel_values", "masks", "input_boxes", "valid"):
+        assert torch.equal(back[name], sample[name])
+        assert back[name].dtype == sample[name].dtype
+    assert back["image_id"] == 1
+    given["masks"] = given["masks"].copy()
+    given["masks"][1] = 0
+    fewer = from_albumentations(given, slots=3)
+    assert torch.equal(fewer["masks"], sample["masks"][[0, 2, 3]]), (
+        "of the second nothing is left, and room is for three"
+    )
+    assert len(from_albumentations(given)["masks"]) == 4
+    with pytest.raises(StreamError, match="expected masks of the image's 32 × 64 pixels, found \\(64, 64\\)"):
+        from_albumentations({**given, "image": given["image"][:32]})
+    with pytest.raises(StreamError, match="expected a frame with image and masks, found image"):
+        from_albumentations({"image": given["image"]})
+
+
+@ALBUMENTATIONS
+@pytest.mark.filterwarnings("ignore:Got processor for bboxes:UserWarning")
+@pytest.mark.parametrize("masks", [0, 1, 5])
+def test_albumentations_pipelines(masks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks PyPI otherwise
+    import albumentations
+
+    sample = draw(masks)
+    for transform in (
+        albumentations.HorizontalFlip(p=1),
+        albumentations.Rotate(limit=45, p=1),
+        albumentations.RandomResizedCrop((48, 48), scale=(0.05, 0.3), p=1),
+        albumentations.ColorJitter(p=1),
+    ):
+        pipeline = albumentations.Compose(
+            [transform], bbox_params=albumentations.BboxParams("pascal_voc", label_fields=["labels"]), seed=0
+        )
+        made = pipeline(**to_albumentations(sample))
+        back = from_albumentations(made, slots=8)
+        count = int(back["valid"].sum())
+        assert count <= masks
+        check(back["input_boxes"][:count] + torch.tensor([0, 0, 1, 1]), back["masks"][:count], count)
+        if isinstance(transform, albumentations.HorizontalFlip):
+            assert torch.equal(back["pixel_values"], sample["pixel_values"].flip(-1))
+            assert torch.equal(back["masks"], sample["masks"].flip(-1))
+            x = sample["input_boxes"][:masks]
+            assert torch.equal(
+                back["input_boxes"][:masks], torch.stack([63 - x[:, 2], x[:, 1], 63 - x[:, 0], x[:, 3]], 1)
+            )
+
+
+@TORCHVISION
 def test_tv_tensors(sample: dict[str, Any]) -> None:
     from torchvision import tv_tensors
 
@@ -66,7 +143,34 @@ def test_tv_tensors(sample: dict[str, Any]) -> None:
     assert isinstance(given["masks"], tv_tensors.Mask)
     assert given["boxes"].canvas_size == (64, 64)
     assert given["boxes"].format == tv_tensors.BoundingBoxFormat.XYXY
-    check(given["boxes"], given["masks"], sample)
+    check(given["boxes"], given["masks"], 5)
+    back = from_tv_tensors(given, slots=8)
+    for name in ("pixel_values", "masks", "input_boxes", "valid", "reshaped_input_sizes"):
+        expected = torch.tensor([64, 64]) if name == "reshaped_input_sizes" else sample[name]
+        assert torch.equal(back[name], expected)
+        assert type(back[name]) is torch.Tensor
+
+
+@TORCHVISION
+@pytest.mark.parametrize("masks", [0, 1, 5])
+def test_torchvision_transforms(masks: int) -> None:
+    from torchvision.transforms import v2
+
+    sample = draw(masks)
+    transforms: list[Callable[[], Any]] = [
+        lambda: v2.RandomHorizontalFlip(1),
+        lambda: v2.RandomRotation(45),
+        lambda: v2.RandomResizedCrop(48, scale=(0.05, 0.3)),
+        lambda: v2.RandomIoUCrop(),
+        lambda: v2.ColorJitter(0.5),
+    ]
+    for make in transforms:
+        torch.manual_seed(0)
+        made = v2.Compose([make(), v2.SanitizeBoundingBoxes()])(to_tv_tensors(sample))
+        back = from_tv_tensors(made)
+        assert len(back["masks"]) <= len(made["masks"]) == len(made["boxes"]) <= masks
+        check(back["input_boxes"] + torch.tensor([0, 0, 1, 1]), back["masks"], len(back["masks"]))
+        assert back["image_id"] == 1
 
 
 def test_a_sampler_gives_a_stock_dataset_the_order_of_the_stream(many: Path, tmp_path: Path) -> None:

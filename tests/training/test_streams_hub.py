@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from archives import Members, tar_bytes
 from conftest import ROOT, Run
-from local_hub import Fault, LocalHub
+from local_hub import Fault, LocalHub, Request
 
 from asam_datasets.demo import draw_record
 
@@ -222,3 +223,44 @@ def test_a_filter_fetches_what_passes(served: Served, chunks: Any) -> None:
     all_bytes = sum(stop - start for groups in chunks.values() for start, stop in (g["image.bytes"] for g in groups))
     assert sum(end - first for _, first, end in served.fetched()) <= 0.08 * all_bytes
     assert sum(overlap(served, chunks, "image.bytes").values()) >= 0.05 * 0.99 * all_bytes
+
+
+READ_AHEAD = """
+import sys
+from asam_datasets.training import open_stream
+seen = []
+for read_ahead in (3, 1):
+    stream = open_stream(sys.argv[1], "sam", rank=0, world_size=1, window=0, read_ahead=read_ahead)
+    records = iter(stream)
+    seen.append(([next(records)["image_id"] for _ in range(40)], stream.state_dict()))
+    records.close()
+print(seen[0] == seen[1])
+"""
+
+
+def test_reads_are_under_way_at_once(served: Served) -> None:
+    """The Hub answers none of three reads of row groups before all of them were asked for."""
+    together, ranges = threading.Barrier(3), 0
+    lock = threading.Lock()
+
+    def wait(request: Request) -> None:
+        nonlocal ranges
+        if request.method != "GET" or not request.path.endswith(".parquet"):
+            return
+        first, last = map(int, str(request.range).removeprefix("bytes=").split("-"))
+        if last - first < 2**22:  # a footer, or small columns
+            return
+        with lock:
+            ranges += 1
+            is_early = ranges <= 3
+        if is_early:
+            together.wait(60)
+
+    served.hub.on_request = wait
+    try:
+        same = served.run(["-c", READ_AHEAD, REPO], "ahead")
+    finally:
+        served.hub.on_request = None
+    assert not together.broken
+    assert ranges >= 3
+    assert same == "True\n"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import asam_datasets
-from asam_datasets import masks
+from asam_datasets import masks, show
 from asam_datasets.captions import CaptionOptions, Generation, caption, merge
 from asam_datasets.demo import write_demo
 from asam_datasets.errors import AsamDatasetsError, HubError
@@ -75,7 +75,9 @@ def batches(dataset: str) -> Iterator[dict[str, Any]]:
     stream: Stream = open_stream(dataset, "sam", rank=0, world_size=1, seed=0, ends="drop")
     stream.set_epoch(1)
     records: Iterator[dict[str, Any]] = iter(stream)
-    yield dict(sam_batch([next(records)], options))
+    record = next(records)
+    size: tuple[int, int] = show(record, side=200).size
+    yield {**sam_batch([record], options), "size": size}
 
 
 def main() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import asam_datasets
 from asam_datasets import masks
 from asam_datasets.captions import CaptionOptions
 from asam_datasets.organized import export
@@ -27,3 +28,4 @@ Listener(on_records=lambda: None)  # arg-type
 masks.to_png({"size": [4, 6]})  # typeddict-item
 masks.decode({"size": [4, 6], "counts": "452M032"}, (4, 6, 3))  # arg-type
 open_stream("out", ends="cut")  # arg-type
+asam_datasets.show({}, sied=3)  # call-arg

@@ -19,7 +19,7 @@ _HELP = """\
 #   redistributable  yes, no or unknown: may the images be published inside another dataset?
 #   split            test or validation, the split of the config; source_split is what the set's own files call it
 #   kind             instance, semantic, binary or panoptic: what a mask is
-#   layout           how the files lie: CATALOG.md has the types and their fields
+#   layout           how the files lie: docs/reference/own_sets.md has the types and their fields
 #   {name}           stands for a piece of a path, {path**} for any number of folders
 """
 

@@ -1,0 +1,4 @@
+from asam_datasets.preview import show as show
+
+__all__ = ["show"]
+__version__: str
