@@ -75,8 +75,7 @@ def open_stream(
         columns: of the config; the others are not fetched. All by default.
         transform: what becomes of a record, in the worker, such as `partial(sam_sample, options=...)`.
         revision: branch, tag or commit on the Hub; `main` by default. One commit is read from first to last.
-        read_ahead: row groups that each worker reads at once before they are needed. More than 1 is for a network
-            whose single connections are slow, and takes memory; the records and their order stay the same.
+        read_ahead: row groups that a worker reads at once before they are needed; more are for slow connections.
 
     Raises:
         SourceError: no such dataset, config or column; or nothing passes the filter.

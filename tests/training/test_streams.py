@@ -353,6 +353,7 @@ def test_uneven_ranks_are_told(many: Path, ends: Ends, caplog: pytest.LogCapture
         ({"world_size": 0}, "world_size: expected at least 1 rank, found 0"),
         ({"seed": -1}, "seed: expected a seed of 0 or more, found -1"),
         ({"window": -1}, "window: expected 0 row groups or more"),
+        ({"read_ahead": 0}, "read_ahead: expected 1 to 64 row groups, found 0"),
         ({"seed": 1.5}, "seed: expected a whole number, found 1.5"),
         ({"ends": "wrap"}, "ends: expected exact, drop or pad, found 'wrap'"),
     ],
