@@ -16,6 +16,7 @@ from asam_datasets.errors import RightsError, option
 
 __all__ = [
     "OPEN",
+    "OWN",
     "SA1B",
     "Holding",
     "Redistributable",
@@ -43,6 +44,9 @@ class Rights(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"l
 
 SA1B = Rights("SA-1B Dataset Research License", "https://ai.meta.com/datasets/segment-anything-downloads/", "gated")
 """Meta's terms: research only, no identification of people, and who gets the images has to accept the same."""
+
+OWN = Rights("no license named", "", "unknown")
+"""Of archives that are not SA-1B's: nobody but their owner knows, and private is the default."""
 
 
 _CC = "https://creativecommons.org"

@@ -36,6 +36,7 @@ LAYERS = (
     "preview",
     "publish",
     "organized",
+    "formats",
     "captions",
     "training",
     "evaluate",

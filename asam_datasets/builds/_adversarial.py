@@ -44,7 +44,7 @@ class AdversarialRecipe:
     source: AdversarialSource
     originals: Mapping[int, Original] = field(default_factory=dict, repr=False)
     images: bool = True
-    rights: Rights = SA1B
+    licensed: Rights | None = None
     kind: ClassVar[Kind] = "adversarial"
     drops: ClassVar[bool] = False
     extra: ClassVar[tuple[str, ...]] = ()
@@ -52,7 +52,12 @@ class AdversarialRecipe:
     name: ClassVar[str] = ADVERSARIAL_NAME
 
     def __reduce__(self) -> tuple[object, ...]:
-        return AdversarialRecipe, (self.source, {}, self.images, self.rights)
+        return AdversarialRecipe, (self.source, {}, self.images, self.licensed)
+
+    @property
+    def rights(self) -> Rights:
+        """What somebody said of them; or SA-1B's."""
+        return self.licensed or SA1B
 
     @property
     def label(self) -> str:

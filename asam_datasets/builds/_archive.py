@@ -10,9 +10,17 @@ from asam_datasets.builds._digest import digest_of
 from asam_datasets.builds._recipe import Index, Options, Rendered, Streamed
 from asam_datasets.errors import RecordError
 from asam_datasets.masks import PngEncoder
-from asam_datasets.rights import SA1B, Rights
+from asam_datasets.rights import OWN, SA1B, Rights
 from asam_datasets.sources import BadRecords, Reject
-from asam_datasets.sources.sa1b import RawRecord, RecordRef, Source, StreamSource, read_record, select
+from asam_datasets.sources.sa1b import (
+    RawRecord,
+    RecordRef,
+    Source,
+    StreamSource,
+    canonical_captions,
+    read_record,
+    select,
+)
 from asam_datasets.tables import Kind, render
 
 
@@ -30,12 +38,12 @@ class ArchiveRef(NamedTuple):
 
 @dataclass(frozen=True)
 class ArchiveRecipe:
-    """Rows of the `train` table out of one archive; without `images` they are left out. `rights` are SA-1B's unless
-    somebody says otherwise."""
+    """Rows of the `train` table out of one archive; without `images` they are left out. `licensed` is what somebody
+    said of their rights."""
 
     source: Source
     images: bool = True
-    rights: Rights = SA1B
+    licensed: Rights | None = None
     kind: ClassVar[Kind] = "train"
     drops: ClassVar[bool] = False
     extra: ClassVar[tuple[str, ...]] = ()
@@ -47,6 +55,11 @@ class ArchiveRecipe:
         return self.source.name
 
     @property
+    def rights(self) -> Rights:
+        """What somebody said; or SA-1B's, but for data of one's own: known when the archive was looked over."""
+        return self.licensed or (OWN if self.source.is_own else SA1B)
+
+    @property
     def label(self) -> str:
         """Its path or URL."""
         return self.source.label
@@ -55,10 +68,11 @@ class ArchiveRecipe:
         """Find the records, by image id; see `Recipe`."""
         if isinstance(self.source, StreamSource):
             return Index(None)
-        found = self.source.index(bad).records
-        chosen = select(found, options.ids)
-        refs = tuple(ArchiveRef(ref, options.captions.get(f"sa_{ref.image_id}.jpg")) for ref in chosen)
-        return Index(refs, found)
+        found = self.source.index(bad)
+        chosen = select(found.records, options.ids)
+        captions = canonical_captions(options.captions, found.records)
+        refs = tuple(ArchiveRef(ref, captions.get(f"sa_{ref.image_id}.jpg")) for ref in chosen)
+        return Index(refs, found.records, found.notes)
 
     def stream(self, options: Options, bad: BadRecords) -> Iterator[Streamed]:
         """Read the records; those that `ids` leaves out come without a ref, so that their ids are known."""
@@ -110,7 +124,7 @@ class ArchiveRecipe:
         return self.source.read(ref.record)
 
     def _digest(self, raw: RawRecord, caption: str | None) -> bytes:
-        texts = [raw.image.rsplit("/", 1)[-1].encode(), raw.jpeg, raw.json]
+        texts = [raw.name.encode(), raw.jpeg, raw.json]
         if caption is not None:
             texts.append(caption.encode("utf-8", "surrogatepass"))
         return digest_of(texts, prefix=b"" if self.images else b"annotations only\n")

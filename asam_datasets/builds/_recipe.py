@@ -41,11 +41,13 @@ class Index(NamedTuple):
     """What a recipe found.
 
     `refs` are in the order of the rows, None for a stream that was not read yet. `records` are all records of an
-    archive, also those that `Options.ids` leaves out.
+    archive, also those that `Options.ids` leaves out; `notes` tell how data of one's own were read, and what of them is
+    left out.
     """
 
     refs: tuple[Ref, ...] | None
     records: tuple[RecordRef, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Rendered(NamedTuple):
@@ -191,10 +193,10 @@ def with_images(survey: Survey, images: bool) -> Survey:
     return dataclasses.replace(survey, recipe=dataclasses.replace(recipe, images=images))
 
 
-def with_rights(survey: Survey, rights: Rights) -> Survey:
-    """The same survey under another license; sets have that of their catalog."""
+def with_rights(survey: Survey, rights: Rights | None) -> Survey:
+    """The same survey under a license that somebody said; sets have that of their catalog."""
     recipe: Any = survey.recipe
-    return dataclasses.replace(survey, recipe=dataclasses.replace(recipe, rights=rights))
+    return dataclasses.replace(survey, recipe=dataclasses.replace(recipe, licensed=rights))
 
 
 def only(survey: Survey, ids: Collection[int]) -> Survey:

@@ -35,8 +35,8 @@ def load_image(raw: RawRecord, side: int) -> Image.Image:
         RecordError: it is cut, no JPEG, or too large.
     """
     where = f"{raw.label}: {raw.image}"
-    image = open_image(raw.jpeg, where, formats=("JPEG",))
-    check_whole(raw.jpeg, "JPEG", where)
+    image = open_image(raw.jpeg, where, formats=("JPEG", "PNG") if raw.file_name else ("JPEG",))
+    check_whole(raw.jpeg, image.format or "JPEG", where)
     with decoding(where, expected="a JPEG that decodes"):
         image.draft("RGB", (_SPARE * side, _SPARE * side))
         return image.convert("RGB")

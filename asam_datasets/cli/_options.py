@@ -29,7 +29,8 @@ def at_least_one(number: Optional[int]) -> Optional[int]:
 
 
 Captions = Annotated[
-    Optional[list[Path]], typer.Option(help='Caption files, JSON Lines of {"img", "prompt"}; several at once.')
+    Optional[list[Path]],
+    typer.Option(help='Caption files: JSON Lines of {"img", "prompt"}, metadata.jsonl, CSV; several at once.'),
 ]
 Catalogs = Annotated[
     Optional[list[Path]], typer.Option(help="TOML files with evaluation sets of your own; several at once.")
@@ -103,5 +104,5 @@ class TakesArchives(TakesMany):
 
     def is_argument(self, option: str, word: str) -> bool:
         """After caption files: an archive. No caption file is a folder, a tar or a URL."""
-        is_archive = "://" in word or word.endswith((".tar", ".tar.gz", ".tgz")) or os.path.isdir(word)
+        is_archive = "://" in word or word.endswith((".tar", ".tar.gz", ".tgz", ".zip")) or os.path.isdir(word)
         return option == "--captions" and is_archive

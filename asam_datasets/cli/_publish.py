@@ -56,7 +56,7 @@ def publish_command(
     ] = None,
     train: Annotated[
         Optional[list[str]],
-        typer.Option(help="SA-1B archives: folder, .tar, or URL (http, https, hf); several at once."),
+        typer.Option(help="Archives: folder, .tar, .zip, COCO .json, or URL (http, https, hf); several at once."),
     ] = None,
     evaluation: Annotated[
         Optional[list[str]],

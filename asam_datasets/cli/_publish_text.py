@@ -37,6 +37,7 @@ def plan_text(planned: Plan) -> Sequence[str]:
         *_builds(planned.builds),
         "",
         *fold(_turned(one.name, one.turned, one.rows) for one in planned.builds if one.turned),
+        *fold(f"  {note}" for note in planned.notes),
     ]
     if planned.transfer_bytes is None:
         lines.append("  How much is transferred is known when the streams were read.")

@@ -17,18 +17,30 @@ All write the same bytes. As a source, such a folder is read by `asam_datasets.s
 
 from __future__ import annotations
 
+from asam_datasets.organized._coco import ANY_OBJECT as ANY_OBJECT
+from asam_datasets.organized._coco import ObjectKind as ObjectKind
+from asam_datasets.organized._coco import list_categories as list_categories
+from asam_datasets.organized._coco import number_categories as number_categories
+from asam_datasets.organized._coco import number_images as number_images
 from asam_datasets.organized._export import export as export
 from asam_datasets.organized._fetch import fetch as fetch
 from asam_datasets.organized._masks import MaskRange as MaskRange
+from asam_datasets.organized._names import flat_names as flat_names
 from asam_datasets.organized._organize import organize as organize
 from asam_datasets.organized._result import Fetched as Fetched
 from asam_datasets.organized._result import Organized as Organized
 
 __all__ = [
+    "ANY_OBJECT",
     "Fetched",
     "MaskRange",
+    "ObjectKind",
     "Organized",
     "export",
     "fetch",
+    "flat_names",
+    "list_categories",
+    "number_categories",
+    "number_images",
     "organize",
 ]

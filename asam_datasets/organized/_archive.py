@@ -38,7 +38,7 @@ from asam_datasets.sources import (
     encode_lists,
     read_captions,
 )
-from asam_datasets.sources.sa1b import RawRecord, read_record
+from asam_datasets.sources.sa1b import RawRecord, as_sa1b, read_record
 from asam_datasets.workers import Workers, record_done
 
 WORK_FOLDER = ".asam_datasets"
@@ -104,6 +104,7 @@ def write_records(found: Iterable[Found], place: Place, *, skip: bool) -> Outcom
     rejects = []
     for image_id, caption, raw, count in found:
         if raw is not None:
+            raw = as_sa1b(raw)
             try:
                 record = read_record(raw, caption)
             except RecordError as error:

@@ -16,8 +16,8 @@ import msgspec
 from asam_datasets.sources.evaluation import EvaluationAnnotation
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
-_ANY = "object"
-_Kind = tuple[int | None, str | None]
+ANY_OBJECT = "object"
+ObjectKind = tuple[int | None, str | None]
 
 
 class Imaged(msgspec.Struct, frozen=True):
@@ -38,12 +38,12 @@ def encode_coco(title: str, names: Sequence[str], images: Sequence[Imaged]) -> b
         names: the file of each image below the folder of the images.
         images: in the order of the table.
     """
-    image_ids = _image_ids([image.source_id for image in images])
+    image_ids = number_images([image.source_id for image in images])
     annotations = [(number, one) for number, p in zip(image_ids, images, strict=True) for one in p.annotations]
     own = [one.id for _, one in annotations]
     # COCO's evaluation takes the id 0 for "no match".
     ids = own if len(set(own)) == len(own) and min(own, default=1) > 0 else range(1, len(own) + 1)
-    categories = _categories((one.category_id, one.category) for _, one in annotations)
+    categories = number_categories((one.category_id, one.category) for _, one in annotations)
     content = {
         "info": {"description": title},
         "images": [
@@ -70,20 +70,20 @@ def encode_coco(title: str, names: Sequence[str], images: Sequence[Imaged]) -> b
             }
             for own_id, (number, one) in zip(ids, annotations, strict=True)
         ],
-        "categories": _category_list(categories),
+        "categories": list_categories(categories),
     }
     return msgspec.json.encode(content) + b"\n"
 
 
-def _image_ids(found: Sequence[str]) -> list[int]:
+def number_images(found: Sequence[str]) -> list[int]:
     numbers = [int(text) for text in found if _NUMBER.fullmatch(text)]
     return numbers if len(set(numbers)) == len(found) else list(range(1, len(found) + 1))
 
 
-def _categories(kinds: Iterable[_Kind]) -> dict[_Kind, int]:
+def number_categories(kinds: Iterable[ObjectKind]) -> dict[ObjectKind, int]:
     """The id of each kind of object: its own; a new one where it has none or another name has it already."""
     ordered = sorted(set(kinds), key=lambda kind: (kind[0] is None, kind[0] or 0, kind[1] is None, kind[1] or ""))
-    categories: dict[_Kind, int] = {}
+    categories: dict[ObjectKind, int] = {}
     taken: set[int] = set()
     free = max((number for number, _ in ordered if number is not None), default=0) + 1
     for kind in ordered:
@@ -95,9 +95,9 @@ def _categories(kinds: Iterable[_Kind]) -> dict[_Kind, int]:
     return categories
 
 
-def _category_list(categories: dict[_Kind, int]) -> list[dict[str, Any]]:
+def list_categories(categories: dict[ObjectKind, int]) -> list[dict[str, Any]]:
     named = [
-        {"id": number, "name": name or (_ANY if own is None else f"category {own}")}
+        {"id": number, "name": name or (ANY_OBJECT if own is None else f"category {own}")}
         for (own, name), number in categories.items()
     ]
-    return sorted(named, key=lambda one: one["id"]) or [{"id": 1, "name": _ANY}]
+    return sorted(named, key=lambda one: one["id"]) or [{"id": 1, "name": ANY_OBJECT}]

@@ -12,12 +12,13 @@ from collections.abc import Iterator
 import msgspec
 import pyarrow.compute as pc
 
-from asam_datasets.errors import RecordError, SourceError
+from asam_datasets.errors import RecordError, SourceError, option
 from asam_datasets.organized._archive import Found
 from asam_datasets.organized._image import Place
 from asam_datasets.published import GET_AGAIN, GroupReader, PartFile, Row, read_rows
-from asam_datasets.sources.sa1b import RawRecord, to_sa1b_json
+from asam_datasets.sources.sa1b import RawRecord, is_own_name, to_sa1b_json
 
+_JPEG = b"\xff\xd8"
 _LIGHT = ("image_id", "caption")
 RECORD_COLUMNS = ("image", "annotations", *_LIGHT)
 """What is read of a row to write all of its image; file name, width and height come with every row."""
@@ -58,7 +59,8 @@ def _annotations(reader: GroupReader, part: PartFile, group: int) -> list[int]:
 
 def image_id_of(row: Row, part: PartFile) -> int:
     """The id of a row: it becomes the names of files, so nothing else may be in its place."""
-    if not isinstance(row.image_id, int) or row.file_name != f"sa_{row.image_id}.jpg":
+    own = is_own_name(row.file_name)  # named by its id here, whatever it is called
+    if not isinstance(row.image_id, int) or row.image_id < 0 or not (own or row.file_name == f"sa_{row.image_id}.jpg"):
         raise SourceError(
             f"expected an image sa_{row.image_id}.jpg in the row of image id {row.image_id}, found {row.file_name!r}",
             where=part.label,
@@ -76,13 +78,21 @@ def raw_record(row: Row, part: PartFile, archive: str) -> RawRecord:
     """
     if row.image is None or row.image.content is None:
         raise RecordError("expected an image, found none", where=f"{row.where}: image", hint=GET_AGAIN)
-    image_id, json_name = image_id_of(row, part), f"sa_{row.image_id}.json"
-    return RawRecord(archive, part.label, image_id, row.file_name, json_name, row.image.content, _sa1b_json_bytes(row))
+    image_id, content = image_id_of(row, part), row.image.content
+    if not content.startswith(_JPEG) and is_own_name(row.file_name):
+        raise RecordError(
+            "expected a JPEG, as all images of ASAM's folder are, found another image",
+            where=f"{row.where}: image",
+            hint=f"Export it in a form that takes any image, such as {option('format', 'coco')}.",
+        )
+    name = f"sa_{image_id}"
+    return RawRecord(archive, part.label, image_id, f"{name}.jpg", f"{name}.json", content, _sa1b_json_bytes(row))
 
 
 def _sa1b_json_bytes(row: Row) -> bytes:
     """The `sa_N.json` of a row of the `train` table, spelled as the SA-1B release spells it."""
-    image = {name: getattr(row, name) for name in ("image_id", "file_name", "width", "height")}
+    image = {name: getattr(row, name) for name in ("image_id", "width", "height")}
+    image["file_name"] = f"sa_{row.image_id}.jpg"
     table = to_sa1b_json({**image, "annotations": msgspec.to_builtins(row.annotations)})
     table["annotations"] = [{name: one[name] for name in _FIELDS if name in one} for one in table["annotations"]]
     return json.dumps(table).encode()

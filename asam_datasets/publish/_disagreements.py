@@ -26,7 +26,7 @@ def find_disagreements(archives: Sequence[Survey], workers: Workers) -> list[str
     found: list[str] = []
     for survey in archives:
         source = survey.recipe.source if isinstance(survey.recipe, ArchiveRecipe) else None
-        if isinstance(source, FolderSource) and _holds_decoded(source):
+        if isinstance(source, FolderSource) and not source.is_own and _holds_decoded(source):
             refs = survey.index.records
             chunks = [
                 _Chunk(source, refs[first : first + _CHUNK_RECORDS]) for first in range(0, len(refs), _CHUNK_RECORDS)

@@ -32,7 +32,7 @@ from asam_datasets.published import README
 from asam_datasets.release import Access, CardChange, Footprint, Load, Target, Words, footprint
 from asam_datasets.rights import Holding, check_history, check_public, needs_gate
 from asam_datasets.sources import BadRecords, caption_report, read_captions, read_ids
-from asam_datasets.sources.sa1b import find_captions, split_name
+from asam_datasets.sources.sa1b import canonical_captions, find_captions, split_name
 from asam_datasets.tables import Kind, configs_of
 from asam_datasets.workers import Workers
 
@@ -100,6 +100,9 @@ def inspect(options: PublishOptions, target: Target, workers: Workers, listener:
         raise TargetError("expected a file in a folder that exists", where=option("rejects", str(options.rejects)))
     choice = Options(captions, ids, options.parts)
     archives = survey_archives(options, choice)
+    if any(survey.index.notes for survey in archives):
+        captions = canonical_captions(captions, [ref for survey in archives for ref in survey.index.records])
+        choice = dataclasses.replace(choice, captions=captions)
     _check_archives(options, archives, captions, ids)
     surveys = [*archives, *survey_sets(options, choice), *survey_samples(options, choice, archives)]
     for text in filter(None, (getattr(survey.recipe, "taken", "") for survey in surveys)):
@@ -237,6 +240,7 @@ def make_plan(run: Run) -> Plan:
         transfer_bytes=None if run.has_streams and run.target.is_remote else transfer,
         missing_ids=[] if run.has_streams else missing_ids(run.options.ids, [one.all_ids for one in run.archives]),
         footprint=_footprint(run, lines) if run.target.is_remote else None,
+        notes=[note for survey in run.surveys for note in survey.index.notes],
     )
 
 

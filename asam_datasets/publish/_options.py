@@ -26,7 +26,7 @@ class PublishOptions:
     """What to publish and where. Exactly one of `out` and `repo_id` is set.
 
     Args:
-        train: SA-1B archives: folders, tars, URLs.
+        train: archives of SA-1B or of one's own: folders, tars, zips, COCO JSONs; of SA-1B also URLs.
         evaluation: evaluation sets as `ID=FOLDER`, or `ID:VARIANT=FOLDER`.
         catalog: TOML files with evaluation sets of the user's own.
         protocol: `asam` reads evaluation sets as ASAM's own loaders do.

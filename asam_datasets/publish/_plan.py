@@ -72,6 +72,7 @@ class Plan:
     that is a card of somebody else's making. `footprint` is what it takes of the Hub; None for a folder. `card` is what
     becomes of words on the card that are there: what is `lost` makes it destructive too. `licenses` says in words which
     archives get another license, or come with one.
+    `notes` tell how data that are not SA-1B's were read, and what of them is left out.
     """
 
     target: str
@@ -88,6 +89,7 @@ class Plan:
     footprint: Footprint | None = None
     card: Sequence[CardChange] = ()
     licenses: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     @property
     def changes(self) -> bool:

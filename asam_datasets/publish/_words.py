@@ -9,7 +9,6 @@ from asam_datasets.builds import Build, Survey, with_rights
 from asam_datasets.errors import TargetError, option, printable
 from asam_datasets.publish._options import PublishOptions
 from asam_datasets.release import LICENSE, MARK, CardChange, Target, Words, find_changes
-from asam_datasets.rights import SA1B
 
 _MOST_BYTES = 2**16
 """Of a text about a dataset: ten pages."""
@@ -61,13 +60,13 @@ def find_card_changes(target: Target, current: Sequence[Build], words: Words) ->
 
 def with_licenses(options: PublishOptions, surveys: Sequence[Survey], published: Mapping[str, Build]) -> list[Survey]:
     """The surveys of archives, and of what was made of them, under the license that was said: in this run, or in the
-    one that published them; SA-1B's where nobody said any."""
+    one that published them."""
     found = []
     for survey in surveys:
         if survey.recipe.kind == "evaluation":
             found.append(survey)
             continue
         before = published.get(survey.recipe.name)
-        kept = before.rights if before is not None and before.kind == survey.recipe.kind else SA1B
+        kept = before.rights if before is not None and before.kind == survey.recipe.kind else None
         found.append(with_rights(survey, options.rights or kept))
     return found

@@ -19,7 +19,7 @@ from asam_datasets.scale._plan import ScalePlan
 from asam_datasets.scale._run import Note, RunFolder
 from asam_datasets.scale._sent import name_some, read_made_captions
 from asam_datasets.sources import BadRecords
-from asam_datasets.sources.sa1b import open_source
+from asam_datasets.sources.sa1b import canonical_captions, open_source
 from asam_datasets.workers import open_workers
 
 _WAIT_S = 30.0
@@ -93,7 +93,7 @@ def _build(plan: ScalePlan, run: RunFolder, name: str, folder: Path, listener: L
         built = build(
             survey, options, target=folder / "data", work=folder / "work", bad=bad, workers=workers, on_part=send_part
         )
-    check_together([(name, built.all_ids)], captions, bad)
+    check_together([(name, built.all_ids)], canonical_captions(captions, survey.index.records), bad)
     return Note(built.build, built.ids.tolist(), built.all_ids.tolist(), bad.rejects)
 
 

@@ -4,12 +4,17 @@ A caption file is one of these, in UTF-8, with or without a byte-order mark, wit
 
 - JSON Lines `{"img": "sa_1.jpg", "prompt": "..."}` as ASAM writes them; the text may be called `caption` as well;
 - JSON Lines `{"source": ..., "target": "sa_000000/sa_1.jpg", "prompt": "..."}`, ASAM's ControlNet list;
-- one JSON object, `{"sa_1.jpg": "...", ...}`.
+- JSON Lines `{"file_name": "cat.png", "text": "..."}`, the `metadata.jsonl` of image folders of `datasets`;
+- one JSON array of any of these objects;
+- one JSON object, `{"sa_1.jpg": "...", ...}`;
+- CSV or TSV with a head (the file's name ends so): a column with a name of these for the image, and one for the text.
 """
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +34,9 @@ MAX_FILE_BYTES = 2**27
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _SHOWN = 5
-_LINE_HINT = "The file holds one JSON object a line; a torn last line can be deleted."
+_LINE_HINT = (
+    "The file holds one JSON object a line, or is one JSON array or object as a whole; a torn last line can be deleted."
+)
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -37,12 +44,23 @@ class _Line(msgspec.Struct, frozen=True):
 
     img: str = ""
     target: str = ""
+    file_name: str = ""
+    image: str = ""
     prompt: str | None = None
     caption: str | None = None
+    text: str | None = None
 
 
 _LINES = msgspec.json.Decoder(_Line)
-_KEYS = frozenset(("img", "target", "source", "prompt", "caption"))
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_NAMES = ("img", "file_name", "image", "filename")  # columns of a table; `target` is a path of ControlNet's list
+_TEXTS = ("prompt", "text", "caption")
+_KEYS = frozenset(("img", "target", "source", "prompt", "caption", "file_name", "image", "text"))
+_CSV = {".csv": ",", ".tsv": "\t"}
+_CSV_HINT = (
+    "A CSV of captions has a line of column names: one of img, file_name, image or filename, and one of text, caption "
+    "or prompt. Other files are JSON."
+)
 
 
 def read_captions(paths: Iterable[Path], bad: BadRecords | None = None) -> dict[str, str]:
@@ -152,6 +170,10 @@ def caption_id(name: str) -> int:
 
 def _entries(path: str, content: bytes, bad: BadRecords) -> Iterator[tuple[str, str, str]]:
     """(place, name of the image, caption) of each entry of a file."""
+    delimiter = _CSV.get(PurePosixPath(path).suffix.lower())
+    if delimiter is not None:
+        yield from _csv_entries(path, content, delimiter, bad)
+        return
     table = _as_object(content)
     if table is not None:
         for name, text in table:
@@ -162,14 +184,52 @@ def _entries(path: str, content: bytes, bad: BadRecords) -> Iterator[tuple[str, 
                 other = CaptionsError(f"expected a text, found {json.dumps(text)[:60]}", where=where)
                 bad.reject(other, archive=path, member=name)
         return
-    for number, line in enumerate(_lines(content), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}: line {number}"
+    for place, line in _objects(content):
+        where = f"{path}: {place}"
         try:
             yield where, *_read_line(line, where)
         except CaptionsError as error:
-            bad.reject(error, archive=path, member=f"line {number}")
+            bad.reject(error, archive=path, member=place)
+
+
+def _objects(content: bytes) -> Iterator[tuple[str, bytes | msgspec.Raw]]:
+    """The objects of an array, or of the lines of a file, each with its place."""
+    if content.lstrip().startswith(b"["):
+        try:
+            msgspec.json.decode(content, type=list[Any])  # the whole of it, and not only where its entries end
+            yield from ((f"$[{number}]", entry) for number, entry in enumerate(_ARRAY.decode(content)))
+            return
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass  # what is no array is told line by line
+    yield from ((f"line {number}", line) for number, line in enumerate(_lines(content), start=1) if line.strip())
+
+
+def _csv_entries(path: str, content: bytes, delimiter: str, bad: BadRecords) -> Iterator[tuple[str, str, str]]:
+    """As `_entries`, of a table with a head.
+
+    Raises:
+        CaptionsError: it has no such columns, is no UTF-8, or no table.
+    """
+    try:
+        rows = csv.reader(io.StringIO(content.decode("utf-8"), newline=""), delimiter=delimiter, strict=True)
+        head = [name.strip().lower() for name in next(rows, [])]
+        names, texts = ([head.index(one) for one in known if one in head] for known in (_NAMES, _TEXTS))
+        if not names or not texts:
+            problem = f"expected columns for the image and its caption, found {', '.join(head)[:200] or 'no head'}"
+            raise CaptionsError(problem, where=f"{path}: line 1", hint=_CSV_HINT)
+        for row in rows:
+            if not row:
+                continue
+            where = f"{path}: line {rows.line_num}"
+            if len(row) == len(head) and row[names[0]]:
+                yield where, row[names[0]], row[texts[0]]
+                continue
+            problem = f"expected {len(head)} columns and the name of an image, found {len(row)}: {row[:4]!r}"
+            bad.reject(
+                CaptionsError(problem, where=where, hint=_CSV_HINT), archive=path, member=f"line {rows.line_num}"
+            )
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CaptionsError(f"expected a table in UTF-8, found: {error}", where=path, hint=_CSV_HINT) from None
 
 
 def _lines(content: bytes) -> Iterator[bytes]:
@@ -196,25 +256,28 @@ def _as_object(content: bytes) -> list[tuple[str, Any]] | None:
     return entries
 
 
-def _read_line(line: bytes, where: str) -> tuple[str, str]:
+def _read_line(line: bytes | msgspec.Raw, where: str) -> tuple[str, str]:
     found: object = ""
     try:
         entry = _LINES.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         found = error
     else:
-        name = entry.img or PurePosixPath(entry.target).name
-        text = entry.caption if entry.prompt is None else entry.prompt
+        name = entry.img or PurePosixPath(entry.target).name or entry.file_name or entry.image
+        texts = [text for text in (entry.prompt, entry.caption, entry.text) if text is not None]
+        text = texts[0] if texts else None
         if not name:
-            found = "no field `img`"
+            found = "no field `img` or `file_name`"
         elif text is None:
-            found = "no field `prompt`"
-        elif entry.caption is not None and entry.caption != text:
-            found = "another text in `caption` than in `prompt`"
+            found = "no field `prompt`, `caption` or `text`"
+        elif any(other != text for other in texts):
+            found = "another text in `caption` than in `prompt`" if entry.prompt is not None else "two texts"
         else:
             return name, text
     raise CaptionsError(
-        f'expected {{"img": "sa_N.jpg", "prompt": "..."}}, found {line[:60]!r} ({found})', where=where, hint=_LINE_HINT
+        f'expected {{"img": "sa_N.jpg", "prompt": "..."}}, found {bytes(line)[:60]!r} ({found})',
+        where=where,
+        hint=_LINE_HINT,
     )
 
 

@@ -34,7 +34,7 @@ VIEWS: tuple[View, ...] = (
     View("controlnet", ("image", "caption", "conditioning_image"), "what ControlNet scripts take, in their order"),
     View(
         "sam",
-        ("image", "caption", "annotations", "image_id", "width", "height"),
+        ("image", "caption", "annotations", "image_id", "file_name", "width", "height"),
         "image and annotations; masks are decoded from the RLE, so their PNGs are not transferred",
     ),
 )

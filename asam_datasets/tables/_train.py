@@ -58,7 +58,7 @@ TRAIN: Mapping[str, Column] = {
         "0 … 1; `crop_box` = [x, y, width, height] in pixels; `point_coords` = [[x, y]] in pixels",
     ),
     "image_id": Column(INT64, "int64", "id of the image, SA-1B's in an archive of it"),
-    "file_name": Column(STRING, "string", "`sa_<image_id>.jpg`"),
+    "file_name": Column(STRING, "string", "`sa_<image_id>.jpg`; of data that are not SA-1B's their own name"),
     "width": Column(INT32, "int32", "pixels"),
     "height": Column(INT32, "int32", "pixels"),
     "archive": Column(STRING, "string", "the archive it came from, such as `sa_000000`"),

@@ -90,7 +90,7 @@ def test_imported_from_tar_folder_and_url(
                     annotations = json.loads(members[name.replace("jpg", "json")])["annotations"]
                     assert row[2] == (len(annotations) if config == "train" else 0)
                     assert row[3] == (None if config == "controlnet" else annotations)
-            assert len(seen["columns"]) == {"train": 10, "controlnet": 3, "sam": 6}[config]
+            assert len(seen["columns"]) == {"train": 10, "controlnet": 3, "sam": 7}[config]
 
 
 def test_as_a_loading_script_of_datasets_3_6(demo: DemoArchive, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from asam_datasets.sources import BadRecords, parse_captions
 from fuzz import mutate
 from fuzz.target import Target, refused
 
+KEYS = {"img", "target", "source", "prompt", "caption", "file_name", "image", "text"}
 _HALF = re.compile("[\ud800-\udc7f]")
 TEXTS = ("a photo of a dog", "zwei Fische 🐟", "", "a\nb", 'say "x"', "\u2028", "\x85", "x" * 300)
 
@@ -38,8 +39,11 @@ def _content(rng: random.Random) -> bytes:
         table: Any = {name: rng.choice(TEXTS) for name in names}
         content = mutate.json_text(rng, table)
     else:
-        form = rng.randrange(3)
+        form = rng.randrange(4)
         lines = [_line(form, name, rng.choice(TEXTS)) for name in names]
+        if rng.random() < 0.2:
+            array = json.dumps(lines).encode()
+            return mutate.json_text(rng, lines) if rng.random() < 0.5 else mutate.blob(rng, array)
         texts = [mutate.json_text(rng, line) if rng.random() < 0.3 else json.dumps(line).encode() for line in lines]
         content = rng.choice((b"\n", b"\r\n", b"\r", b"\n\n")).join(texts)
     content = rng.choice((b"", b"", b"", b"\xef\xbb\xbf", b" ", b"\n")) + content
@@ -50,6 +54,8 @@ def _line(form: int, name: str, text: str) -> dict[str, str]:
     if form == 2:
         stem = name.removesuffix(".jpg")
         return {"source": f"sa_000000/{stem}.png", "target": f"sa_000000/{name}", "prompt": text}
+    if form == 3:
+        return {"file_name": name, "text": text}
     return {"img": name, ("prompt", "caption")[form]: text}
 
 
@@ -70,7 +76,17 @@ def _entries(content: bytes) -> list[tuple[str, str] | None]:
     whole = _json(content)
     if isinstance(whole, Pairs) and _is_table(whole):
         return [(name, text) if isinstance(text, str) else None for name, text in whole]
+    if isinstance(whole, list) and not isinstance(whole, Pairs) and _is_whole(whole):
+        return [_entry(entry) for entry in whole]
     return [_entry(_json(line)) for line in content.splitlines() if line.strip()]
+
+
+def _is_whole(whole: list[Any]) -> bool:
+    """Whether all text of an array is UTF-8, and all numbers are some."""
+    try:
+        return _is_text(json.dumps(whole, ensure_ascii=False, allow_nan=False))
+    except ValueError:
+        return False
 
 
 def _is_table(whole: Pairs) -> bool:
@@ -80,21 +96,21 @@ def _is_table(whole: Pairs) -> bool:
         texts = json.dumps([text for _, text in whole], ensure_ascii=False, allow_nan=False)
     except ValueError:  # a number that no float holds
         return False
-    return not names & {"img", "target", "source", "prompt", "caption"} and all(map(_is_text, (*names, texts)))
+    return not names & KEYS and all(map(_is_text, (*names, texts)))
 
 
 def _entry(line: Any) -> tuple[str, str] | None:
     if not isinstance(line, Pairs) or _HALF.search(json.dumps(line, ensure_ascii=False)):
         return None  # half a surrogate is refused wherever it is spelled; bytes that are no UTF-8, where they matter
     for name, text in line:  # each, where a name comes twice
-        is_empty = text is None and name in ("prompt", "caption")
-        is_ours = name in ("img", "target", "prompt", "caption")
+        is_empty = text is None and name in ("prompt", "caption", "text")
+        is_ours = name in KEYS - {"source"}
         if is_ours and not is_empty and not (isinstance(text, str) and _is_text(text)):
             return None
     line = dict(line)
     parts = [part for part in line.get("target", "").split("/") if part not in ("", ".")]
-    name = line.get("img") or (parts[-1] if parts else "")
-    texts = [line[field] for field in ("prompt", "caption") if line.get(field) is not None]
+    name = line.get("img") or (parts[-1] if parts else "") or line.get("file_name") or line.get("image")
+    texts = [line[field] for field in ("prompt", "caption", "text") if line.get(field) is not None]
     return (name, texts[0]) if name and texts and len(set(texts)) == 1 else None
 
 

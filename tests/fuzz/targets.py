@@ -10,11 +10,13 @@ from fuzz import (
     manifests,
     mask_images,
     masks,
+    own_data,
     parts,
     polygons,
     readmes,
     sa1b_json,
     tars,
+    zips,
 )
 from fuzz.target import Target
 
@@ -26,6 +28,8 @@ TARGETS: tuple[Target, ...] = (
     indexes.TARGET,
     readmes.TARGET,
     tars.TARGET,
+    zips.TARGET,
+    own_data.TARGET,
     polygons.TARGET,
     labelme.TARGET,
     hdf5.TARGET,

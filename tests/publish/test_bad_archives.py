@@ -40,7 +40,7 @@ def empty_folder(tmp_path: Path) -> str:
 
 
 def folder_of_others(tmp_path: Path) -> str:
-    return pack_folder(tmp_path, {"cat.jpg": b"x", "a/readme.txt": b"x", "cat.json": b"{}"})
+    return pack_folder(tmp_path, {"cat.jpg": b"x", "a/readme.txt": b"x", "notes.json": b"{}"})
 
 
 def tar_of_others(tmp_path: Path) -> str:
@@ -78,8 +78,8 @@ NO_ARCHIVES: dict[str, tuple[Callable[[Path], str], str]] = {
     "missing URL": (lambda tmp_path: (tmp_path / "sa_000000.tar").as_uri(), "nothing there"),
     "unknown scheme": (lambda tmp_path: "nosuch://host/sa_000000.tar", "nosuch"),
     "empty folder": (empty_folder, "pairs of sa_N.jpg and sa_N.json"),
-    "folder of other things": (folder_of_others, "pairs of sa_N.jpg and sa_N.json"),
-    "tar of other things": (tar_of_others, "pairs of sa_N.jpg and sa_N.json"),
+    "folder of other things": (folder_of_others, "images with annotations"),
+    "tar of other things": (tar_of_others, "images with annotations"),
     "gzip of other things": (gzip_of_others, "pairs of sa_N.jpg and sa_N.json"),
     "tar of nothing": (named(lambda content: bytes(10240)), "pairs of sa_N.jpg and sa_N.json"),
     "file of no bytes": (named(lambda content: b""), "empty"),
@@ -87,7 +87,7 @@ NO_ARCHIVES: dict[str, tuple[Callable[[Path], str], str]] = {
     "page": (named(lambda content: b"<html>please log in</html>".ljust(2000)), "tar"),
     "bzip2": (named(bz2.compress), "bzip2"),
     "xz": (named(lzma.compress), "xz"),
-    "zip": (named(zipped), "zip"),
+    "zip that was cut": (named(lambda content: zipped(content)[:-30]), "zip"),
     "zstd": (named(lambda content: b"\x28\xb5\x2f\xfd" + content), "zstd"),
     "gzip of text": (named(lambda content: gzip.compress(b"hello" * 1000)), "tar"),
     "gzip of nothing": (named(lambda content: gzip.compress(b"")), "empty"),

@@ -14,7 +14,7 @@ from asam_datasets.sources.sa1b import to_sa1b_json
 
 READERS = ("datasets-2.19.2", "datasets-3.6.0", "datasets-latest")
 
-SAM = ["image", "caption", "annotations", "image_id", "width", "height"]
+SAM = ["image", "caption", "annotations", "image_id", "file_name", "width", "height"]
 TRAIN = ["image", "caption", "conditioning_image", "masks", "annotations", "image_id", "file_name", "width", "height"]
 TRAIN += ["archive"]
 

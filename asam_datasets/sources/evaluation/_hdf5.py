@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asam_datasets.errors import RecordError
+from asam_datasets.sources._polygons import check_shape
 from asam_datasets.sources.evaluation import _hdf5_child
-from asam_datasets.sources.evaluation._images import check_shape
 
 MAX_FILE_BYTES = 2**28
 """Largest file that is read: a map of 8192 × 8192 in 32 bits, not compressed at all."""

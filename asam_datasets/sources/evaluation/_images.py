@@ -10,14 +10,13 @@ from PIL import Image
 
 from asam_datasets.errors import RecordError
 from asam_datasets.images import decoding, open_image
+from asam_datasets.sources._polygons import check_shape
 from asam_datasets.sources.evaluation._records import Folder
 
 MAX_IMAGE_BYTES = 2**28
 """Largest image or mask file that is read; 8192 × 8192 in RGB without compression is 200 MB."""
 
 _GREY = ("1", "L", "P", "LA", "I;16", "I;16B", "I;16L", "I;16N", "I")
-_HINT = "The mask belongs to another image, or one of the two was resized."
-
 
 Deep = Literal["reject", "stored", "high byte"]
 """What becomes of a grey image of 16 bits: an error, its numbers up to 255, or the upper 8 of its bits."""
@@ -85,21 +84,6 @@ def read_colors(folder: Folder, name: str, shape: tuple[int, int]) -> NDArray[np
         folded <<= 8
         folded |= pixels[:, :, channel]
     return folded
-
-
-def check_shape(found: tuple[int, ...], shape: tuple[int, int], where: str) -> None:
-    """Refuse a mask that does not have the image's (height, width).
-
-    Raises:
-        RecordError: it does not.
-    """
-    if found != shape:
-        sides = " × ".join(map(str, found))
-        raise RecordError(
-            f"expected the image's size, {shape[0]} × {shape[1]} (height × width), found {sides}",
-            where=where,
-            hint=_HINT,
-        )
 
 
 def _open_mask(folder: Folder, name: str, shape: tuple[int, int]) -> Image.Image:

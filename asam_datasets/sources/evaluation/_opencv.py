@@ -13,7 +13,7 @@ import numpy as np
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import SourceError
-from asam_datasets.sources.evaluation._polygons import Ring, check_rings
+from asam_datasets.sources._polygons import Ring, check_rings
 
 
 def load_opencv() -> Any:

@@ -1,4 +1,4 @@
-"""SA-1B archives: folder, tar, stream, organised folder; their JSON."""
+"""SA-1B archives, and data of one's own: folder, tar, zip, stream, organised folder; their JSON."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from asam_datasets.sources.sa1b._open import split_name as split_name
 from asam_datasets.sources.sa1b._organized import check_organized as check_organized
 from asam_datasets.sources.sa1b._organized import entries_of as entries_of
 from asam_datasets.sources.sa1b._organized import find_captions as find_captions
+from asam_datasets.sources.sa1b._own_names import as_sa1b as as_sa1b
+from asam_datasets.sources.sa1b._own_names import canonical_captions as canonical_captions
+from asam_datasets.sources.sa1b._own_names import is_own_name as is_own_name
 from asam_datasets.sources.sa1b._records import MAX_MEMBER_BYTES as MAX_MEMBER_BYTES
 from asam_datasets.sources.sa1b._records import Index as Index
 from asam_datasets.sources.sa1b._records import RawRecord as RawRecord
@@ -41,6 +44,8 @@ __all__ = [
     "RecordRef",
     "Source",
     "StreamSource",
+    "as_sa1b",
+    "canonical_captions",
     "check_member_size",
     "check_organized",
     "check_tar",
@@ -48,6 +53,7 @@ __all__ = [
     "entries_of",
     "find_archives",
     "find_captions",
+    "is_own_name",
     "member_id",
     "open_archives",
     "open_source",

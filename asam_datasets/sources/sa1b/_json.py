@@ -21,7 +21,7 @@ from rlemasklib import RLEMask
 from asam_datasets.errors import SKIP, RecordError, SegmentationError
 from asam_datasets.images import image_shape
 from asam_datasets.masks import MAX_PIXELS, Runs, from_segmentation
-from asam_datasets.sources.sa1b._records import RawRecord
+from asam_datasets.sources.sa1b._records import RawRecord, own_hints
 
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Side = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -68,6 +68,9 @@ class Record(msgspec.Struct, frozen=True):
     masks: list[RLEMask]
 
 
+OWN_FORMATS = ("JPEG", "PNG")
+"""What images of data that are not SA-1B's may be."""
+
 MAX_ANNOTATIONS = 2**16
 """Most annotations of one image. There are about 100 in real ones, and over 400 in some."""
 
@@ -81,6 +84,13 @@ def read_record(raw: RawRecord, caption: str | None) -> Record:
         RecordError: the JPEG is cut or not one; the JSON does not parse, has other types, or belongs to another
             image; an RLE is not valid or not of the image's size. `where` names archive, member and place.
     """
+    if raw.file_name:
+        with own_hints():
+            return _read_record(raw, caption)
+    return _read_record(raw, caption)
+
+
+def _read_record(raw: RawRecord, caption: str | None) -> Record:
     parsed = _parse_json(raw)
     _check_image(raw, parsed.image)
     shape = (parsed.image.height, parsed.image.width)
@@ -135,7 +145,7 @@ def _parse_json(raw: RawRecord) -> RecordJSON:
     if len(parsed.annotations) > MAX_ANNOTATIONS:
         found = f"expected at most {MAX_ANNOTATIONS} annotations, found {len(parsed.annotations)}"
         raise RecordError(found, where=_where(raw, "$.annotations"))
-    expected_name = raw.image.rsplit("/", 1)[-1]
+    expected_name = raw.name
     if parsed.image.image_id != raw.image_id:
         raise RecordError(
             f"expected the member's own id {raw.image_id}, found {parsed.image.image_id}",
@@ -156,7 +166,7 @@ def _check_image(raw: RawRecord, info: ImageInfo) -> None:
             where=_where(raw, "$.image"),
         )
     try:
-        height, width = image_shape(raw.jpeg, where, formats=("JPEG",))
+        height, width = image_shape(raw.jpeg, where, formats=OWN_FORMATS if raw.file_name else ("JPEG",))
     except RecordError as error:
         error.member = raw.image
         raise

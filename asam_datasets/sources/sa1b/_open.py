@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -10,15 +11,19 @@ from urllib.parse import urlsplit
 from asam_datasets.errors import SourceError, option
 from asam_datasets.sources.sa1b._folder import FolderSource
 from asam_datasets.sources.sa1b._organized import entries_of, organized_archives, own_path
+from asam_datasets.sources.sa1b._records import is_material
 from asam_datasets.sources.sa1b._stream import StreamSource, is_compressed, without_secrets
 from asam_datasets.sources.sa1b._tar import TarSource
+from asam_datasets.sources.sa1b._zip import ZipSource, is_zip
 
-IndexedSource = FolderSource | TarSource
+IndexedSource = FolderSource | TarSource | ZipSource
 """A source whose records can be read in any order, by several processes."""
 
-Source = FolderSource | TarSource | StreamSource
+Source = FolderSource | TarSource | ZipSource | StreamSource
 
-_TAR = r"\.(tar|tar\.gz|tgz)$"
+_TAR = r"\.(tar|tar\.gz|tgz|zip)$"
+_FOR_ANNOTATIONS = ("annotations", "annotation", "labels")
+_ENDING = r"\.(tar|tar\.gz|tgz|zip|json)$"
 
 ARCHIVE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 """What can name an archive, and so a folder of the dataset."""
@@ -63,8 +68,8 @@ def split_name(location: str | Path) -> tuple[str | None, str]:
 
 
 def find_archives(location: str | Path) -> list[str]:
-    """The archives that a location stands for: itself, the tars in a folder of them, or the archives of an organised
-    folder (`sam-1b/sa_000000/`, `sam-1b/sa_000001/`, ...).
+    """The archives that a location stands for: itself, the tars and zips in a folder of them, or the archives of an
+    organised folder (`sam-1b/sa_000000/`, `sam-1b/sa_000001/`, ...).
 
     Raises:
         SourceError: a folder that holds two of these kinds, which could mean either, cannot be read, or has a link out
@@ -76,6 +81,9 @@ def find_archives(location: str | Path) -> list[str]:
         return [text]
     names = sorted(entry.name for entry in entries_of(folder))
     tars = [name for name in names if re.search(_TAR, name)]
+    if any(is_material(name) or (folder / name).is_dir() for name in names):
+        # Beside images a zip is a copy of them, or something else; a tar there was always taken for an archive.
+        tars = [name for name in tars if not name.endswith(".zip")]
     images = any(name.startswith("sa_") and name.endswith(".jpg") for name in names)
     if tars and images:
         raise SourceError(
@@ -94,9 +102,11 @@ def find_archives(location: str | Path) -> list[str]:
 
 
 def open_source(location: str | Path, name: str | None = None) -> Source:
-    """Find out what a path or URL is: a folder, a tar, or a stream (a URL, or gzip whatever the name says).
+    """Find out what a path or URL is: a folder, a tar, a zip, a COCO JSON of images near it, or a stream (a URL, or
+    gzip whatever the name says).
 
-    The archive's name is the last part of the path without `.tar`, `.tar.gz` or `.tgz`: `sa_000000`, if none is given.
+    The archive's name is the last part of the path without `.tar`, `.tar.gz`, `.tgz`, `.zip` or `.json`: `sa_000000`,
+    if none is given.
 
     Raises:
         SourceError: nothing is there, or the name cannot name a folder of the dataset.
@@ -104,7 +114,7 @@ def open_source(location: str | Path, name: str | None = None) -> Source:
     text = str(location)
     is_url = "://" in text
     tail = PurePosixPath(urlsplit(text).path).name if is_url else Path(text).resolve().name
-    name = name or re.sub(_TAR, "", tail)
+    name = name or re.sub(_ENDING, "", tail)
     if not ARCHIVE_NAME.fullmatch(name):
         raise SourceError(
             f"expected a name of letters, digits, dots, dashes and underscores, found {name!r}",
@@ -115,14 +125,40 @@ def open_source(location: str | Path, name: str | None = None) -> Source:
         return StreamSource(text, name)
     path = Path(text)
     if path.is_dir():
-        return FolderSource(path, name)
+        beside = path.resolve().with_name(f"{path.resolve().name}.json")
+        return _of_json(beside, name) if beside.is_file() and _lacks_json(path) else FolderSource(path, name)
     if not path.is_file():
         raise SourceError(
-            "expected an SA-1B archive (a folder, a .tar or a URL), found nothing there",
+            "expected an archive (a folder, a .tar, a .zip, a COCO .json or a URL), found nothing there",
             where=text,
             hint="Check the path.",
         )
+    if text.lower().endswith(".json"):
+        return _of_json(path, name)
     try:
+        with open(path, "rb") as file:
+            if is_zip(file.read(4)):
+                return ZipSource(path, name)
         return StreamSource(text, name) if is_compressed(path) else TarSource(path, name)
     except OSError as error:
         raise SourceError(f"expected a readable file, found: {error.strerror}", where=text) from error
+
+
+def _of_json(json: Path, name: str) -> FolderSource:
+    """The images of a COCO JSON: those below its folder; those below the folder around it where its own is one for
+    annotations, as COCO lies."""
+    folder = json.resolve().parent
+    if folder.name.lower() in _FOR_ANNOTATIONS and not _has_images(folder):
+        folder = folder.parent
+    return FolderSource(folder, name, json.resolve().relative_to(folder).as_posix())
+
+
+def _has_images(folder: Path) -> bool:
+    """Whether there is an image below a folder; it is walked through until the first one."""
+    walk = (name for _, _, names in os.walk(folder) for name in names)
+    return any(is_material(name) and not name.lower().endswith(".json") for name in walk)
+
+
+def _lacks_json(folder: Path) -> bool:
+    """Whether no annotation file lies in a folder of images, so that one beside it counts."""
+    return not any(name.endswith(".json") for _, _, names in os.walk(folder) for name in names)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -19,6 +20,20 @@ MAX_JSON_BYTES = 2**24
 """Largest JSON of one image. Real ones are about 0.1 MB, a few times that at most; in memory it
 takes thirty times as much."""
 
+MATERIAL = (".jpg", ".jpeg", ".png", ".json")
+
+FORMS = (
+    "An archive is a folder, a tar or a zip of such pairs; or, of data of your own, of images (JPEG, PNG), each with a "
+    ".json of its name beside it, or all with one COCO JSON."
+)
+
+_OWN_RECORD = f"Correct it, or go on without this image: {SKIP}."
+_OWN_SOURCE = "Correct it, and run the same command again."
+_STREAMED = (
+    "What is read once (a URL, a compressed tar) has the form of SA-1B. For data of your own give a folder, a .tar "
+    "or a .zip on a disk."
+)
+
 _ID_DIGITS = 18  # what int64 holds, whatever the digits are
 _MEMBER = re.compile(r"sa_(\d+)\.(jpg|json)")
 
@@ -31,18 +46,35 @@ class Member(NamedTuple):
     offset: int = 0
 
 
+class Own(NamedTuple):
+    """What else is known of a record of data that are not SA-1B's.
+
+    `file_name` is what the table calls the image, `json` the annotation file, and `key` the number of the image among
+    those of a COCO file; -1 where the file is of one image alone.
+    """
+
+    file_name: str
+    json: Member
+    key: int = -1
+
+
 class RecordRef(NamedTuple):
-    """One record of an archive that can be read in any order."""
+    """One record of an archive that can be read in any order; `own` is None for SA-1B's form.
+
+    `annotations` has the size of what is said of this image alone.
+    """
 
     image_id: int
     image: Member
     annotations: Member
+    own: Own | None = None
 
 
 class RawRecord(NamedTuple):
     """The two members of one record as bytes, unchecked; `image` and `annotations` are their names.
 
-    `archive` is the name that goes into the table, `label` the path or URL that goes into messages.
+    `archive` is the name that goes into the table, `label` the path or URL that goes into messages. `jpeg` may be a PNG
+    where `file_name` is given, which is the name of an image that is not called as SA-1B's are.
     """
 
     archive: str
@@ -52,6 +84,12 @@ class RawRecord(NamedTuple):
     annotations: str
     jpeg: bytes
     json: bytes
+    file_name: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the table calls the image."""
+        return self.file_name or self.image.rsplit("/", 1)[-1]
 
     @classmethod
     def of(cls, archive: str, label: str, ref: RecordRef, read: Callable[[Member], bytes]) -> RawRecord:
@@ -63,9 +101,11 @@ class RawRecord(NamedTuple):
 
 @dataclass(frozen=True)
 class Index:
-    """The records of one archive in the order of the dataset: by image id."""
+    """The records of one archive in the order of the dataset: by image id; and what is to be said of how data that are
+    not SA-1B's were read."""
 
     records: tuple[RecordRef, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def size_bytes(self) -> int:
@@ -143,8 +183,37 @@ class Pairing:
             )
 
 
-def pair_members(archive: str, members: Iterable[Member], bad: BadRecords) -> Index:
+@contextmanager
+def own_hints() -> Iterator[None]:
+    """Errors of data that are not SA-1B's do not say that the archive is to be got again: nobody else has it."""
+    try:
+        yield
+    except (RecordError, SourceError) as error:
+        if error.hint == type(error).usual_hint:
+            error.hint = _OWN_RECORD if isinstance(error, RecordError) else _OWN_SOURCE
+        raise
+
+
+def is_material(name: str) -> bool:
+    """Whether a member may be an image or an annotation file, of whatever form."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in MATERIAL and not path.name.startswith(".") and "__MACOSX" not in path.parts
+
+
+def pair_members(
+    archive: str,
+    members: Iterable[Member],
+    bad: BadRecords,
+    otherwise: Callable[[list[Member]], Index] | None = None,
+) -> Index:
     """Make the index of an archive out of the members found in it, in any order.
+
+    Args:
+        archive: path or URL, for messages.
+        members: all that may be of use.
+        bad: policy.
+        otherwise: makes the index of an archive without a single pair of SA-1B's, out of all images and annotation
+            files in it, which are one at least.
 
     Raises:
         RecordError: under the policy `raise`: a member that is there twice, alone, too large, or has a forbidden name.
@@ -152,10 +221,12 @@ def pair_members(archive: str, members: Iterable[Member], bad: BadRecords) -> In
     """
     pairing = Pairing(archive, bad)
     halves: dict[str, dict[int, Member]] = {"jpg": {}, "json": {}}
-    seen = 0
+    seen, material = 0, list[Member]()
     for member in members:
         try:
             known = member_id(member.name, archive=archive)
+            if otherwise is not None and is_material(member.name):
+                material.append(member)
             if known is None:
                 continue
             check_member_size(member.name, member.size_bytes, archive=archive)
@@ -165,6 +236,9 @@ def pair_members(archive: str, members: Iterable[Member], bad: BadRecords) -> In
         seen += 1
         if pairing.is_new(*known, member.name):
             halves[known[1]][known[0]] = member
+    others = len(material) > len(halves["jpg"]) + len(halves["json"])
+    if otherwise is not None and others and not halves["jpg"].keys() & halves["json"].keys():
+        return otherwise(material)
     pairing.report_orphans()
     ids = sorted(halves["jpg"].keys() & halves["json"].keys())
     if not ids:
@@ -172,12 +246,12 @@ def pair_members(archive: str, members: Iterable[Member], bad: BadRecords) -> In
     return Index(tuple(RecordRef(n, halves["jpg"][n], halves["json"][n]) for n in ids))
 
 
-def nothing_in(archive: str, seen: int = 0) -> SourceError:
-    """The error for an archive without a single record."""
+def nothing_in(archive: str, seen: int = 0, *, stream: bool = False) -> SourceError:
+    """The error for an archive without a single record; of what is read once, other forms are not looked for."""
     return SourceError(
         f"expected pairs of sa_N.jpg and sa_N.json, found {'none' if not seen else f'{seen} members but no pair'}",
         where=archive,
-        hint="An SA-1B archive is a folder or a tar of such pairs.",
+        hint=_STREAMED if stream else FORMS,
     )
 
 

@@ -27,6 +27,7 @@ from asam_datasets.sources.sa1b._tar import open_tar, tar_members
 _GZIP = b"\x1f\x8b"
 _OTHERS = {b"BZh": "bzip2", b"\xfd7z": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
 _ZLIB_ERROR = cast(type[Exception], zlib_ng.error)
+_UNPACK = "Unpack it and give the tar."
 _HELD_BYTES = 64 * 2**20
 _BLOCK_BYTES = 8 * 2**20
 _TRIES = 5
@@ -37,6 +38,8 @@ _TAR_ENDING_BYTES = 1024  # two blocks of zeros
 
 class StreamSource:
     """Reads records from a stream, once and in its order."""
+
+    is_own = False
 
     def __init__(self, location: str, name: str) -> None:
         self.name = name
@@ -92,7 +95,7 @@ class StreamSource:
                 )
             pairing.report_orphans()
         if not yielded:
-            raise nothing_in(self.label)
+            raise nothing_in(self.label, stream=True)
 
 
 def without_secrets(location: str) -> str:
@@ -298,9 +301,8 @@ def _plain(file: IO[bytes], label: str) -> BinaryIO:
 def _compression(start: bytes, label: str) -> bool:
     for magic, kind in _OTHERS.items():
         if start.startswith(magic):
-            raise SourceError(
-                f"expected a tar, plain or gzip, found {kind}", where=label, hint="Unpack it and give the tar."
-            )
+            hint = "A zip is read from a disk: download it, and give the file." if kind == "zip" else _UNPACK
+            raise SourceError(f"expected a tar, plain or gzip, found {kind}", where=label, hint=hint)
     return start.startswith(_GZIP)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from asam_datasets.errors import SKIP, AsamDatasetsError, RecordError, SourceError
 from asam_datasets.sources._bad import BadRecords
+from asam_datasets.sources.sa1b._own import index_own, read_own
 from asam_datasets.sources.sa1b._records import (
     MAX_MEMBER_BYTES,
     Index,
@@ -54,14 +55,22 @@ class TarSource:
         self.path = path
         self.name = name
         self.label = str(path)
+        self.is_own = False
         self._file: BinaryIO | None = None
         self._indexed: tuple[int, ...] = ()
 
     def index(self, bad: BadRecords) -> Index:
-        """Find the records by walking the headers; no member is read. Raises what `pair_members` raises."""
+        """Find the records by walking the headers; of SA-1B's no member is read. Raises what `pair_members` and
+        `index_own` raise."""
         with open(self.path, "rb") as file:
-            self._indexed = _state(file)
-            return pair_members(self.label, tar_members(file, self.label, bad), bad)
+            self._indexed = file_state(file)
+            members = tar_members(file, self.label, bad)
+            try:
+                found = pair_members(self.label, members, bad, lambda some: index_own(self, some, bad))
+            finally:
+                self.close()
+        self.is_own = found.records[0].own is not None
+        return found
 
     def read(self, ref: RecordRef) -> RawRecord:
         """Read one record's two members.
@@ -69,7 +78,9 @@ class TarSource:
         Raises:
             SourceError: the tar is gone, or is another one than when it was indexed.
         """
-        return RawRecord.of(self.name, self.label, ref, self._read)
+        if ref.own is not None:
+            return read_own(self, ref, ref.own)
+        return RawRecord.of(self.name, self.label, ref, self.content)
 
     def close(self) -> None:
         """Close the tar; the next read opens it again."""
@@ -77,13 +88,26 @@ class TarSource:
             self._file.close()
             self._file = None
 
-    def _read(self, member: Member) -> bytes:
+    def state(self, member: Member) -> tuple[object, ...]:
+        """What changes when the content of a member does."""
+        return self._indexed
+
+    def content(self, member: Member, *, limit_bytes: int = MAX_MEMBER_BYTES) -> bytes:
+        """The bytes of a member.
+
+        Raises:
+            RecordError: it is too large.
+            SourceError: the tar is gone, or is another one than when it was indexed.
+        """
+        if member.size_bytes > limit_bytes:
+            problem = f"expected at most {limit_bytes} bytes, found {member.size_bytes}"
+            raise RecordError(problem, where=f"{self.label}: {member.name}")
         try:
             if self._file is None:
                 self._file = open(self.path, "rb")  # noqa: SIM115 (closed by `close`)
             self._file.seek(member.offset)
             content = self._file.read(member.size_bytes)
-            changed = bool(self._indexed) and _state(self._file) != self._indexed
+            changed = bool(self._indexed) and file_state(self._file) != self._indexed
         except OSError as error:
             raise SourceError(f"expected a readable tar, found: {error.strerror}", where=self.label) from error
         if len(content) != member.size_bytes or changed:
@@ -96,7 +120,7 @@ class TarSource:
         return content
 
 
-def _state(file: BinaryIO) -> tuple[int, ...]:
+def file_state(file: BinaryIO) -> tuple[int, ...]:
     """What changes when a file does: its number, size, and time of the last write."""
     state = os.fstat(file.fileno())
     return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns

@@ -30,7 +30,7 @@ CONFIGS = {
         "archive",
     ],
     "controlnet": ["image", "caption", "conditioning_image"],
-    "sam": ["image", "caption", "annotations", "image_id", "width", "height"],
+    "sam": ["image", "caption", "annotations", "image_id", "file_name", "width", "height"],
 }
 
 

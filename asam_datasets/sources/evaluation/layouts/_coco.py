@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from asam_datasets.sources._bad import BadRecords
-from asam_datasets.sources.evaluation._images import check_shape
+from asam_datasets.sources._polygons import check_shape, from_coco
 from asam_datasets.sources.evaluation._patterns import check_pattern, match
-from asam_datasets.sources.evaluation._polygons import from_coco
 from asam_datasets.sources.evaluation._records import EvaluationRef, Evidence, Fact, Folder, Object
 from asam_datasets.sources.evaluation.layouts._base import Crowds
 from asam_datasets.sources.evaluation.layouts._json import Category, JSONLayout, JSONStruct, Listed, decode, load, lost

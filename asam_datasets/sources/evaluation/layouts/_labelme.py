@@ -9,8 +9,7 @@ from xml.etree import ElementTree
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import RecordError
-from asam_datasets.sources.evaluation._images import check_shape
-from asam_datasets.sources.evaluation._polygons import from_rings
+from asam_datasets.sources._polygons import check_shape, from_rings
 from asam_datasets.sources.evaluation._records import Folder, Object
 from asam_datasets.sources.evaluation.layouts._base import Crowds
 from asam_datasets.sources.evaluation.layouts._pairs import PairedLayout

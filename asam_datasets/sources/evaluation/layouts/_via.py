@@ -11,7 +11,7 @@ from rlemasklib import RLEMask
 
 from asam_datasets.errors import RecordError
 from asam_datasets.sources._bad import BadRecords
-from asam_datasets.sources.evaluation._polygons import from_rings
+from asam_datasets.sources._polygons import from_rings
 from asam_datasets.sources.evaluation._records import EvaluationRef, Evidence, Folder, Object
 from asam_datasets.sources.evaluation.layouts._json import (
     JSONLayout,

@@ -8,9 +8,8 @@ from functools import partial
 import msgspec
 
 from asam_datasets.sources._bad import BadRecords
-from asam_datasets.sources.evaluation._images import check_shape
+from asam_datasets.sources._polygons import check_shape, from_rings_even_odd, points
 from asam_datasets.sources.evaluation._opencv import from_rings_opencv, load_opencv
-from asam_datasets.sources.evaluation._polygons import from_rings_even_odd, points
 from asam_datasets.sources.evaluation._records import EvaluationRef, Evidence, Folder, Object, without_ending
 from asam_datasets.sources.evaluation.layouts._base import Raster
 from asam_datasets.sources.evaluation.layouts._json import (

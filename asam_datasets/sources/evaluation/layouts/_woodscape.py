@@ -8,9 +8,9 @@ import msgspec
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import RecordError, SourceError
-from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES, check_shape
+from asam_datasets.sources._polygons import check_shape, from_rings, points
+from asam_datasets.sources.evaluation._images import MAX_IMAGE_BYTES
 from asam_datasets.sources.evaluation._opencv import from_rings_opencv, load_opencv
-from asam_datasets.sources.evaluation._polygons import from_rings, points
 from asam_datasets.sources.evaluation._records import Folder, Object
 from asam_datasets.sources.evaluation.layouts._base import Crowds, Raster
 from asam_datasets.sources.evaluation.layouts._json import JSONStruct, decode

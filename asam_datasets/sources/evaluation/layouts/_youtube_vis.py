@@ -10,8 +10,7 @@ import msgspec
 
 from asam_datasets.errors import SourceError
 from asam_datasets.sources._bad import BadRecords
-from asam_datasets.sources.evaluation._images import check_shape
-from asam_datasets.sources.evaluation._polygons import from_coco
+from asam_datasets.sources._polygons import check_shape, from_coco
 from asam_datasets.sources.evaluation._records import EvaluationRef, Evidence, Folder, Object, without_ending
 from asam_datasets.sources.evaluation.layouts._base import Crowds
 from asam_datasets.sources.evaluation.layouts._json import Category, JSONLayout, JSONStruct, Listed, decode, load, lost

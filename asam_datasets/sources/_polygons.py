@@ -17,7 +17,6 @@ from rlemasklib import RLEMask
 
 from asam_datasets.errors import RecordError, SegmentationError
 from asam_datasets.masks import Runs, Segmentation, from_segmentation
-from asam_datasets.sources.evaluation._images import check_shape
 
 MAX_OUTLINE = 2**22
 """Longest outline of one mask, in pixels: pycocotools takes some 40 bytes for each."""
@@ -33,6 +32,7 @@ class _Coded(msgspec.Struct, frozen=True):
     counts: str | list[int]
 
 
+_RESIZED = "The mask belongs to another image, or one of the two was resized."
 _DECODER = msgspec.json.Decoder(list[list[float]] | _Coded | None)
 
 
@@ -145,3 +145,18 @@ def check_rings(rings: Sequence[Ring], where: str) -> None:
         length += float(np.abs(xy - np.roll(xy, 1, axis=0)).max(axis=1, initial=0).sum()) if inside else math.inf
         if length > MAX_OUTLINE:
             raise RecordError(f"expected an outline of at most {MAX_OUTLINE} pixels, found a longer one", where=where)
+
+
+def check_shape(found: tuple[int, ...], shape: tuple[int, int], where: str) -> None:
+    """Refuse a mask that does not have the image's (height, width).
+
+    Raises:
+        RecordError: it does not.
+    """
+    if found != shape:
+        sides = " × ".join(map(str, found))
+        raise RecordError(
+            f"expected the image's size, {shape[0]} × {shape[1]} (height × width), found {sides}",
+            where=where,
+            hint=_RESIZED,
+        )
