@@ -103,11 +103,12 @@ def test_the_recipes_of_the_card_run(demo: DemoArchive, publish: Run, tmp_path: 
         run_recipe(recipe, tmp_path)
 
 
-def test_the_snippets_of_the_readme_run(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
+def test_the_snippets_of_the_readme_and_the_docs_run(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
     assert publish("--train", demo.archive, "--captions", demo.captions, "--out", tmp_path / "demo-dataset").code == 0
-    snippets = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(snippets) == 4
-    for snippet in snippets:
+    pages = [ROOT / "README.md", ROOT / "docs/index.md", *sorted((ROOT / "docs/jobs").glob("*.md"))]
+    snippets = [code for page in pages for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)]
+    assert len(set(snippets)) == 5  # those of README are on their pages too
+    for snippet in set(snippets):
         run_recipe(snippet, tmp_path)
 
 
