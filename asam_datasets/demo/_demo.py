@@ -280,6 +280,8 @@ def write_demo(
     _require("the smaller of first_id and seed", min(first_id, seed), 0)
     if not archive or Path(archive).name != archive:
         raise TargetError(f"expected a plain name such as sa_000000, found {archive!r}")
+    if directory.is_file():
+        raise TargetError("expected a folder, found a file", where=str(directory), hint="Such as demo-data.")
     with write_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
     result = directory / f"{archive}.tar", directory / f"{archive}-blip2-caption.json"

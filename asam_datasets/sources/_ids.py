@@ -49,7 +49,9 @@ def read_entries(path: Path) -> Iterator[Entry]:
     try:
         text = read_file(path, limit_bytes=_MAX_FILE_BYTES).decode("utf-8-sig")
     except OSError as error:
-        raise SourceError(f"expected a list of image ids, found: {error.strerror}", where=str(path)) from error
+        raise SourceError(
+            f"expected a list of image ids, found: {error.strerror}", where=str(path), hint="Check the path."
+        ) from error
     except UnicodeDecodeError as error:
         raise SourceError("expected a text of image ids, found other bytes", where=str(path), hint=_HINT) from error
     found = _in_json(text, path) if text.lstrip()[:1] == "[" else _in_lines(text, path)

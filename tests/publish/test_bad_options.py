@@ -52,7 +52,6 @@ from by_hand import as_last_release
 BAD_CAPTIONS: dict[str, tuple[bytes, str]] = {
     "cut line": (b'{"img": "sa_1.jpg", "prompt": "a"}\n{"img": "sa_2.jp', "line 2"),
     "not JSON": (b"sa_1.jpg a photo\n", "line 1"),
-    "a list": (b'\n\n[{"img": "sa_1.jpg", "prompt": "a"}]\n', "line 3"),
     "no prompt": (b'{"img": "sa_1.jpg"}\n', "line 1"),
     "null prompt": (b'{"img": "sa_1.jpg", "prompt": null}\n', "line 1"),
     "not UTF-8": (b'{"img": "sa_1.jpg", "prompt": "caf\xe9"}\n', "line 1"),
@@ -130,7 +129,7 @@ def test_captions_as_editors_leave_them(run: Run, members: Members, tmp_path: Pa
 BAD_IDS: dict[str, tuple[bytes, str]] = {
     "empty": (b"", ""),
     "blank": (b"\n \n", ""),
-    "words": (b"1\nsa_2\n", "line 2"),
+    "words": (b"1\ntwo\n", "line 2"),
     "a decimal": (b"1.0\n", "line 1"),
     "below zero": (b"-1\n", "line 1"),
     "two on a line": (b"1 2\n", "line 1"),
@@ -217,7 +216,6 @@ def test_out_holds_something_else(run: Run, members: Members, tmp_path: Path) ->
         "another dataset": {"README.md": b"---\nconfigs:\n- config_name: default\n  data_files: x\n---\n"},
         "broken YAML": {"README.md": b"---\nconfigs: [\n---\n"},
         "no text": {"README.md": b"\xff\xfe\xff"},
-        "a list": {"README.md": b"---\n- a\n- b\n---\n"},
         "paths that are numbers": {
             "README.md": b"---\nconfigs:\n- config_name: train\n  data_files:\n  - path: [1]\n---\n"
         },
@@ -370,7 +368,7 @@ def test_wrong_usage(arguments: list[str], said: tuple[str, ...], run: Run, memb
     assert tree(tmp_path) == before
 
 
-@pytest.mark.parametrize("arguments", [["--parts", "many"], ["--on-bad-record", "ignore"], ["--nonsense"], ["stray"]])
+@pytest.mark.parametrize("arguments", [["--parts", "many"], ["--on-bad-record", "ignore"], ["--nonsense"]])
 def test_arguments_that_do_not_parse(arguments: list[str], run: Run, members: Members, tmp_path: Path) -> None:
     outcome = run("--train", pack_tar(tmp_path, members), "--out", tmp_path / "out", *arguments)
     assert (outcome.code, outcome.out) == (2, "")

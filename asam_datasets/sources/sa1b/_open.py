@@ -119,7 +119,9 @@ def open_source(location: str | Path, name: str | None = None) -> Source:
         raise SourceError(
             f"expected a name of letters, digits, dots, dashes and underscores, found {name!r}",
             where=without_secrets(text),
-            hint="The archive's name becomes a folder of the dataset; give another: sa_000000=PATH.",
+            hint="A path of Windows? Give it as this system has it, with slashes."
+            if "\\" in text
+            else "The archive's name becomes a folder of the dataset; give another: sa_000000=PATH.",
         )
     if is_url:
         return StreamSource(text, name)

@@ -25,9 +25,12 @@ from asam_datasets.sources.sa1b._records import Pairing, RawRecord, check_member
 from asam_datasets.sources.sa1b._tar import open_tar, tar_members
 
 _GZIP = b"\x1f\x8b"
-_OTHERS = {b"BZh": "bzip2", b"\xfd7z": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
+_HINTS = {
+    "zip": "A zip is read from a disk: download it, and give the file.",
+    "Parquet": "Give the archive that it was made of, or what `asam-datasets export` makes of a dataset.",
+}
+_OTHERS = {b"BZh": "bzip2", b"\xfd7z": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip", b"PAR1": "Parquet"}
 _ZLIB_ERROR = cast(type[Exception], zlib_ng.error)
-_UNPACK = "Unpack it and give the tar."
 _HELD_BYTES = 64 * 2**20
 _BLOCK_BYTES = 8 * 2**20
 _TRIES = 5
@@ -301,7 +304,7 @@ def _plain(file: IO[bytes], label: str) -> BinaryIO:
 def _compression(start: bytes, label: str) -> bool:
     for magic, kind in _OTHERS.items():
         if start.startswith(magic):
-            hint = "A zip is read from a disk: download it, and give the file." if kind == "zip" else _UNPACK
+            hint = _HINTS.get(kind, "Unpack it and give the tar.")
             raise SourceError(f"expected a tar, plain or gzip, found {kind}", where=label, hint=hint)
     return start.startswith(_GZIP)
 
