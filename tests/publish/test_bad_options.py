@@ -216,6 +216,7 @@ def test_out_holds_something_else(run: Run, members: Members, tmp_path: Path) ->
         "another dataset": {"README.md": b"---\nconfigs:\n- config_name: default\n  data_files: x\n---\n"},
         "broken YAML": {"README.md": b"---\nconfigs: [\n---\n"},
         "no text": {"README.md": b"\xff\xfe\xff"},
+        "a list": {"README.md": b"---\n- a\n- b\n---\n"},
         "paths that are numbers": {
             "README.md": b"---\nconfigs:\n- config_name: train\n  data_files:\n  - path: [1]\n---\n"
         },
