@@ -241,4 +241,5 @@ def test_parts_that_are_given_away_bound_the_disk(demo: DemoArchive, tmp_path: P
         )  # fmt: skip
     finally:
         workers.close()
-    assert held == [2, 2, 2, 2, 2, 1]
+    assert len(held) == 6
+    assert max(held) == 2, "one for each worker"

@@ -45,6 +45,7 @@ def start(archive: Path, out: Path) -> subprocess.Popen[str]:
         [*PUBLISH, "--train", str(archive), "--out", str(out), "--parts", "8", "--workers", "2"],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what runs in the background ignores it
     )  # fmt: skip
     deadline = time.monotonic() + WAIT_S
     while len(list(out.glob(".asam_datasets/*/*.tmp"))) < 2:

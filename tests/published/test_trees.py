@@ -74,11 +74,12 @@ def test_a_large_file_is_known_by_its_pointer(published: LocalHub, tmp_path: Pat
 
 def test_what_the_index_says_is_not_listed(published: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_trees, "MANY_FILES", 0)
+    monkeypatch.setattr(_trees, "_PAGE", 1)  # as if each file were a page of the whole listing
     client, head, builds = read(published)
     published.clear_log()
     found = _trees.list_files(client, head, builds)
     asked = [str(line).split("?")[0].rpartition(head)[2] for line in published.log]
-    assert asked == ["", "/data", "/data/train"]
+    assert asked == ["", "/data", "/data/train", "/assets"]
     assert found == client.list_files(head)
 
 

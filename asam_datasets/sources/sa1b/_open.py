@@ -139,9 +139,10 @@ def open_source(location: str | Path, name: str | None = None) -> Source:
         return _of_json(path, name)
     try:
         with open(path, "rb") as file:
-            if is_zip(file.read(4)):
-                return ZipSource(path, name)
-        return StreamSource(text, name) if is_compressed(path) else TarSource(path, name)
+            start = file.read(4)
+        if is_zip(start):
+            return ZipSource(path, name)
+        return StreamSource(text, name) if is_compressed(start, text) else TarSource(path, name)
     except OSError as error:
         raise SourceError(f"expected a readable file, found: {error.strerror}", where=text) from error
 

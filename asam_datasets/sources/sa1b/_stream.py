@@ -110,14 +110,16 @@ def without_secrets(location: str) -> str:
     return f"{scheme}://{host.rsplit('@', 1)[-1]}{slash}{path}"
 
 
-def is_compressed(path: Path) -> bool:
-    """Whether a file on disk has to be read as a stream, whatever its name says.
+def is_compressed(start: bytes, label: str) -> bool:
+    """Whether a file that begins so has to be read as a stream, whatever its name says.
+
+    Args:
+        start: its first four bytes.
 
     Raises:
         SourceError: compressed in a way that SA-1B never was.
     """
-    with open(path, "rb") as file:
-        return _compression(file.read(4), str(path))
+    return _compression(start, label)
 
 
 def check_tar(path: Path, label: str) -> None:
@@ -139,12 +141,12 @@ def check_tar(path: Path, label: str) -> None:
 
 def ends_as_a_tar(path: Path) -> bool:
     """Whether the last bytes of a file are those of a whole tar; a compressed one is believed."""
-    if is_compressed(path):
-        return True
     size = path.stat().st_size
-    if size < _TAR_ENDING_BYTES or size % 512:
-        return False
     with open(path, "rb") as file:
+        if is_compressed(file.read(4), str(path)):
+            return True
+        if size < _TAR_ENDING_BYTES or size % 512:
+            return False
         file.seek(-_TAR_ENDING_BYTES, io.SEEK_END)
         return not any(file.read())
 
