@@ -189,7 +189,7 @@ def test_from_the_hub(workers: int, given: list[str], exported: Path, publish: R
         assert tree(tmp_path / "out") == tree(exported)
         faults = [
             Fault(path="README.md", kind="status", status=503),
-            Fault(path="/tree/", kind="drop"),
+            Fault(path="/api/datasets/", kind="drop"),
             Fault(path=r"\.parquet", kind="status", status=503),
         ]
         for fault in faults:
