@@ -41,7 +41,7 @@ def verify_command(
 def _text(report: Report) -> Sequence[str]:
     lines = [
         f"Verified {report.target}" + (f" at {report.revision}" if report.revision else ""),
-        f"  {report.builds:,} builds, {report.parts:,} parts, {report.rows:,} rows, "
+        f"  builds {report.builds:,}, parts {report.parts:,}, rows {report.rows:,}, "
         f"{count_bytes(report.size_bytes)}, in {report.seconds:.1f} s",
     ]
     if report.deep:

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from rlemasklib import RLEMask
 
 from asam_datasets.builds import Build
-from asam_datasets.errors import RecordError, SourceError
-from asam_datasets.images import image_shape, orientation
+from asam_datasets.errors import SourceError
+from asam_datasets.images import orientation
 from asam_datasets.masks import Segmentation, to_segmentation
 from asam_datasets.organized import (
     ANY_OBJECT,
@@ -32,6 +32,7 @@ from asam_datasets.published import (
     GroupReader,
     PartFile,
     Row,
+    checked_image,
     checked_masks,
     read_file_names,
     read_rows,
@@ -152,7 +153,7 @@ def read_items(part: PartFile, kind: Kind, names: Sequence[str], numbers: Sequen
     for group in range(len(part.row_groups)):
         for row in read_rows(reader, part, group, columns):
             name, number = next(named)
-            content = _image(row)
+            content = checked_image(row)
             yield Item(
                 name,
                 number,
@@ -173,20 +174,6 @@ def _objects(row: Row) -> Iterator[Object]:
         box = [float(side) for side in mask.bbox()]
         kind = (one.category_id, one.category)
         yield Object(mask, one.id, int(mask.area()), box, kind, int(one.iscrowd or 0), numbers)
-
-
-def _image(row: Row) -> bytes:
-    where = f"{row.where}: image"
-    if row.image is None or row.image.content is None:
-        raise RecordError("expected an image, found none", where=where, hint=GET_AGAIN)
-    try:
-        found = image_shape(row.image.content, where)
-    except RecordError as error:
-        raise RecordError(error.problem, where=error.where, hint=GET_AGAIN) from None
-    if found != row.shape:
-        problem = f"expected {row.height} × {row.width} (height × width), found {found[0]} × {found[1]}"
-        raise RecordError(problem, where=where, hint=GET_AGAIN)
-    return row.image.content
 
 
 def _column(reader: GroupReader, part: PartFile, name: str) -> list[Any]:

@@ -23,7 +23,6 @@ from rlemasklib import RLEMask
 
 from asam_datasets.builds import Build
 from asam_datasets.errors import RecordError, SourceError
-from asam_datasets.images import image_shape
 from asam_datasets.masks import PngEncoder
 from asam_datasets.organized._archive import SET_COCO, SET_IMAGES, SET_MASKS, SETS_FOLDER, drop_work, open_place
 from asam_datasets.organized._coco import Imaged, encode_coco
@@ -37,6 +36,7 @@ from asam_datasets.published import (
     GroupReader,
     PartFile,
     Row,
+    checked_image,
     checked_masks,
     empty_places,
     read_file_names,
@@ -171,7 +171,7 @@ def write_set_image(task: SetTask, name: str, row: Row, masks: list[RLEMask], en
         RecordError: it is no image, or one of another size.
         TargetError, OSError: as `place_file`.
     """
-    image = _check_image(row)
+    image = checked_image(row)
     folder, work = task.place.folder, task.place.work / f"{os.getpid()}"
     try:
         if task.form == "binary":
@@ -197,25 +197,3 @@ def check_row(row: Row) -> tuple[Imaged, list[RLEMask]]:
             raise RecordError(problem, where=f"{row.where}: annotations[{number}].{field}", hint=GET_AGAIN)
     annotations = msgspec.convert(row.annotations, list[EvaluationAnnotation], from_attributes=True)
     return Imaged(row.file_name, str(row.image_id), row.width, row.height, annotations), masks
-
-
-def _check_image(row: Row) -> bytes:
-    """The image of a row.
-
-    Raises:
-        RecordError: there is none, or one of another size.
-    """
-    where = f"{row.where}: image"
-    if row.image is None or row.image.content is None:
-        raise RecordError("expected an image, found none", where=where, hint=GET_AGAIN)
-    try:
-        found = image_shape(row.image.content, where)
-    except RecordError as error:
-        raise RecordError(error.problem, where=error.where, hint=GET_AGAIN) from None
-    if found != row.shape:
-        raise RecordError(
-            f"expected {row.height} × {row.width} (height × width), found {found[0]} × {found[1]}",
-            where=where,
-            hint=GET_AGAIN,
-        )
-    return row.image.content

@@ -18,6 +18,7 @@ from asam_datasets.published._client import Commit as Commit
 from asam_datasets.published._client import ConflictError as ConflictError
 from asam_datasets.published._client import HubClient as HubClient
 from asam_datasets.published._dataset import Dataset as Dataset
+from asam_datasets.published._dataset import chosen_columns as chosen_columns
 from asam_datasets.published._dataset import open_dataset as open_dataset
 from asam_datasets.published._index import encode_index as encode_index
 from asam_datasets.published._layout import INDEX_KEY as INDEX_KEY
@@ -46,6 +47,7 @@ from asam_datasets.published._ranges import parse_range as parse_range
 from asam_datasets.published._report import Report as Report
 from asam_datasets.published._retry import status_of as status_of
 from asam_datasets.published._rows import Row as Row
+from asam_datasets.published._rows import checked_image as checked_image
 from asam_datasets.published._rows import checked_masks as checked_masks
 from asam_datasets.published._rows import empty_places as empty_places
 from asam_datasets.published._rows import read_file_names as read_file_names
@@ -103,7 +105,9 @@ __all__ = [
     "check_number",
     "check_permission",
     "check_token",
+    "checked_image",
     "checked_masks",
+    "chosen_columns",
     "empty_places",
     "encode_index",
     "find_range",

@@ -5,10 +5,11 @@ What is visible follows from the README's YAML alone, as for every reader.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError, option
@@ -81,3 +82,20 @@ def open_dataset(
             f"expected a dataset made by asam_datasets, found no {README}", where=published.url, hint=_HINT
         )
     return Dataset(published, visible.builds)
+
+
+def chosen_columns(dataset: Dataset, config: Config[Any], columns: Sequence[str] | None) -> tuple[str, ...]:
+    """The columns that were asked for, each once; all of the config by default.
+
+    Raises:
+        SourceError: the config has no such column, or none was asked for.
+    """
+    names = (columns,) if isinstance(columns, str) else columns
+    unknown = [name for name in names or () if name not in config.columns]
+    if unknown or (names is not None and not names):
+        raise SourceError(
+            f"expected some of the columns {', '.join(config.columns)}, found {', '.join(unknown) or 'none'}",
+            where=f"{dataset.published.url}: {config.name}",
+            hint="Name columns of this config, or another config.",
+        )
+    return tuple(dict.fromkeys(names or config.columns))

@@ -20,6 +20,7 @@ import pyarrow as pa
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import RecordError, SegmentationError, SourceError
+from asam_datasets.images import image_shape
 from asam_datasets.masks import MAX_PIXELS, Runs, from_segmentation
 from asam_datasets.published._part import GET_AGAIN, GroupReader, PartFile
 from asam_datasets.tables import Kind
@@ -210,6 +211,28 @@ def read_file_names(reader: GroupReader, part: PartFile) -> list[str]:
     if not all(isinstance(name, str) and len(name) <= _MOST_OF_A_NAME for name in names):
         raise SourceError("expected a file name in each row, found another value", where=part.label, hint=GET_AGAIN)
     return names
+
+
+def checked_image(row: Row) -> bytes:
+    """The image of a row.
+
+    Raises:
+        RecordError: there is none, or one of another size.
+    """
+    where = f"{row.where}: image"
+    if row.image is None or row.image.content is None:
+        raise RecordError("expected an image, found none", where=where, hint=GET_AGAIN)
+    try:
+        found = image_shape(row.image.content, where)
+    except RecordError as error:
+        raise RecordError(error.problem, where=error.where, hint=GET_AGAIN) from None
+    if found != row.shape:
+        raise RecordError(
+            f"expected {row.height} × {row.width} (height × width), found {found[0]} × {found[1]}",
+            where=where,
+            hint=GET_AGAIN,
+        )
+    return row.image.content
 
 
 def checked_masks(row: Row) -> list[RLEMask]:

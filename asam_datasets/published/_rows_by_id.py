@@ -8,7 +8,7 @@ from typing import Any
 
 from asam_datasets.errors import SourceError, option
 from asam_datasets.published._by_id import AT_ONCE, RowFinder, groups_of, has_numbers
-from asam_datasets.published._dataset import Dataset, open_dataset
+from asam_datasets.published._dataset import chosen_columns, open_dataset
 from asam_datasets.sources import ListedIds, entries_of, number_ids, read_entries, text_ids
 from asam_datasets.tables import Config
 
@@ -67,7 +67,7 @@ def rows(
     opened = open_dataset(dataset, revision=revision, log=log)
     chosen = opened.config(config)
     listed = list_ids(chosen, ids)
-    names = _columns(opened, chosen, columns)
+    names = chosen_columns(opened, chosen, columns)
     numbers = has_numbers(chosen)
     finder = RowFinder(opened.published.location, numbers=numbers, at_once=at_once, log=log)
     found = finder.find(groups_of(opened, chosen), listed.ids)
@@ -99,15 +99,3 @@ def check_at_once(at_once: int) -> None:
     """
     if not 1 <= at_once <= _MOST_AT_ONCE:
         raise SourceError(f"expected 1 to {_MOST_AT_ONCE}, found {at_once!r}", where=option("at_once"))
-
-
-def _columns(dataset: Dataset, config: Config[Any], columns: Sequence[str] | None) -> tuple[str, ...]:
-    names = (columns,) if isinstance(columns, str) else columns
-    unknown = [name for name in names or () if name not in config.columns]
-    if unknown or (names is not None and not names):
-        raise SourceError(
-            f"expected some of the columns {', '.join(config.columns)}, found {', '.join(unknown) or 'none'}",
-            where=f"{dataset.published.url}: {config.name}",
-            hint="Name columns of this config, or another config.",
-        )
-    return tuple(dict.fromkeys(names or config.columns))

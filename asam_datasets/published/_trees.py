@@ -40,7 +40,7 @@ def list_files(client: HubClient, revision: str, builds: Iterable[Build]) -> dic
     files, folders = client.list_folder("", revision)
     others = [folder for folder in folders if folder != DATA]
     waiting = [folder for folder in folders if folder == DATA]
-    while waiting:
+    while waiting and len(waiting) + len(others) <= most // _PAGE:  # a listing of all costs so many
         found, folders = client.list_folder(waiting.pop(), revision)
         files |= found
         for folder, tree in folders.items():
@@ -50,7 +50,7 @@ def list_files(client: HubClient, revision: str, builds: Iterable[Build]) -> dic
                 files |= expected[folder]
             else:
                 others.append(folder)
-    if len(others) > most // _PAGE:
+    if waiting or len(others) > most // _PAGE:
         return client.list_files(revision)
     for folder in others:
         files |= client.list_folder(folder, revision, recursive=True)[0]

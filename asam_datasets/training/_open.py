@@ -11,7 +11,7 @@ import torch.distributed
 
 from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError, StreamError, option
-from asam_datasets.published import Dataset, open_dataset
+from asam_datasets.published import Dataset, chosen_columns, open_dataset
 from asam_datasets.tables import ADVERSARIAL_NAME, TABLES, Config, arrow_schema
 from asam_datasets.training._fetch import Group
 from asam_datasets.training._filter import Filter, select_rows
@@ -99,7 +99,7 @@ def open_stream(
         name=name,
         location=location,
         groups=groups,
-        columns=_columns(columns, found, opened),
+        columns=chosen_columns(opened, found, columns),
         rank=rank,
         world_size=world_size,
         ordering=Ordering(seed, _WINDOW[order] if window is None else window, ends, order, batch_size),
@@ -123,18 +123,6 @@ def _groups(opened: Dataset, config: Config[Build]) -> tuple[Group, ...]:
         for part in opened.parts(build)
         for number in range(len(part.row_groups))
     )
-
-
-def _columns(columns: Sequence[str] | None, config: Config[Build], opened: Dataset) -> tuple[str, ...]:
-    columns = (columns,) if isinstance(columns, str) else columns
-    unknown = [name for name in columns or () if name not in config.columns]
-    if unknown or (columns is not None and not columns):
-        raise SourceError(
-            f"expected some of the columns {', '.join(config.columns)}, found {', '.join(unknown) or 'none'}",
-            where=f"{opened.published.url}: {config.name}",
-            hint="Name columns of this config, or another config.",
-        )
-    return tuple(columns or config.columns)
 
 
 def _fields(config: Config[Build]) -> tuple[str, ...]:
