@@ -32,6 +32,7 @@ from asam_datasets.cli import (
     _scale,
     _verify,
 )
+from asam_datasets.cli._docs import PAGES, where
 from asam_datasets.cli._terminal import Terminal
 from asam_datasets.errors import AsamDatasetsError, HubError, printable
 from asam_datasets.sources.sa1b import without_secrets
@@ -47,6 +48,19 @@ _GROUPS = {
 
 
 class _Grouped(TyperGroup):
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A verb, whose help ends with where its page is."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None and cmd_name in PAGES:
+            example = (command.epilog or "").partition("\n\n")[0]
+            command.epilog = f"{example}\n\nMore: {where(PAGES[cmd_name])}"
+        return command
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Where the docs begin."""
+        formatter.write_paragraph()
+        formatter.write_text(f"Docs: {where('index.md')}")
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The verbs by what they are for."""
         names = self.list_commands(ctx)
