@@ -14,7 +14,7 @@ from conftest import ROOT, run_python
 
 from asam_datasets.cli import main
 from asam_datasets.cli._docs import PAGES
-from asam_datasets.cli._main import _GROUPS
+from asam_datasets.cli._help import GROUPS
 
 DOCS = ROOT / "docs"
 PINNED = dict(re.findall(r"^([\w-]+)==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
@@ -58,7 +58,7 @@ def test_help_names_the_page(
             main([*words, "--help"])
         return capsys.readouterr().out.split("\n\n")[-1].strip()
 
-    verbs = [verb for group in _GROUPS.values() for verb in group]
+    verbs = [verb for group in GROUPS.values() for verb in group]
     assert sorted(verbs) == sorted(PAGES)
     assert [page for page in PAGES.values() if not (DOCS / page).is_file()] == []
     about = tmp_path / "asam_datasets-9.dist-info"
