@@ -136,7 +136,13 @@ def _encodable(result: Any) -> Any:
 def _fitted(lines: Sequence[str], stream: TextIO) -> list[str]:
     """What is shown of lines, in lines that fit."""
     columns = columns_of(stream)
-    return [_shown(short) for line in lines for short in fit(line, columns)]
+    found: list[str] = []
+    for line in lines:
+        if type(line) is str:
+            found += fit(_shown(line), columns)
+        else:  # laid out by what it is, which its text does not tell
+            found += map(_shown, fit(line, columns))
+    return found
 
 
 def _shown(text: str) -> str:
