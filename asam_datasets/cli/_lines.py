@@ -116,14 +116,16 @@ def _wrapped(line: str, columns: int) -> Iterator[str]:
 
 
 def _pieces(word: str, room: int) -> str:
-    """A path that does not fit, with spaces where it is broken: after slashes."""
+    """A path that does not fit, with spaces where it is broken: after slashes, and in a name that is too long itself
+    after hyphens."""
     if len(word) <= room or "/" not in word:
         return word
     lines = [""]
     for piece in re.findall(r"[^/]*/|[^/]+", word):
-        if lines[-1] and len(lines[-1]) + len(piece) > room:
-            lines.append("")
-        lines[-1] += piece
+        for short in [piece] if len(piece) <= room else re.findall(r"[^-]*-|[^-]+", piece):
+            if lines[-1] and len(lines[-1]) + len(short) > room:
+                lines.append("")
+            lines[-1] += short
     return " ".join(lines)
 
 
