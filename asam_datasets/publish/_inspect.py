@@ -30,7 +30,7 @@ from asam_datasets.publish._sources import survey_archives, survey_samples, surv
 from asam_datasets.publish._words import find_card_changes, read_words, with_licenses
 from asam_datasets.published import README
 from asam_datasets.release import Access, CardChange, Footprint, Load, Target, Words, footprint
-from asam_datasets.rights import Holding, check_history, check_public, needs_gate
+from asam_datasets.rights import OWN, Holding, check_history, check_public, needs_gate
 from asam_datasets.sources import BadRecords, caption_report, read_captions, read_ids
 from asam_datasets.sources.sa1b import canonical_captions, find_captions, split_name
 from asam_datasets.tables import Kind, configs_of
@@ -252,7 +252,7 @@ def _licenses(run: Run) -> list[str]:
         if before is not None and before.rights != rights:
             texts.append(f"{name}: {before.rights.license} → {rights.license}")
         elif before is None and survey.recipe.kind != "evaluation":
-            texts.append(f"{name}: {rights.license}")
+            texts.append(f"{name}: {rights.license}" + (f"; {option('license')} names one" if rights == OWN else ""))
     return texts
 
 
