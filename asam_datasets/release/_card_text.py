@@ -8,7 +8,7 @@ from html import escape
 
 from msgspec import UNSET
 
-from asam_datasets.builds import Build
+from asam_datasets.builds import VALIDATION, Build
 from asam_datasets.release._assets import Assets, Counted
 from asam_datasets.release._figure import describe as describe_figure
 from asam_datasets.release._inert import code, titled, words
@@ -48,6 +48,7 @@ def intro(archives: Sequence[Build]) -> str:
     rows, masks = sum(build.rows for build in archives), sum(build.annotations for build in archives)
     captions = sum(build.captions for build in archives)
     captioned = ", a caption," if captions == rows else f", a caption ({captions:,} of them)," if captions else ""
+    held_out = sum(build.in_split(VALIDATION).rows for build in archives)
     text = (
         f"{rows:,} images with {masks:,} masks in the form of [SA-1B]({SA1B_PAGE}): each mask decoded, each image with "
         f"its annotations{captioned} and its masks painted into a conditioning image. With data of this form "
@@ -58,6 +59,7 @@ def intro(archives: Sequence[Build]) -> str:
     text += " The images are in it unchanged, byte for byte"
     # Data of one's own, which have no numbers of SA-1B, come out of files of other forms.
     text += "." if any(build.missing for build in archives) else ", and so is every field of SA-1B's JSON."
+    text += f" {held_out:,} of them are held out as the split `{VALIDATION}`." if held_out else ""
     return text + ("" if all(build.images for build in archives) else " Of some archives the images are not published.")
 
 
