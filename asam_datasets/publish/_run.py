@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asam_datasets.builds import Built, EvaluationRecipe, Survey, build, check_together, missing_ids
-from asam_datasets.errors import TargetError
+from asam_datasets.errors import TargetError, option
 from asam_datasets.machine import (
     available_cores,
     default_cache,
@@ -238,11 +238,12 @@ def _require_room(target: Target, planned: Plan) -> None:
         needed = min(needed, sum(sizes[-3:]) + HELD_BYTES)
     nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     free = shutil.disk_usage(nearest).free
+    other = "set ASAM_DATASETS_CACHE to a larger disk" if target.is_remote else f"give another {option('out')}"
     if needed > free:
         raise TargetError(
             f"expected about {count_bytes(needed)} of free disk, found {count_bytes(free)}",
             where=str(nearest),
-            hint="Make room, or set ASAM_DATASETS_CACHE to a larger disk for the Hub. Nothing was changed.",
+            hint=f"Make room, or {other}. Nothing was changed.",
         )
 
 

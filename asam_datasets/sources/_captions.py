@@ -274,6 +274,8 @@ def _read_line(line: bytes | msgspec.Raw, where: str) -> tuple[str, str]:
             found = "another text in `caption` than in `prompt`" if entry.prompt is not None else "two texts"
         else:
             return name, text
+    if b"\0" in bytes(line):
+        raise CaptionsError("expected a file of captions, found bytes that are no text", where=where, hint=_LINE_HINT)
     raise CaptionsError(
         f'expected {{"img": "sa_N.jpg", "prompt": "..."}}, found {bytes(line)[:60]!r} ({found})',
         where=where,
