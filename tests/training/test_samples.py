@@ -40,7 +40,14 @@ from asam_datasets.training import (
     unpack_masks,
 )
 from asam_datasets.training._geometry import Crop, Geometry
-from asam_datasets.training._images import choose_reduction, decode_image, open_image, resize_image
+from asam_datasets.training._images import (
+    choose_reduction,
+    decode_image,
+    decode_words,
+    lay_planes,
+    open_image,
+    resize_image,
+)
 from asam_datasets.training._memory import zeros
 from asam_datasets.training._packed import unpack_bits
 
@@ -409,6 +416,12 @@ def test_images_of_all_kinds() -> None:
         found = decode_image(open_image(value, "test"), 1, "test").astype(int)
         assert np.abs(found - expected).max() <= (1 if mode == "CMYK" else 0), (mode, form)
         assert np.array_equal(decode_image(open_image(Image.fromarray(expected), "test"), 1, "test"), expected)
+        for by in (1, 2, 4):
+            small = decode_image(open_image(value, "test"), by, "test").copy()
+            words = decode_words(open_image(value, "test"), by, "test").copy()
+            planes = np.zeros((3, *small.shape[:2]), np.uint8)
+            lay_planes(words, planes)
+            assert np.array_equal(planes.transpose(1, 2, 0), small), (mode, form, by)
     assert torch.equal(resize_image(pixels, (40, 60)), torch.from_numpy(pixels).permute(2, 0, 1))
 
 
