@@ -248,17 +248,17 @@ def _points(masks: Sequence[RLEMask], count: int, random: np.random.Generator) -
 def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str, Any]:
     """Lay samples into the tensors of a batch."""
     size, count = options.size, len(parts)
-    batch: dict[str, Any] = {
-        "pixel_values": zeros((count, 3, size, size), torch.uint8 if options.pixels == "uint8" else torch.float32)
-    }
+    has_padding = any(one.geometry.shape != (size, size) for one in parts)
+    dtype = torch.uint8 if options.pixels == "uint8" else torch.float32
+    batch: dict[str, Any] = {"pixel_values": zeros((count, 3, size, size), dtype, filled=has_padding)}
     shapes = {
         "masks": ((size, size), torch.bool),
         "packed_masks": ((size, -(-size // 8)), torch.uint8),
         "low_res_masks": ((options.low_res, options.low_res), torch.bool),
     }
     for name in options.targets:
-        shape, dtype = shapes[name]
-        batch[name] = zeros((count, slots, *shape), dtype)
+        shape, kind = shapes[name]
+        batch[name] = zeros((count, slots, *shape), kind)
     boxes = np.zeros((count, slots, 4), np.float32)
     points = np.zeros((count, slots, options.points, 2), np.float32)
     labels = np.full((count, slots, options.points), NO_POINT, np.int64)

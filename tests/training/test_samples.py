@@ -2,6 +2,9 @@
 
 import io
 import json
+import platform
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -340,6 +343,35 @@ def test_the_memory_of_a_sample_that_is_gone_comes_back_as_zeros() -> None:
     again = zeros((5, 2**18), torch.float32)
     assert again.data_ptr() == kept
     assert not again.any()
+
+
+def test_padding_is_zero_in_the_memory_of_an_image_without() -> None:
+    record = record_of(300, 420, masks=2)
+    whole = sam_sample(record, SamOptions(size=1024, fit="squeeze"))["pixel_values"]
+    address = whole.data_ptr()
+    assert whole.any(dim=0).float().mean() > 0.5
+    del whole
+    padded = sam_sample(record, SamOptions(size=1024))["pixel_values"]
+    assert padded.data_ptr() == address
+    assert not padded[:, 731:].any()
+
+
+_ROUNDS = """
+import resource
+from asam_datasets.training._memory import keep_heap
+keep_heap()
+for _ in range(6):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [b"x" * (10 << 20) for _ in range(4)]
+    del blocks
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what is tested is glibc's heap")
+def test_memory_that_a_sample_needs_for_a_moment_stays_on_the_heap() -> None:
+    done = subprocess.run([sys.executable, "-c", _ROUNDS], capture_output=True, text=True, check=True)
+    assert all(int(pages) < 1000 for pages in done.stdout.split()[2:])  # otherwise 10,208 each time
 
 
 def test_no_valid_target_is_empty() -> None:
