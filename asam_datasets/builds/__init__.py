@@ -18,6 +18,7 @@ from asam_datasets.builds._manifest import decode_build as decode_build
 from asam_datasets.builds._manifest import encode_build as encode_build
 from asam_datasets.builds._manifest import in_run as in_run
 from asam_datasets.builds._manifest import is_run as is_run
+from asam_datasets.builds._manifest import new_run as new_run
 from asam_datasets.builds._manifest import parts_digest as parts_digest
 from asam_datasets.builds._manifest import same_content as same_content
 from asam_datasets.builds._manifest import split_folder as split_folder
@@ -77,6 +78,7 @@ __all__ = [
     "is_run",
     "look_over",
     "missing_ids",
+    "new_run",
     "only",
     "part_ranges",
     "parts_digest",

@@ -1,7 +1,7 @@
-"""What a build is, on disk: `data/train/<run>/<name>-<digest>/part-000.parquet ...` and `build.json` beside them.
+"""What a build is, on disk: `data/train/<name>-<digest>-<run>/part-000.parquet ...` and `build.json` beside them.
 
-A run is one publish; what it makes lies below a folder of its own. Datasets that were made before there were runs have
-`data/train/<name>-<digest>/`, which is read as it is.
+A run is one publish, and the folders of what it makes end with its name. Datasets that were made before there were runs
+have `data/train/<name>-<digest>/`, which is read as it is.
 
 The digest is that of the parts, so a folder of that name always holds the same bytes. `inputs` of a part is a digest
 of what went into it (members and captions): a later run compares it and need not render what is there already.
@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -32,9 +33,9 @@ DATA = "data"
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 _PART = re.compile(r"part-[0-9]{3,6}\.parquet")
 _FIELD = re.compile(r"[a-z_]{1,64}")
-_FOLDER = re.compile(rf"(?P<name>{ARCHIVE_NAME.pattern})-(?P<digest>[0-9a-f]{{16}})")
+_RUN = re.compile(r"r[0-9a-f]{12}")
+_FOLDER = re.compile(rf"(?P<name>{ARCHIVE_NAME.pattern})-(?P<digest>[0-9a-f]{{16}})(?:-(?P<run>{_RUN.pattern}))?")
 _SPLIT = re.compile(r"\w{1,64}", re.ASCII)
-_RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}")
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -86,7 +87,7 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"im
     it was made from, and empty for an archive, whose parts have it. (In the file `images` is spelled `pictures`, as
     datasets that are published already have it.)
 
-    `run` is the folder of the run below which it lies: unset where it lies below none, and while that is not settled.
+    `run` is the name of the run at the end of its folder's: unset where there is none, and while that is not settled.
     It is no part of `build.json`, which says what a build is and not where; an index has it. `statistics` are unset in
     builds of an earlier release.
     """
@@ -107,7 +108,7 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"im
 
     @property
     def folder(self) -> str:
-        """Name of the build's folder."""
+        """Name of the build's folder, before the run."""
         return f"{self.name}-{self.digest}"
 
     @property
@@ -128,7 +129,7 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"im
     @property
     def path(self) -> str:
         """Path of the build's folder in the dataset."""
-        return "/".join([DATA, self.kind, *([self.run] if self.run is not UNSET else []), self.folder])
+        return f"{DATA}/{self.kind}/{self.folder}" + ("" if self.run is UNSET else f"-{self.run}")
 
     @property
     def holding(self) -> Holding:
@@ -191,7 +192,7 @@ def same_content(one: Build, other: Build) -> bool:
 
 
 def in_run(build: Build, run: str | UnsetType) -> Build:
-    """The same build below the folder of a run."""
+    """The same build in the folder that a run makes for it."""
     return msgspec.structs.replace(build, run=run)
 
 
@@ -216,8 +217,13 @@ def decode_build(content: bytes, where: str) -> Build:
 
 
 def is_run(name: str) -> bool:
-    """Whether a folder may be that of a run: a name that no build has."""
-    return _RUN.fullmatch(name) is not None and split_folder(name) is None
+    """Whether it may be the name of a run: never the end of a digest, nor of a folder without a run."""
+    return _RUN.fullmatch(name) is not None
+
+
+def new_run(digits: str) -> str:
+    """The name of a run by at least 12 hexadecimal digits: random ones, or a digest of what it makes."""
+    return f"r{digits[:12]}"
 
 
 def wrong_build(build: Build) -> str:
@@ -248,7 +254,15 @@ def wrong_build(build: Build) -> str:
     return "" if build.statistics is UNSET else wrong_statistics(build.statistics, build.rows, build.annotations)
 
 
-def split_folder(name: str) -> tuple[str, str] | None:
-    """Split `sa_000000-0123456789abcdef` into name and digest; None for other names."""
+class BuildFolder(NamedTuple):
+    """What the name of a build's folder says."""
+
+    name: str
+    digest: str
+    run: str | UnsetType
+
+
+def split_folder(name: str) -> BuildFolder | None:
+    """Split `sa_000000-0123456789abcdef-r0123456789ab` into name, digest and run; None for other names."""
     match = _FOLDER.fullmatch(name)
-    return (match["name"], match["digest"]) if match else None
+    return BuildFolder(match["name"], match["digest"], match["run"] or UNSET) if match else None

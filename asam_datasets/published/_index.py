@@ -23,8 +23,8 @@ _MOST_BYTES = 2**27  # a thousand archives of 32 parts take a quarter of it
 
 
 class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Every visible build. Below the folders of `closed` runs nobody adds anything any more, so that one pattern may
-    show all that lies there."""
+    """Every visible build. To `closed` runs nobody adds anything any more, so that one pattern may show all that such a
+    run has made."""
 
     format: int
     closed: list[str]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import yaml
+from msgspec import UNSET, UnsetType
 
-from asam_datasets.builds import DATA, is_run, split_folder
+from asam_datasets.builds import DATA, Build, is_run, split_folder
 from asam_datasets.errors import TargetError
+from asam_datasets.tables import TABLES
 
 README = "README.md"
 
@@ -27,6 +30,7 @@ NOTHING = "-none-*.parquet"
 """The name in a pattern that matches nothing, and makes a reader list the whole tree once: see `patterns`."""
 
 _PARTS = "part-*.parquet"
+_ENDS = (["**", _PARTS], [_PARTS])  # the second is of an earlier release
 _INDEX = re.compile(rf"{DATA}/index-[0-9a-f]{{16}}\.json\.gz")
 
 # What `huggingface_hub.repocard` takes for the block, which is a tenth of a second to import; a test compares the two.
@@ -56,21 +60,45 @@ class Front:
     patterns: tuple[Pattern, ...]
     index: str | None
 
+    @cached_property
+    def folders(self) -> dict[str, None]:
+        """The folders of single builds, in order."""
+        return {pattern.folder: None for pattern in self.patterns if pattern.folder}
+
+    @cached_property
+    def runs(self) -> set[tuple[str, str | UnsetType]]:
+        """Table and name of the runs of which everything is shown."""
+        return {(pattern.kind, pattern.run) for pattern in self.patterns if pattern.run}
+
+    def shows(self, folder: str) -> bool:
+        """Whether the build in a folder, such as `data/train/sa_000000-0123456789abcdef`, is shown."""
+        return folder in self.folders or place_of(folder) in self.runs
+
 
 class Pattern(NamedTuple):
-    """The builds that one pattern of the YAML shows: one folder, such as `data/train/r0/sa_000000-0123456789abcdef`, or
-    all in the folder of a run, `data/train/r0`."""
+    """The builds that one pattern of the YAML shows: the one in a folder, such as
+    `data/train/sa_000000-0123456789abcdef-r0123456789ab`, or all of one table that a run has made.
 
+    As text each has `**/` before the name of the files, although nothing lies deeper: readers answer such a pattern out
+    of the listing that they have, and ask again for each folder of one without."""
+
+    kind: str
     folder: str
-    is_run: bool
+    run: str
 
-    def shows(self, path: str) -> bool:
-        """Whether it shows the build in a folder."""
-        return path.rpartition("/")[0] == self.folder if self.is_run else path == self.folder
+    @classmethod
+    def of_build(cls, build: Build) -> Pattern:
+        """The pattern that shows one build."""
+        return cls(build.kind, build.path, "")
+
+    @classmethod
+    def of_run(cls, kind: str, run: str) -> Pattern:
+        """The pattern that shows what a run has made of a table."""
+        return cls(kind, "", run)
 
     def __str__(self) -> str:
         """As the YAML has it."""
-        return f"{self.folder}/{'**/' if self.is_run else ''}{_PARTS}"
+        return f"{self.folder or f'{DATA}/{self.kind}/*-{self.run}'}/**/{_PARTS}"
 
 
 def read_front(readme: str, where: str) -> Front:
@@ -112,16 +140,19 @@ def index_path(digest: str) -> str:
 
 def _parse(path: PurePosixPath) -> Pattern | None:
     """The pattern, if it is one of ours."""
-    folder = path.parent
-    if path.parts[:1] != (DATA,) or path.name != _PARTS:
+    data, kind, name, *deeper = path.parts if len(path.parts) in (4, 5) else ("", "", "")
+    if data != DATA or kind not in TABLES or deeper not in _ENDS:
         return None
-    if len(path.parts) == 5 and folder.name == "**" and is_run(folder.parent.name):
-        return Pattern(str(folder.parent), True)
-    if split_folder(folder.name) is None:
-        return None
-    if len(path.parts) == 4 or (len(path.parts) == 5 and is_run(folder.parent.name)):
-        return Pattern(str(folder), False)
-    return None
+    if name.startswith("*-") and is_run(name[2:]):
+        return Pattern.of_run(kind, name[2:])
+    return Pattern(kind, f"{data}/{kind}/{name}", "") if split_folder(name) else None
+
+
+def place_of(folder: str) -> tuple[str, str | UnsetType]:
+    """The table and the run in the path of a build's folder."""
+    kind, _, name = folder.removeprefix(f"{DATA}/").partition("/")
+    split = split_folder(name)
+    return kind, split.run if split else UNSET
 
 
 def front_matter(readme: str) -> Any:
@@ -165,10 +196,9 @@ def build_folders(paths: Iterable[str]) -> dict[str, str]:
     of the builds. A folder may stand for its files, and ends with a slash then."""
     names: dict[str, str] = {}
     for folder in sorted({path.rpartition("/")[0] for path in paths if path.startswith(f"{DATA}/")}):
-        pieces = folder.split("/")
-        split = split_folder(pieces[-1])
-        if split is not None and (len(pieces) == 3 or (len(pieces) == 4 and is_run(pieces[2]))):
-            names[folder] = split[0]
+        split = split_folder(folder.rpartition("/")[2])
+        if split is not None and folder.count("/") == 2:
+            names[folder] = split.name
     return names
 
 

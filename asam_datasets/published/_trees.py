@@ -1,7 +1,7 @@
 """The files of a dataset on the Hub without a listing of each: git's id of a folder stands for all that lies in it.
 
 A listing has a thousand files a page, and a thousand archives are thirty-odd pages, which every publish would ask for.
-The index says what has to lie below the folder of a run, to the byte. So that folder's id is computed here, and where
+The index says what has to lie in the folder of a build, to the byte. So that folder's id is computed here, and where
 the Hub has the same one, it holds exactly that. What differs is listed.
 
 The ids are those of git: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects, and of a large file that of its
@@ -44,7 +44,7 @@ def list_files(client: HubClient, revision: str, builds: Iterable[Build]) -> dic
         found, folders = client.list_folder(waiting.pop(), revision)
         files |= found
         for folder, tree in folders.items():
-            if folder.count("/") == 1:  # of one kind: the runs are below it
+            if folder.count("/") == 1:  # of one kind: the builds are in it
                 waiting.append(folder)
             elif folder in expected and folder_id(expected[folder], folder) == tree:
                 files |= expected[folder]
@@ -86,10 +86,10 @@ def _tree_id(tree: Mapping[str, Any]) -> str:
 
 
 def _expected(builds: Iterable[Build]) -> dict[str, dict[str, FileInfo]]:
-    """The files of some builds, by the folders of their runs; a build of none by its own."""
+    """The files of some builds, by their folders."""
     expected: dict[str, dict[str, FileInfo]] = {}
     for build in builds:
-        files = expected.setdefault("/".join(build.path.split("/")[:3]), {})
+        files = expected.setdefault(build.path, {})
         manifest = encode_build(build)
         files[f"{build.path}/{BUILD_FILE}"] = FileInfo(len(manifest), None, blob_id(manifest))
         for part in build.parts:

@@ -193,11 +193,11 @@ def _check_manifest(build: Build, content: bytes, path: str) -> Iterator[Finding
 
 
 def _check_patterns(published: Published, builds: Sequence[Build], files: Mapping[str, FileInfo]) -> Iterator[Finding]:
-    """What stock readers see is what we see: a pattern for the folder of a run shows all that lies there."""
+    """What stock readers see is what we see: a pattern for a run shows all that it has made."""
     visible = {build.path for build in builds}
     front = read_front((published.read(README) or b"").decode("utf-8", "replace"), published.url)
     for folder in build_folders(files):
-        if folder not in visible and any(pattern.shows(folder) for pattern in front.patterns):
+        if folder not in visible and front.shows(folder):
             yield Finding(folder, f"expected only what the index has, found that {README} shows this as well")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from asam_datasets.builds import BUILD_FILE, Build, decode_build, in_run
 from asam_datasets.errors import TargetError
 from asam_datasets.published._index import decode_index
-from asam_datasets.published._layout import README, Front, NoDatasetError, build_folders, read_front
+from asam_datasets.published._layout import README, Front, NoDatasetError, build_folders, place_of, read_front
 from asam_datasets.published._location import Published
 
 _BY_HAND = "The dataset was changed by hand; publish to a new place."
@@ -23,7 +23,7 @@ _AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Visible:
-    """What a dataset shows: its builds, and the runs below whose folders nobody adds anything any more."""
+    """What a dataset shows: its builds, and the runs that nobody adds anything to any more."""
 
     builds: tuple[Build, ...] = ()
     closed: frozenset[str] = frozenset()
@@ -55,20 +55,16 @@ def _from_index(published: Published, front: Front, path: str) -> Visible:
     except TargetError as error:
         found = f"an index that is none ({error.problem})"
         raise NoDatasetError(error.problem, where=error.where, hint=error.hint, found=found) from None
-    named = {pattern.folder for pattern in front.patterns if not pattern.is_run}
-    runs = {pattern.folder for pattern in front.patterns if pattern.is_run}
-    gone = sorted(named - {build.path for build in index.builds})
+    gone = sorted(front.folders.keys() - {build.path for build in index.builds})
     if gone:
         raise _missing(published, f"{gone[0]} in its index")
-    shown = [build for build in index.builds if build.path in named or build.path.rpartition("/")[0] in runs]
-    return Visible(tuple(shown), frozenset(index.closed))
+    return Visible(tuple(build for build in index.builds if front.shows(build.path)), frozenset(index.closed))
 
 
 def _from_manifests(published: Published, front: Front) -> Visible:
-    folders = [pattern.folder for pattern in front.patterns if not pattern.is_run]
-    runs = {pattern.folder for pattern in front.patterns if pattern.is_run}
-    if runs:
-        folders += [folder for folder in build_folders(published.files()) if folder.rpartition("/")[0] in runs]
+    folders = [*front.folders]
+    if front.runs:
+        folders += [folder for folder in build_folders(published.files()) if front.shows(folder)]
     paths = [f"{folder}/{BUILD_FILE}" for folder in dict.fromkeys(folders)]
     with ThreadPoolExecutor(1 if len(paths) <= _FEW else _AT_ONCE) as pool:
         contents = list(pool.map(published.read, paths))
@@ -81,9 +77,7 @@ def _decode(published: Published, path: str, content: bytes | None) -> Build:
         raise _missing(published, path)
     try:
         build = decode_build(content, where)
-        pieces = path.split("/")
-        if len(pieces) == 5:
-            build = in_run(build, pieces[2])
+        build = in_run(build, place_of(path.rpartition("/")[0])[1])
         if f"{build.path}/{BUILD_FILE}" != path:
             raise TargetError(
                 f"expected the build of {path.removesuffix(f'/{BUILD_FILE}')}, found that of {build.path!r}",

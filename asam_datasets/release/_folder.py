@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from asam_datasets.builds import BUILD_FILE, DATA, Build, Built, Candidate, in_run, is_run, split_folder
+from asam_datasets.builds import BUILD_FILE, DATA, Build, Built, Candidate, in_run, new_run, split_folder
 from asam_datasets.errors import TargetError, option
 from asam_datasets.machine import refuse_links, unfinished_writes, write_atomically
 from asam_datasets.published import PLACEHOLDER, README, Published, PublishedFolder, Visible, is_index, visible_builds
@@ -61,8 +61,7 @@ class FolderTarget:
             )
         for data in (self.data_folder, self.path / DATA):
             kinds = [data / kind for kind in _KINDS]
-            runs = [run for kind in kinds for run in kind.glob("*")]
-            for folder in (*kinds, *runs, *(build for run in runs for build in run.glob("*"))):
+            for folder in (*kinds, *(build for kind in kinds for build in kind.glob("*"))):
                 refuse_links(self.path, folder)
         for name in (ORGANIZED_FOLDER, ASSETS):
             refuse_links(self.path, self.path / name)
@@ -110,11 +109,7 @@ class FolderTarget:
         small = {*self._indexes(), *self._unfinished()}
         if {entry.name for entry in data.iterdir() if entry not in small} - set(_KINDS):
             return False
-        builds = [
-            build
-            for entry in data.glob("*/*")
-            for build in (entry.iterdir() if is_run(entry.name) and entry.is_dir() else [entry])
-        ]
+        builds = list(data.glob("*/*"))
         return bool(builds) and all(split_folder(one.name) and (one / BUILD_FILE).is_file() for one in builds)
 
     def _indexes(self) -> list[Path]:
@@ -153,9 +148,9 @@ class FolderTarget:
     def release(self, maker: ReleaseMaker) -> tuple[Release, Changes]:
         """Make the release visible by replacing README, then delete what it no longer names."""
         new = [one for one in maker.built if one.folder is not None]
-        # What lies below the folder of a run never changes, so its name is of what this one adds to the dataset.
+        # What a run has made never changes, so its name is of what this one adds to the dataset.
         folders = "\n".join(sorted(one.build.folder for one in new))
-        run = f"r{hashlib.sha256(folders.encode()).hexdigest()[:12]}"
+        run = new_run(hashlib.sha256(folders.encode()).hexdigest())
         placed = [one if one.folder is None else replace(one, build=in_run(one.build, run)) for one in maker.built]
         maker = replace(maker, built=placed, run=run)
         there = There(self._lying(), alone=True, at_once=False, license_file=self.license_file)
@@ -172,8 +167,6 @@ class FolderTarget:
         self._write(README, release.settled)
         for path in self._unfinished():
             path.unlink()
-        runs = {(self.path / folder).parent for folder in release.folders}
-        remove_empty([run for run in runs if run.parent.parent == self.path / DATA])
         changes = Changes(removed=list(release.folders), commits=int(changed[-1]))  # README is the last
         changes.compare(release, self._visible.builds)
         return release, changes
@@ -213,8 +206,7 @@ class FolderTarget:
         if not (self.path / DATA).exists():
             self._remove_placeholder()
         made = [folder / kind for folder in (self.work / DATA, self.path / DATA) for kind in _KINDS]
-        runs = [run for kind in made if kind.is_dir() for run in kind.iterdir() if is_run(run.name)]
-        everything = [*runs, *made, *self.work.glob("*"), self.work / DATA, self.work, self.path / DATA]
+        everything = [*made, *self.work.glob("*"), self.work / DATA, self.work, self.path / DATA]
         everything.append(self.path / ASSETS)
         remove_empty([*everything, *([] if self._existed else [self.path])])
 

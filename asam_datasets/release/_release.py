@@ -38,7 +38,7 @@ class Release:
 
     @property
     def paths(self) -> set[str]:
-        """The build folders that are visible, such as `data/train/r0/sa_000000-0123456789abcdef`."""
+        """The build folders that are visible, such as `data/train/sa_000000-0123456789abcdef-r0123456789ab`."""
         return {build.path for build in self.builds}
 
     @property
@@ -93,7 +93,7 @@ class ReleaseMaker:
 
     Args:
         built: the builds of this run, where they lie in the target.
-        run: name of this run; what lies below its folder is complete.
+        run: name of this run; what it has made is complete.
         removed: names of builds that are to vanish.
         captions: caption by file name, for the files in `organized/`.
         location: what `load_dataset` takes.

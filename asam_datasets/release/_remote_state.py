@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from msgspec import UNSET
+from msgspec import UnsetType
 
-from asam_datasets.builds import Build, in_run
+from asam_datasets.builds import Build, in_run, split_folder
 from asam_datasets.errors import TargetError, option
 from asam_datasets.published import (
     README,
@@ -65,22 +65,22 @@ class RemoteState:
         return path in self.files and self.files[path].holds(content)
 
     def locate(self, build: Build) -> Build | None:
-        """The build where all parts of it are there, below whatever run; None where they are not."""
-        places = [build.path, *self._places.get(build.folder, ())]
-        for place in dict.fromkeys(places):
-            pieces = place.split("/")
-            placed = in_run(build, pieces[2] if len(pieces) == 4 else UNSET)
-            if placed.path == place and not missing_parts(placed, self.files):
+        """The build where all parts of it are there, whatever run made it; None where they are not."""
+        for run in dict.fromkeys((build.run, *self._runs.get(build.folder, ()))):
+            placed = in_run(build, run)
+            if not missing_parts(placed, self.files):
                 return placed
         return None
 
     @cached_property
-    def _places(self) -> dict[str, list[str]]:
-        """The paths of the folders of builds, by their names."""
-        places: dict[str, list[str]] = {}
+    def _runs(self) -> dict[str, list[str | UnsetType]]:
+        """The runs that have made a build, by the name of its folder before the run."""
+        runs: dict[str, list[str | UnsetType]] = {}
         for path in build_folders(self.files):
-            places.setdefault(path.rpartition("/")[2], []).append(path)
-        return places
+            split = split_folder(path.rpartition("/")[2])
+            if split is not None:
+                runs.setdefault(f"{split.name}-{split.digest}", []).append(split.run)
+        return runs
 
 
 def read_state(client: HubClient, destination: Destination, me: str) -> RemoteState:

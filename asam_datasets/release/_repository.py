@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from asam_datasets.builds import BUILD_FILE, DATA, Build, Built, Candidate, encode_build, in_run, is_run
+from asam_datasets.builds import BUILD_FILE, DATA, Build, Built, Candidate, encode_build, in_run, is_run, new_run
 from asam_datasets.machine import write_atomically
 from asam_datasets.published import (
     ConflictError,
@@ -207,7 +207,7 @@ class RepositoryTarget:
             self._uploads.put(self._placed(built))
 
     def _placed(self, built: Built) -> Built:
-        """The build where the target has it, or below the folder of this run."""
+        """The build where the target has it, or where this run puts it."""
         if built.folder is None:
             return built
         located = self._state.locate(built.build)
@@ -219,7 +219,7 @@ class RepositoryTarget:
         note = self.path / "run"
         name = note.read_text() if note.is_file() else ""
         if not is_run(name) or name in self._state.visible.closed:
-            name = f"r{secrets.token_hex(6)}"
+            name = new_run(secrets.token_hex(6))
             write_atomically(note, name.encode())
         return name
 

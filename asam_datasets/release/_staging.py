@@ -17,7 +17,7 @@ def find_candidates(
     Args:
         name: of an archive or a set.
         current: the builds that the target shows.
-        data: folder of waiting builds, below the names of the tables, and of runs where they were shown nearly.
+        data: folder of waiting builds, below the names of the tables.
         locate: the build where the target has all parts of it, shown or not, and None where it has not; then its local
             ones may be gone.
     """
@@ -26,7 +26,7 @@ def find_candidates(
     found = [Candidate(build, None) for build in shown]
     for entry in staged(data):
         split = split_folder(entry.name)
-        if split is None or split[0] != name or not (entry / BUILD_FILE).is_file():
+        if split is None or split.name != name or not (entry / BUILD_FILE).is_file():
             continue
         try:
             build = decode_build((entry / BUILD_FILE).read_bytes(), str(entry / BUILD_FILE))
@@ -39,9 +39,8 @@ def find_candidates(
 
 
 def staged(data: Path) -> list[Path]:
-    """The folders of builds below `data`: below the name of a table, and maybe below that of a run."""
-    found = [folder for pattern in ("*/*", "*/*/*") for folder in data.glob(pattern)]
-    return sorted(folder for folder in found if split_folder(folder.name) is not None)
+    """The folders of builds below `data`, below the name of a table."""
+    return sorted(folder for folder in data.glob("*/*") if split_folder(folder.name) is not None)
 
 
 def is_complete(folder: Path, build: Build) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from asam_datasets.builds import Build, Built, in_run
+from asam_datasets.builds import Build, Built, in_run, new_run
 from asam_datasets.errors import TargetError
 from asam_datasets.machine import write_atomically
 from asam_datasets.scale._datatrove import data_folder
@@ -165,7 +165,7 @@ def open_run(path: str, repo_id: str, archives: Sequence[str]) -> RunFolder:
     """
     folder: Any = data_folder(path)
     if not folder.isfile(_RUN):
-        described = _Described(f"r{secrets.token_hex(6)}", repo_id, list(archives))
+        described = _Described(new_run(secrets.token_hex(6)), repo_id, list(archives))
         _write(folder, _RUN, msgspec.json.encode(described))
     run = RunFolder(path)
     if (run.repo_id, list(run.archives)) != (repo_id, list(archives)):

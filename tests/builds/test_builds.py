@@ -28,9 +28,9 @@ PARTS = ("--parts", "4")
 
 def build_of(out: Path) -> Any:
     """The only build of a dataset folder, with its parts verified against their digests."""
-    (path,) = (out / "data/train").glob("*/*/build.json")
+    (path,) = (out / "data/train").glob("*/build.json")
     build = decode_build(path.read_bytes(), str(path))
-    assert path.parent.name == build.folder
+    assert path.parent.name.startswith(f"{build.folder}-r")
     for part in build.parts:
         content = (path.parent / part.file).read_bytes()
         assert (hashlib.sha256(content).hexdigest(), len(content)) == (part.sha256, part.size_bytes)
@@ -137,7 +137,7 @@ def test_files_keep_the_contract(demo: DemoArchive, publish: Run, tmp_path: Path
     build = build_of(out)
     assert [part.rows for part in build.parts] == [3, 3, 3, 3]
     for part in build.parts:
-        (path,) = (out / "data/train").glob(f"*/{build.folder}/{part.file}")
+        (path,) = (out / "data/train").glob(f"{build.folder}-*/{part.file}")
         file = pq.ParquetFile(path)
         assert file.schema_arrow == arrow_schema(TRAIN)
         features = json.loads(file.schema_arrow.metadata[b"huggingface"])["info"]["features"]

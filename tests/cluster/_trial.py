@@ -221,6 +221,6 @@ def _sha256(path: Path) -> str:
 
 
 def _without_run(path: str) -> str:
-    """`data/train/RUN/BUILD/part-000.parquet` without the run, which is another one each time."""
-    pieces = path.split("/")
-    return "/".join([*pieces[:2], *pieces[3:]])
+    """`data/train/BUILD-RUN/part-000.parquet` without the run, which is another one each time."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder.rpartition('-')[0]}/{name}"

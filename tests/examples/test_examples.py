@@ -366,7 +366,7 @@ def test_usage_that_argparse_knows(
 
 def test_a_bad_image_in_a_worker_is_one_sentence(dataset: Path, environment: dict[str, str], tmp_path: Path) -> None:
     broken = shutil.copytree(dataset, tmp_path / "broken")
-    (part,) = broken.glob("data/train/*/*/part-000.parquet")
+    (part,) = broken.glob("data/train/*/part-000.parquet")
     content = bytearray(part.read_bytes())
     start = content.index(b"\xff\xd8\xff")
     content[start : start + 500] = bytes(500)

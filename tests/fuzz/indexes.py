@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import json
 import random
-import re
 import zlib
 from functools import lru_cache
 from typing import Any
@@ -72,9 +71,7 @@ def try_one(rng: random.Random) -> bool:
             path.write_bytes(before)
     given = json.loads(gzip.decompress(packed))
     assert hashlib.sha256(gzip.decompress(packed)).hexdigest()[:16] in other
-    folders = re.findall(r"data/train/(\w+)/\*\*/part-\*\.parquet", readme)
-    expected = {_path(build): build for build in given["builds"] if build.get("run") in folders}
-    expected = {path: build for path, build in expected.items() if build["kind"] == "train"}
+    expected = {path: build for build in given["builds"] if (path := _path(build)) and readmes.is_shown(path, readme)}
     assert {build.path for build in found.builds} == set(expected), "other builds than those of the index"
     for build in found.builds:
         confirm_names(build)
@@ -84,7 +81,7 @@ def try_one(rng: random.Random) -> bool:
 
 
 def _path(build: Any) -> str:
-    return f"data/{build['kind']}/{build['run']}/{build['name']}-{build['digest']}" if "run" in build else ""
+    return f"data/{build['kind']}/{build['name']}-{build['digest']}-{build['run']}" if "run" in build else ""
 
 
 TARGET = Target("index", try_one, share=30_000, short=150, prepare=seed)

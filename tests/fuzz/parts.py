@@ -42,8 +42,8 @@ def dataset() -> Path:
     captions = folder / "captions.json"
     captions.write_text("".join(f'{{"img": "sa_{n}.jpg", "prompt": "a photo of {n}"}}\n' for n in range(1, ROWS + 1)))
     publish(PublishOptions([path], captions=[captions], out=folder / "out", workers=1, parts=1))
-    (build,) = (folder / "out").glob("data/train/*/*")
-    shown = f"[{{split: train, path: [data/train/{build.parent.name}/{build.name}/part-*.parquet]}}]"
+    (build,) = (folder / "out").glob("data/train/*")
+    shown = f"[{{split: train, path: [data/train/{build.name}/**/part-*.parquet]}}]"
     readme = f"---\nconfigs:\n- {{config_name: train, data_files: {shown}}}\n---\n"  # a long one takes long to read
     (folder / "out/README.md").write_text(readme)
     return folder / "out"

@@ -22,12 +22,16 @@ from fuzz.target import Target, refused
 
 @lru_cache(maxsize=1)
 def dataset() -> Path:
-    """A published folder with two archives; the executions change its files and put them back."""
+    """A published folder of a run of two archives, and one of a third; the executions change its files and put them
+    back."""
     folder = Path(tempfile.mkdtemp(prefix="published-"))
-    for number in (0, 1):
+    names = []
+    for number in range(3):
         (folder / str(number)).mkdir()
         path = pack_tar(folder / str(number), tiny_members(2, first_id=10 * number))
-        publish(PublishOptions([f"sa_00000{number}={path}"], out=folder / "out", workers=1, parts=1))
+        names.append(f"sa_00000{number}={path}")
+    for some in (names[:2], names[2:]):
+        publish(PublishOptions(some, out=folder / "out", workers=1, parts=1))
     return folder / "out"
 
 
@@ -83,6 +87,8 @@ ODD = (
         "data/train/../../x-0123456789abcdef/*.parquet",
         "data/**",
         "data/train/*/**/part-*.parquet",
+        "data/train/*-r0123456789ab/**/part-*.parquet",
+        "data/../x-0123456789abcdef/part-*.parquet",
         "data/train/**/-none-*.parquet",
         "[" * 300,
         "1" * 5000,
@@ -133,12 +139,21 @@ def try_one(rng: random.Random) -> bool:
 
 def shown(text: bytes) -> set[str]:
     """The folders of the parts that the patterns of a README match, among those that lie there."""
+    patterns = _patterns(text)
+    return {folder for folder, part in parts() if any(_matches(pattern, part) for pattern in patterns)}
+
+
+def is_shown(folder: str, readme: str) -> bool:
+    """Whether a part in a folder would match a pattern of a README."""
+    return any(_matches(pattern, f"{folder}/part-000.parquet") for pattern in _patterns(readme.encode()))
+
+
+def _patterns(text: bytes) -> list[str]:
     head = text.decode("utf-8", "replace").removeprefix("\ufeff")
     front = re.match(r"\s*---\r?[\n\r]?(.*?)[\r\n]+---", head, re.DOTALL)
     assert front
     configs: Any = yaml.load(front[1], yaml.CSafeLoader)["configs"]
-    patterns = [str(path) for config in configs for entry in config["data_files"] for path in entry["path"]]
-    return {folder for folder, part in parts() if any(_matches(pattern, part) for pattern in patterns)}
+    return [str(path) for config in configs for entry in config["data_files"] for path in entry["path"]]
 
 
 @lru_cache(maxsize=1)
@@ -150,6 +165,8 @@ def parts() -> list[tuple[str, str]]:
 
 def _matches(pattern: str, path: str) -> bool:
     pieces, steps = [piece for piece in pattern.split("/") if piece not in ("", ".")], path.split("/")
+    if pieces[-2:-1] == ["**"]:  # nothing lies deeper
+        del pieces[-2]
     return len(pieces) == len(steps) and all(map(fnmatchcase, steps, pieces))
 
 

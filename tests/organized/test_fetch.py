@@ -324,7 +324,7 @@ def test_evaluation_sets_by_id_and_by_file(sets: tuple[Path, Path], tmp_path: Pa
     assert (done.asked, done.images, done.missing) == (2, 1, 0)
     assert tree(tmp_path / "by-name/testdata") == tree(tmp_path / "coco/testdata")
 
-    (part,) = dataset.glob("data/evaluation/*/hrsod_te-*/part-000.parquet")
+    (part,) = dataset.glob("data/evaluation/hrsod_te-*/part-000.parquet")
     row = pq.read_table(part, columns=["image_id", "file_name"]).to_pylist()[0]
     done = fetch(dataset, [row["image_id"]], tmp_path / "binary", config="hrsod_te")
     assert done.images == 1

@@ -160,7 +160,7 @@ def test_train(each_kind: Path, tmp_path: Path) -> None:
     again = preview(each_kind, out=tmp_path / "again.png", config="train", rows=":")
     assert (tmp_path / "again.png").read_bytes() == (tmp_path / "deep/sheet.png").read_bytes()
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["sheet.png"]
-    rows = pa.concat_tables(map(pq.read_table, sorted(each_kind.glob("data/train/*/*/*.parquet"))))
+    rows = pa.concat_tables(map(pq.read_table, sorted(each_kind.glob("data/train/*/*.parquet"))))
     assert again.masks == sum(map(len, rows["annotations"].to_pylist()))
     moved = shutil.copytree(each_kind, tmp_path / "moved")
     preview(moved, out=tmp_path / "again.png")
@@ -353,7 +353,7 @@ def test_bad_rows(what: str, each_kind: Path, tmp_path: Path) -> None:
 
 def test_damaged_parts(each_kind: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(each_kind, tmp_path / "dataset"))
-    (part,) = copy.glob("data/train/*/*/part-000.parquet")
+    (part,) = copy.glob("data/train/*/part-000.parquet")
     table = pq.read_table(part)
     width = table.schema.get_field_index("width")
     for content, message in (
@@ -380,7 +380,7 @@ def test_on_the_hub_only_what_is_shown_is_fetched(publish: Run, tmp_path: Path) 
     demo = write_demo(tmp_path / "demo", height=700, width=1000)
     local = tmp_path / "out"
     assert publish("--train", demo.archive, "--captions", demo.captions, "--out", local, "--parts", "1").code == 0
-    (part,) = local.glob("data/train/*/*/part-000.parquet")
+    (part,) = local.glob("data/train/*/part-000.parquet")
     pq.write_table(pq.read_table(part), part, row_group_size=4, compression="none", use_dictionary=False)
     footer, columns = pq.read_metadata(part), Counter[str]()
     for group in (footer.row_group(number) for number in range(3)):

@@ -36,7 +36,7 @@ def whole(archive: Path, publish: Run, tmp_path_factory: pytest.TempPathFactory)
 
 
 def builds(out: Path) -> set[str]:
-    return {path.parent.name for path in out.glob("data/*/*/*/build.json")}
+    return {path.parent.name for path in out.glob("data/*/*/build.json")}
 
 
 def start(archive: Path, out: Path) -> subprocess.Popen[str]:

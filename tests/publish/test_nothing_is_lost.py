@@ -34,7 +34,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> DemoArchive:
 def rows_of(out: Path) -> list[dict[str, Any]]:
     return [
         row
-        for path in sorted(out.glob("data/train/*/*/*.parquet"))
+        for path in sorted(out.glob("data/train/*/*.parquet"))
         for row in pq.read_table(path, columns=["image_id", "caption", "archive"]).to_pylist()
     ]
 

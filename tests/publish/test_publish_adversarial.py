@@ -151,8 +151,8 @@ def test_export_and_publish_again(published: Path, samples: Path, publish: Run, 
     assert not (out / ".asam_datasets").exists()
     again = publish("--train", out, "--adversarial", out / "adversarial", "--out", tmp_path / "again")
     assert again.code == 0, again.err
-    assert {path.name for path in (tmp_path / "again/data").glob("*/*/*")} == {
-        path.name for path in (published / "data").glob("*/*/*")
+    assert {path.name for path in (tmp_path / "again/data").glob("*/*")} == {
+        path.name for path in (published / "data").glob("*/*")
     }
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/**/*") if path.is_file()}
     assert export(published, out, masks="none", workers=1).samples == 3
@@ -187,7 +187,7 @@ def test_bad_rows_are_not_exported(what: str, published: Path, tmp_path: Path) -
     front = yaml.safe_load((copy / "README.md").read_text().split("---\n")[1])
     front["configs"] = [config for config in front["configs"] if config["config_name"] == "adversarial"]
     (copy / "README.md").write_text(f"---\n{json.dumps(front)}\n---\n")
-    (part,) = copy.glob("data/adversarial/*/*/*.parquet")
+    (part,) = copy.glob("data/adversarial/*/*.parquet")
     table = pq.read_table(part)
     rows = table.to_pylist()
     change(rows)

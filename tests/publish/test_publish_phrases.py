@@ -100,7 +100,7 @@ def test_columns_that_nothing_says_are_refused(tmp_path: Path) -> None:
 
 def test_only_parts_of_the_set_have_its_columns(published: Path) -> None:
     for name in SETS:
-        (part,) = published.glob(f"data/evaluation/*/{name}-*/part-000.parquet")
+        (part,) = published.glob(f"data/evaluation/{name}-*/part-000.parquet")
         columns = [*EVALUATION, *(EVALUATION_EXTRA if name == "saco_gold" else ())]
         assert pq.read_schema(part).names == columns
     configs = {
@@ -170,7 +170,7 @@ def test_the_builder_has_the_columns(tmp_path: Path) -> None:
 
 def test_manifests_of_other_sets_say_nothing_of_columns(published: Path) -> None:
     for name in SETS:
-        (manifest,) = published.glob(f"data/evaluation/*/{name}-*/build.json")
+        (manifest,) = published.glob(f"data/evaluation/{name}-*/build.json")
         info = msgspec.json.decode(manifest.read_bytes())["evaluation"]
         assert info.get("columns", []) == (EXTRA if name == "saco_gold" else [])
         assert ("columns" in info) == (name == "saco_gold")

@@ -60,7 +60,7 @@ def agree(part: Path) -> None:
     text = manifest.read_text().replace(f'"size_bytes": {old.size_bytes}', f'"size_bytes": {part.stat().st_size}')
     sha256 = old.sha256 if part.stat().st_size > 2**40 else file_sha256(part)
     manifest.write_text(text.replace(old.sha256, sha256))
-    reindex(part.parents[4])
+    reindex(part.parents[3])
 
 
 def split(content: bytes) -> tuple[bytes, Struct]:

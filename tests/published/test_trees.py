@@ -37,10 +37,10 @@ def git_id(folder: Path, files: Mapping[str, bytes], of: str) -> str:
 
 def test_the_id_of_a_folder_is_that_of_git(tmp_path: Path) -> None:
     names = ["a", "a-b/c", "a.b", "ab/c/d", "ab/c.json", "ab/c0", "b/part-000.parquet", "é/x"]  # git's order is odd
-    files = {f"data/train/r0/{name}": name.encode() * 3 for name in names}
+    files = {f"data/train/x/{name}": name.encode() * 3 for name in names}
     infos = {path: FileInfo(len(content), None, blob_id(content)) for path, content in files.items()}
-    expected = git_id(tmp_path, {**files, "README.md": b"x"}, "data/train/r0")
-    assert _trees.folder_id(infos, "data/train/r0") == expected
+    expected = git_id(tmp_path, {**files, "README.md": b"x"}, "data/train/x")
+    assert _trees.folder_id(infos, "data/train/x") == expected
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def published(tmp_path_factory: pytest.TempPathFactory, publish: Run) -> Iterato
 def test_a_large_file_is_known_by_its_pointer(published: LocalHub, tmp_path: Path) -> None:
     client, head, builds = read(published)
     listed = client.list_files(head)
-    run = "/".join(builds[0].path.split("/")[:3])
+    folder = builds[0].path
     texts = {}
     for path, info in listed.items():
         content = published.read_bytes(REPO, path)
@@ -69,7 +69,7 @@ def test_a_large_file_is_known_by_its_pointer(published: LocalHub, tmp_path: Pat
             digest = sha256(content).hexdigest()
             content = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(content)}\n".encode()
         texts[path] = content
-    assert client.list_folder(run.rpartition("/")[0], head)[1][run] == git_id(tmp_path, texts, run)
+    assert client.list_folder(folder.rpartition("/")[0], head)[1][folder] == git_id(tmp_path, texts, folder)
 
 
 def test_what_the_index_says_is_not_listed(published: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:

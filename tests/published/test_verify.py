@@ -49,7 +49,7 @@ def copy(published: Path, tmp_path: Path) -> Path:
 
 
 def build_folder(dataset: Path) -> Path:
-    (folder,) = (dataset / "data/train").glob("*/*")
+    (folder,) = (dataset / "data/train").glob("*")
     return folder
 
 
@@ -79,7 +79,7 @@ def test_files(copy: Path) -> None:
     (copy / ".huggingface.yaml").write_text("configs: []\n")
     assert "overruling" in verify(copy).out
     (copy / ".huggingface.yaml").unlink()
-    shutil.copytree(folder, folder.parents[1] / "r9" / "sa_000009-0123456789abcdef")
+    shutil.copytree(folder, folder.with_name("sa_000009-0123456789abcdef-r000000000009"))
     left = verify(copy)
     assert left.code == 0
     assert "an unfinished publish left it" in left.out
@@ -108,12 +108,18 @@ def test_the_card_and_the_manifest(copy: Path) -> None:
     manifest.write_text(manifest.read_text().replace('"digest": "0"', f'"digest": "{digest}"'))
     reindex(copy)
     assert verify(copy).code == 0
-    extra = shutil.copytree(build_folder(copy), build_folder(copy).with_name(f"sa_000001-{digest}"))
+    folder = build_folder(copy)
+    run = folder.name.rpartition("-")[2]
+    extra = shutil.copytree(folder, folder.with_name(f"sa_000001-{digest}-{run}"))
+    assert "is named by nothing" in verify(copy).out
+    text = readme.read_text()
+    readme.write_text(text.replace(f"data/train/{folder.name}/**/", f"data/train/*-{run}/**/"))
     assert f"expected only what the index has, found that {readme.name} shows this as well" in verify(copy).out
+    readme.write_text(text)
     shutil.rmtree(extra)
     as_last_release(copy)
     assert verify(copy, "--deep").code == 0, "as the last release left it"
-    manifest = copy / "data/train" / manifest.parent.name / manifest.name
+    manifest = build_folder(copy) / manifest.name
     manifest.write_text(manifest.read_text().replace(f'"digest": "{digest}"', f'"digest": "{other}"'))
     moved = verify(copy)
     assert moved.code == 1
@@ -199,7 +205,7 @@ def agree(part: Path) -> None:
         f'"size_bytes": {old.size_bytes}', f'"size_bytes": {part.stat().st_size}'
     )
     manifest.write_text(text)
-    reindex(part.parents[4])
+    reindex(part.parents[3])
 
 
 def flipped(column: str) -> Callable[[Path], None]:

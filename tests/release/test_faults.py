@@ -143,5 +143,5 @@ def test_two_publishers_at_once_on_two_machines(
     assert "`sa_000000`" in shown
     assert "`sa_000001`" in shown
     parts = [path for path in hub.files(REPO) if path.endswith(".parquet")]
-    folders = {path.split("/")[3].rsplit("-", 1)[0] for path in parts}
+    folders = {path.split("/")[2].rsplit("-", 2)[0] for path in parts}
     assert folders == {"sa_000000", "sa_000001"}

@@ -63,7 +63,7 @@ def test_new_captions_replace_the_build_in_one_commit(demo: DemoArchive, publish
         env = {**hub.environment(tmp_path / "home"), "ASAM_DATASETS_CACHE": str(tmp_path / "cache")}
         assert publish("--train", demo.archive, second.archive, "--repo-id", REPO, env=env).code == 0
         old = {Path(path).parent.name for path in hub.files(REPO) if path.endswith(".parquet")}
-        assert sorted(name.rsplit("-", 1)[0] for name in old) == ["sa_000000", "sa_000001"]
+        assert sorted(name.rsplit("-", 2)[0] for name in old) == ["sa_000000", "sa_000001"]
         assert not [path for path in hub.files(REPO) if path.startswith("organized/")]
 
         ran = publish("--train", demo.archive, "--captions", demo.captions, "--repo-id", REPO, env=env)

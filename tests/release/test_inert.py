@@ -68,14 +68,23 @@ def build(text: str, link: str) -> Build:
     info = EvaluationInfo(text, link, text, "test", text, text, "default", text)
     part = Part("part-000.parquet", 1, [1], 9, "0" * 64, "", 1, 0, {"image": 5}, missing={text: 3})
     return Build(
-        2, "evaluation", "evil", "0" * 16, 0, True, Rights(text, link, "yes"), [part], evaluation=info, run="r0"
+        2,
+        "evaluation",
+        "evil",
+        "0" * 16,
+        0,
+        True,
+        Rights(text, link, "yes"),
+        [part],
+        evaluation=info,
+        run="r000000000000",
     )
 
 
 def pages(text: str, link: str) -> tuple[str, str]:
     """Card and license file of a dataset of that set and an archive of its license."""
     one = build(text, link)
-    archive = Build(2, "train", "sa_000000", "1" * 16, 0, True, one.rights, one.parts, run="r0")
+    archive = Build(2, "train", "sa_000000", "1" * 16, 0, True, one.rights, one.parts, run="r000000000000")
     showing = Showing(frozenset({one.path, archive.path}), frozenset(), "data/index-0123456789abcdef.json.gz")
     card = render_card([one, archive], showing, location="x/y", words=Words("T"))
     card = re.sub(r"(?m)^    block: .*$", "    block: x", card)  # its digest is of the text

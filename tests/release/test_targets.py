@@ -92,20 +92,24 @@ def test_a_tag_is_part_of_the_state(hub: LocalHub) -> None:
         read_state(client, Destination(tag="v1"), "xhk")
 
 
+R = [f"r{number:012}" for number in range(3)]
+"""Names of runs."""
+
+
 def made(
     built: list[Build], current: list[Build], paths: list[str], removed: frozenset[str] = frozenset(), **there: bool
 ) -> Release:
     """The release of a run that brings some builds."""
     none = np.empty(0, np.int64)
-    maker = ReleaseMaker([Built(one, None, none, none) for one in built], "r1", removed, {}, REPO, Words("Title"))
+    maker = ReleaseMaker([Built(one, None, none, none) for one in built], R[1], removed, {}, REPO, Words("Title"))
     where = {"alone": False, "at_once": True, **there}
-    return maker.make(Visible(tuple(current), frozenset({"r0"})), There(paths, **where))
+    return maker.make(Visible(tuple(current), frozenset({R[0]})), There(paths, **where))
 
 
 def test_what_goes_with_a_release() -> None:
     """What was visible and is not, what is left over of names of this run; the rest when nobody else is at work."""
-    old, other, kept = (in_run(build(number, digest), "r0") for number, digest in ((0, "a"), (1, "c"), (2, "d")))
-    new = in_run(build(0, "b"), "r1")
+    old, other, kept = (in_run(build(number, digest), R[0]) for number, digest in ((0, "a"), (1, "c"), (2, "d")))
+    new = in_run(build(0, "b"), R[1])
     captions, index = "organized/sa_000000-blip2-caption.json", "data/index-0123456789abcdef.json.gz"
     there = [f"{one.path}/{PART.file}" for one in (old, new, other, kept)]
     there += [
@@ -133,28 +137,30 @@ def shown(readme: bytes) -> list[str]:
 
 
 def test_patterns_are_the_fewest_that_show_no_half() -> None:
-    a, b, c = (in_run(build(number, "a"), "r0") for number in range(3))
-    d, legacy = in_run(build(3, "d"), "r1"), build(4, "e")
+    a, b, c = (in_run(build(number, "a"), R[0]) for number in range(3))
+    d, legacy = in_run(build(3, "d"), R[1]), build(4, "e")
     listing = "data/train/**/-none-*.parquet"
     everything = [f"{one.path}/" for one in (a, b, c)]
-    assert shown(made([], [a, b, c], everything).files[README]) == ["data/train/r0/**/part-*.parquet"]
+    whole = f"data/train/*-{R[0]}/**/part-*.parquet"
+    assert shown(made([], [a, b, c], everything).files[README]) == [whole]
     more = made([d], [a, b, c], [*everything, f"{d.path}/"])
-    assert shown(more.files[README]) == [
-        listing, "data/train/r0/**/part-*.parquet", "data/train/r1/**/part-*.parquet"
-    ]  # fmt: skip
-    assert more.closed == {"r0", "r1"}
+    assert shown(more.files[README]) == [listing, whole, f"{d.path}/**/part-*.parquet"], "a single one by its name"
+    assert more.closed == {R[0], R[1]}
     # What goes in the same commit leaves one pattern; what goes after README is not to be shown until it is gone.
     for at_once in (True, False):
         less = made([], [a, b, c], everything, frozenset({a.name}), at_once=at_once)
-        assert shown(less.settled) == ["data/train/r0/**/part-*.parquet"]
-        names = [listing, f"{b.path}/part-*.parquet", f"{c.path}/part-*.parquet"]
+        assert shown(less.settled) == [whole]
+        names = [listing, f"{b.path}/**/part-*.parquet", f"{c.path}/**/part-*.parquet"]
         assert shown(less.files[README]) == (shown(less.settled) if at_once else names)
-    # Below the folder of a run that is not closed somebody may be at work, and a stranger's leftover is not shown.
-    open_run = in_run(a, "r2")
-    assert shown(made([], [open_run], [f"{open_run.path}/"]).files[README]) == [f"{open_run.path}/part-*.parquet"]
-    stranger = in_run(build(9, "f"), "r0")
-    assert shown(made([], [a], [f"{a.path}/", f"{stranger.path}/"]).files[README]) == [f"{a.path}/part-*.parquet"]
-    assert shown(made([legacy], [], []).files[README]) == [f"{legacy.path}/part-*.parquet"]
+    # At a run that is not closed somebody may be at work, and a stranger's leftover is not shown.
+    by_name = [listing, *(f"{one.path}/**/part-*.parquet" for one in (a, b))]
+    at_work = [in_run(one, R[2]) for one in (a, b)]
+    names = [listing, *(f"{one.path}/**/part-*.parquet" for one in at_work)]
+    assert shown(made([], at_work, [f"{one.path}/" for one in at_work]).files[README]) == names
+    stranger = in_run(build(9, "f"), R[0])
+    there = [f"{one.path}/" for one in (a, b, stranger)]
+    assert shown(made([], [a, b], there).files[README]) == by_name
+    assert shown(made([legacy], [], []).files[README]) == [f"{legacy.path}/**/part-*.parquet"]
 
 
 def test_both_targets_fulfil_the_protocol(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,7 +142,7 @@ def test_published(tmp_path: Path, run: Run) -> None:
     done = run("--train", folder, "--captions", tmp_path / "metadata.jsonl", "--out", out)
     assert done.code == 0
     assert "image ids are those of the JSON" in done.err
-    (part,) = out.glob("data/train/*/*/*.parquet")
+    (part,) = out.glob("data/train/*/*.parquet")
     rows = pq.read_table(part, columns=["file_name", "image_id", "caption", "image"]).to_pylist()
     assert [(row["file_name"], row["image_id"], row["caption"]) for row in rows] == [
         ("sub/dog.JPG", 3, "a dog"),

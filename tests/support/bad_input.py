@@ -140,7 +140,7 @@ def check_refused(run: Run, tmp_path: Path, published: Path, *arguments: object)
 
 def build_of(out: Path) -> Path:
     """The one build of `sa_000000` in a folder."""
-    (folder,) = (out / "data" / "train").glob("*/*")
+    (folder,) = (out / "data" / "train").glob("*")
     assert folder.name.startswith("sa_000000-")
     return folder
 

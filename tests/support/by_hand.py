@@ -1,4 +1,4 @@
-"""Datasets changed by hand: as the release before run folders and indexes wrote them, and with a manifest that was made
+"""Datasets changed by hand: as the release before runs and indexes wrote them, and with a manifest that was made
 to agree with something."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-FOLDERS = "data/*/*/*/build.json"
+FOLDERS = "data/*/*/build.json"
 
 
 def as_last_release(dataset: Path) -> list[str]:
@@ -19,11 +19,9 @@ def as_last_release(dataset: Path) -> list[str]:
     folders = []
     for manifest in sorted(dataset.glob(FOLDERS)):
         folder = manifest.parent
-        run = folder.parent
-        folder.rename(run.parent / folder.name)
-        folders.append(f"data/{run.parent.name}/{folder.name}")
-        if not any(run.iterdir()):
-            run.rmdir()
+        bare = folder.with_name(folder.name.rpartition("-")[0])
+        folder.rename(bare)
+        folders.append(bare.relative_to(dataset).as_posix())
     for index in dataset.glob("data/index-*"):
         index.unlink()
     readme = dataset / "README.md"
@@ -51,7 +49,7 @@ def reindex(dataset: Path, change: Callable[[str], str] = lambda text: text) -> 
     (index,) = dataset.glob("data/index-*.json.gz")
     content = json.loads(gzip.decompress(index.read_bytes()))
     manifests = {path.parent: json.loads(path.read_text()) for path in dataset.glob(FOLDERS)}
-    content["builds"] = [{**build, "run": folder.parent.name} for folder, build in manifests.items()]
+    content["builds"] = [{**build, "run": folder.name.rpartition("-")[2]} for folder, build in manifests.items()]
     text = change(json.dumps(content, separators=(",", ":"), ensure_ascii=False)).encode()
     index.unlink()
     name = f"index-{hashlib.sha256(text).hexdigest()[:16]}.json.gz"

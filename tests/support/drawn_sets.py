@@ -73,5 +73,5 @@ def regroup(part: Path, rows: int) -> None:
 
 def rows_of(dataset: Path, config: str) -> list[dict[str, Any]]:
     """The rows of a set, read without the package."""
-    (part,) = dataset.glob(f"data/evaluation/*/{config}-*/part-000.parquet")
+    (part,) = dataset.glob(f"data/evaluation/{config}-*/part-000.parquet")
     return list(pq.read_table(part).to_pylist())

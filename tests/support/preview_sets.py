@@ -39,7 +39,7 @@ def publish_each_kind(base: Path, demo: DemoArchive, publish: Run) -> Path:
 def changed_copy(published: Path, out: Path, change: Callable[[Rows], object], kind: str = "train") -> Path:
     """A copy of the dataset in which the rows of the first part of a kind are others."""
     copy = Path(shutil.copytree(published, out))
-    part = sorted(copy.glob(f"data/{kind}/*/*/part-000.parquet"))[0]
+    part = sorted(copy.glob(f"data/{kind}/*/part-000.parquet"))[0]
     table = pq.read_table(part)
     rows = table.to_pylist()
     change(rows)
@@ -49,5 +49,5 @@ def changed_copy(published: Path, out: Path, change: Callable[[Rows], object], k
 
 def rows_of(published: Path, kind: str = "train") -> Rows:
     """All rows of the tables of a kind, in their order."""
-    parts = sorted(published.glob(f"data/{kind}/*/*/*.parquet"))
+    parts = sorted(published.glob(f"data/{kind}/*/*.parquet"))
     return [row for part in parts for row in pq.read_table(part).to_pylist()]

@@ -149,7 +149,7 @@ ORDER_OF_SEED_7 = [
 
 
 def test_a_stream_gives_the_rows_of_the_dataset(small: Path) -> None:
-    parts = sorted(small.glob("data/train/*/*/*.parquet"))
+    parts = sorted(small.glob("data/train/*/*.parquet"))
     rows = {row["image_id"]: row for part in parts for row in pq.read_table(part).to_pylist()}
     seen = {record["image_id"]: record for record in open_stream(small, "train")}
     for record in seen.values():
@@ -378,7 +378,7 @@ def test_bad_places(small: Path, tmp_path: Path) -> None:
 def test_a_damaged_part_is_one_sentence(small: Path, tmp_path: Path) -> None:
     copy = tmp_path / "dataset"
     shutil.copytree(small, copy)
-    part = min(copy.glob("data/train/*/*/*.parquet"))
+    part = min(copy.glob("data/train/*/*.parquet"))
     content = part.read_bytes()
     part.write_bytes(content[: len(content) // 2])
     with pytest.raises(SourceError, match=rf"{part.name}: expected a part"):
