@@ -33,8 +33,9 @@ demo: $(BIN)/.core
 	@printf '  %-24s %s\n' $(OUT)/ "the dataset; its README.md is the card, with recipes that run" \
 	  $(LOOK)/sheet.png "its 12 images with their masks" \
 	  $(LOOK)/page.html "the same to look into: open it in a browser, point at a mask, press ? for the keys"
-	@echo "Next, an archive of your own:"
-	@echo "  $(BIN)/python -m asam_datasets.publish --train sa_000000.tar --out my-dataset"
+	@echo "Next, an archive, or images of your own with a COCO JSON (docs/own_data.md):"
+	@echo "  $(BIN)/asam-datasets publish sa_000000.tar --out my-dataset"
+	@echo "  $(BIN)/asam-datasets publish my_photos --license cc-by-4.0 --out my-dataset"
 
 # Environments with other versions of `datasets`, in which the tests read what was published.
 readers: $(BIN)/.installed

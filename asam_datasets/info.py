@@ -125,7 +125,7 @@ def _config(config: Config[Build]) -> ConfigInfo:
     return ConfigInfo(
         name=config.name,
         kind=config.kind,
-        rows={split: sum(build.rows for build in builds) for split, builds in config.splits.items()},
+        rows={split: sum(build.in_split(split).rows for build in builds) for split, builds in config.splits.items()},
         masks=sum(build.annotations for build in config.builds),
         captions=sum(build.captions for build in config.builds),
         columns=config.columns,

@@ -16,22 +16,6 @@ from asam_datasets.sources.evaluation import Entry, describe_tree, load_catalog
 
 _WIDTH = 96
 DOCS = Path(__file__).resolve().parent
-PAGES = {
-    "caption": "captions",
-    "catalog": "evaluation_sets",
-    "download": "download",
-    "evaluate": "measure",
-    "export": "asams_folder",
-    "fetch": "../fetch",
-    "info": "look",
-    "merge": "captions",
-    "organize": "asams_folder",
-    "preview": "look",
-    "publish": "publish",
-    "scale": "../scale",
-    "verify": "publish",
-}
-"""Which page tells of a verb."""
 
 
 def main() -> int:
@@ -51,6 +35,7 @@ def cli_page() -> Iterator[str]:
     import typer
 
     from asam_datasets.cli import app
+    from asam_datasets.cli._docs import PAGES
 
     group: Any = typer.main.get_command(app)
     yield "# Command line\n"
@@ -60,8 +45,7 @@ def cli_page() -> Iterator[str]:
         context = command.make_context(f"asam-datasets {name}", [], resilient_parsing=True, terminal_width=_WIDTH)
         yield f"## {name}\n\n```text\n{command.get_help(context).rstrip()}\n```\n"
         if name in PAGES:
-            page = PAGES[name]
-            yield f"More: [{name}]({page if page.startswith('..') else f'../jobs/{page}'}.md).\n"
+            yield f"More: [{name}](../{PAGES[name]}).\n"
 
 
 def _cell(text: str) -> str:

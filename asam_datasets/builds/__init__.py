@@ -12,6 +12,8 @@ from asam_datasets.builds._build import without_bad as without_bad
 from asam_datasets.builds._evaluation import EvaluationRecipe as EvaluationRecipe
 from asam_datasets.builds._manifest import BUILD_FILE as BUILD_FILE
 from asam_datasets.builds._manifest import DATA as DATA
+from asam_datasets.builds._manifest import PART as PART
+from asam_datasets.builds._manifest import VALIDATION as VALIDATION
 from asam_datasets.builds._manifest import Build as Build
 from asam_datasets.builds._manifest import Part as Part
 from asam_datasets.builds._manifest import decode_build as decode_build
@@ -38,6 +40,9 @@ from asam_datasets.builds._slices import Slice as Slice
 from asam_datasets.builds._slices import archive_slices as archive_slices
 from asam_datasets.builds._slices import evaluation_slices as evaluation_slices
 from asam_datasets.builds._slices import slice_tables as slice_tables
+from asam_datasets.builds._split import Validation as Validation
+from asam_datasets.builds._split import count_held_out as count_held_out
+from asam_datasets.builds._split import read_validation as read_validation
 from asam_datasets.builds._statistics import MEASURES as MEASURES
 from asam_datasets.builds._statistics import Measure as Measure
 from asam_datasets.builds._statistics import Statistics as Statistics
@@ -50,6 +55,8 @@ __all__ = [
     "BUILD_FILE",
     "DATA",
     "MEASURES",
+    "PART",
+    "VALIDATION",
     "AdversarialRecipe",
     "ArchiveRecipe",
     "Build",
@@ -62,11 +69,13 @@ __all__ = [
     "Slice",
     "Statistics",
     "Survey",
+    "Validation",
     "add_up",
     "archive_slices",
     "build",
     "check_together",
     "choose_parts",
+    "count_held_out",
     "count_parts",
     "count_rows",
     "decode_build",
@@ -82,6 +91,7 @@ __all__ = [
     "only",
     "part_ranges",
     "parts_digest",
+    "read_validation",
     "same_content",
     "slice_tables",
     "split_folder",

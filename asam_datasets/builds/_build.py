@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,13 +23,15 @@ from numpy.typing import NDArray
 
 from asam_datasets.builds._digest import inputs_of
 from asam_datasets.builds._folders import begin_build, empty, finalize
-from asam_datasets.builds._manifest import FORMAT, Build, Part, parts_digest, same_content
+from asam_datasets.builds._manifest import FORMAT, PART, VALIDATION, Build, Part, parts_digest, same_content
 from asam_datasets.builds._plan import MAX_PART_BYTES, choose_parts, part_file, part_ranges
 from asam_datasets.builds._recipe import Built, Candidate, Options, Recipe, Ref, Survey
+from asam_datasets.builds._split import divide, parts_of
 from asam_datasets.builds._statistics import add_up, shorten
 from asam_datasets.builds._tasks import (
     TAKEN,
     RefsTask,
+    Waiting,
     WaitingTask,
     build_part,
     check_refs,
@@ -85,15 +87,19 @@ def find_unchanged(
     possible = [one for one in candidates if _may_be(one.build, survey, options)]
     if refs is None or not possible:
         return None
-    tasks = _chunks(recipe, enumerate(refs), Path(), skip=True)
+    groups = divide(recipe.kind, refs, options.validation)
+    tasks = _chunks(recipe, enumerate(ref for _, some in groups for ref in some), Path(), skip=True)
     digests = [digest for some in ordered(workers.run(digest_refs, tasks)) for digest in some]
     for one in possible:
         if recipe.drops:
             same = one.build.inputs == inputs_of(digests)
         else:
-            ranges = part_ranges(len(refs), len(one.build.parts))
-            inputs = [inputs_of(digests[r.start : r.stop]) for r in ranges]
-            same = [part.inputs for part in one.build.parts] == inputs
+            inputs, start, counts = [], 0, [parts_of(one.build, word) for word, _ in groups]
+            for count, (_, some) in zip(counts, groups, strict=True):
+                ranges = part_ranges(len(some), count) if count else []
+                inputs += [inputs_of(digests[start + r.start : start + r.stop]) for r in ranges]
+                start += len(some)
+            same = all(counts) and [part.inputs for part in one.build.parts] == inputs
         if same:
             bad.rejects += survey.rejects
             made = msgspec.structs.replace(one.build, rights=recipe.rights)  # no part depends on them
@@ -140,8 +146,9 @@ def build(
             made = _describe(recipe, parts, rejected=len(bad.rejects) - before)
             return Built(made, _finish(made, folder, target, on_part), survey.all_ids, _ids_of(recipe, refs))
         seen: list[int] = []
-        items = enumerate(refs) if refs is not None else _streamed(recipe, options, bad, seen)
-        spooled = _spool(recipe, items, options, folder, bad, workers, on_part)
+        held_out: set[int] = set()
+        items = enumerate(refs) if refs is not None else _streamed(recipe, options, bad, seen, held_out)
+        spooled = _spool(recipe, items, held_out, options, folder, bad, workers, on_part)
         made = _describe(
             recipe,
             spooled.parts,
@@ -190,19 +197,28 @@ def _in_place(
     recipe, refs = survey.recipe, survey.index.refs or ()
     if not refs:
         raise _nothing_left(recipe, 0, len(bad.rejects))
-    count = choose_parts(len(refs), recipe.size_bytes(refs), options.parts, recipe.label)
+    parts = []
+    for word, some in divide(recipe.kind, refs, options.validation):
 
-    def write(count: int) -> list[Part]:
-        ranges = part_ranges(len(refs), count)
-        tasks = (_task(recipe, refs, r, folder / part_file(number), False) for number, r in enumerate(ranges))
-        return _taken(workers.run(build_part, tasks, ahead=_ahead(on_part)), folder, on_part)
+        def write(count: int, word: str = word, some: Sequence[Ref] = some) -> list[Part]:
+            ranges = enumerate(part_ranges(len(some), count))
+            tasks = (_task(recipe, some, r, folder / part_file(number, word), False) for number, r in ranges)
+            return _taken(workers.run(build_part, tasks, ahead=_ahead(on_part)), folder, on_part)
 
-    return _small_enough(write, count, len(refs), options, folder)
+        count = choose_parts(len(some), recipe.size_bytes(some), _wanted(options, word, len(some)), recipe.label)
+        parts += _small_enough(write, count, len(some), options, (folder, word))
+    return parts
+
+
+def _wanted(options: Options, word: str, rows: int) -> int | None:
+    """The number of parts that a person said: of what is held out, as many as there are rows for."""
+    return min(options.parts, rows) if options.parts is not None and word == VALIDATION else options.parts
 
 
 def _spool(
     recipe: Recipe,
     items: Iterable[tuple[int, Ref]],
+    held_out: Collection[int],
     options: Options,
     folder: Path,
     bad: BadRecords,
@@ -223,17 +239,23 @@ def _spool(
         rows = sorted((row for one in spooled for row in one.rows), key=lambda row: row.position)
         if not rows:
             raise _nothing_left(recipe, dropped, len(bad.rejects) - before)
-        count = choose_parts(len(rows), sum(row.size_bytes for row in rows), options.parts, recipe.label)
+        parts = []
+        for word, is_held_out in ((PART, False), (VALIDATION, True)):
+            some = [row for row in rows if (row.position in held_out) == is_held_out]
+            if not some:
+                continue
 
-        def write(count: int) -> list[Part]:
-            ranges = enumerate(part_ranges(len(rows), count))
-            tasks = (
-                WaitingTask(tuple(rows[r.start : r.stop]), folder / part_file(number), recipe.kind, tuple(recipe.extra))
-                for number, r in ranges
-            )
-            return _taken(workers.run(write_waiting, tasks, ahead=_ahead(on_part)), folder, on_part)
+            def write(count: int, word: str = word, some: Sequence[Waiting] = some) -> list[Part]:
+                extra = tuple(recipe.extra)
+                tasks = (
+                    WaitingTask(tuple(some[r.start : r.stop]), folder / part_file(number, word), recipe.kind, extra)
+                    for number, r in enumerate(part_ranges(len(some), count))
+                )
+                return _taken(workers.run(write_waiting, tasks, ahead=_ahead(on_part)), folder, on_part)
 
-        parts = _small_enough(write, count, len(rows), options, None)
+            size = sum(row.size_bytes for row in some)
+            count = choose_parts(len(some), size, _wanted(options, word, len(some)), recipe.label)
+            parts += _small_enough(write, count, len(some), options, None)
     inputs = inputs_of(digest for one in spooled for digest in one.digests)
     return _Parts(parts, dropped, inputs, [row.position for row in rows])
 
@@ -259,24 +281,28 @@ def _taken(
 
 
 def _small_enough(
-    write: Callable[[int], list[Part]], count: int, rows: int, options: Options, folder: Path | None
+    write: Callable[[int], list[Part]], count: int, rows: int, options: Options, place: tuple[Path, str] | None
 ) -> list[Part]:
-    """Write `count` parts, or twice as many while one is too large and nobody asked for so many. With `folder`, what
-    was too large is taken away from it."""
+    """Write `count` parts, or twice as many while one is too large and nobody asked for so many. With `place`, a folder
+    and the first word of the parts, what was too large is taken away from it."""
     while True:
         parts = write(count)
         if options.parts is not None or count >= rows or max(part.size_bytes for part in parts) <= MAX_PART_BYTES:
             return parts
-        if folder is not None:
-            empty(folder)
+        for path in place[0].glob(f"{place[1]}-*") if place is not None else ():
+            path.unlink()
         count = min(2 * count, rows)
 
 
-def _streamed(recipe: Recipe, options: Options, bad: BadRecords, seen: list[int]) -> Iterator[tuple[int, Ref]]:
-    """Position and ref of what a stream holds; `seen` gets the ids of all of it."""
+def _streamed(
+    recipe: Recipe, options: Options, bad: BadRecords, seen: list[int], held_out: set[int]
+) -> Iterator[tuple[int, Ref]]:
+    """Position and ref of what a stream holds; `seen` gets the ids of all of it, `held_out` those that are held out."""
     for one in recipe.stream(options, bad):
         seen.append(one.position)
         if one.ref is not None:
+            if options.validation is not None and options.validation.holds(one.ref.record):
+                held_out.add(one.position)
             yield one.position, one.ref
 
 
@@ -306,7 +332,7 @@ def _may_be(known: Build, survey: Survey, options: Options) -> bool:
     """Whether a build could have been made from this, by all that is known without reading."""
     recipe = survey.recipe
     return (
-        options.parts in (None, len(known.parts))
+        options.parts in (None, parts_of(known, PART) or len(known.parts))
         and known.rejected == len(survey.rejects)
         and (recipe.drops or known.rows == survey.rows)
         and known.evaluation == recipe.info

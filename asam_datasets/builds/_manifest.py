@@ -30,8 +30,11 @@ FORMAT = 2
 BUILD_FILE = "build.json"
 DATA = "data"
 
+PART, VALIDATION = "part", "validation"
+"""How the names of parts begin: those of the split `validation` of an archive, and all others."""
+
 _DIGEST = re.compile(r"[0-9a-f]{16}")
-_PART = re.compile(r"part-[0-9]{3,6}\.parquet")
+_PART = re.compile(rf"({PART}|{VALIDATION})-[0-9]{{3,6}}\.parquet")
 _FIELD = re.compile(r"[a-z_]{1,64}")
 _RUN = re.compile(r"r[0-9a-f]{12}")
 _FOLDER = re.compile(rf"(?P<name>{ARCHIVE_NAME.pattern})-(?P<digest>[0-9a-f]{{16}})(?:-(?P<run>{_RUN.pattern}))?")
@@ -112,9 +115,24 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"im
         return f"{self.name}-{self.digest}"
 
     @property
+    def splits(self) -> Sequence[str]:
+        """The splits that its rows are in: one, but for an archive of which some are held out."""
+        if self.evaluation:
+            return (self.evaluation.split,)
+        held_out = [part.file.startswith(VALIDATION) for part in self.parts]
+        return (*(["train"] if not all(held_out) or not held_out else []), *([VALIDATION] if any(held_out) else []))
+
+    @property
     def split(self) -> str:
-        """The split that its rows are in."""
-        return self.evaluation.split if self.evaluation else "train"
+        """The first of its splits."""
+        return self.splits[0]
+
+    def in_split(self, split: str) -> Build:
+        """The same build, with the parts of one of its splits alone; what is no archive has one, and is as it is."""
+        if self.kind != "train":
+            return self
+        wanted = [part for part in self.parts if part.file.startswith(VALIDATION) == (split == VALIDATION)]
+        return msgspec.structs.replace(self, parts=wanted)
 
     @property
     def extra(self) -> Sequence[str]:
@@ -237,7 +255,7 @@ def wrong_build(build: Build) -> str:
     if build.run is not UNSET and not is_run(build.run):
         return f"the run {build.run!r}"
     for number, part in enumerate(build.parts):
-        if not _PART.fullmatch(part.file):
+        if not _PART.fullmatch(part.file) or (part.file.startswith(VALIDATION) and build.kind != "train"):
             return f"the file {part.file!r}"
         if not all(map(_FIELD.fullmatch, part.missing)):
             return f"a field that is called {next(name for name in part.missing if not _FIELD.fullmatch(name))!r}"

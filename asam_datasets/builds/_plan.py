@@ -48,6 +48,6 @@ def part_ranges(rows: int, parts: int) -> list[range]:
     return [range(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
-def part_file(index: int) -> str:
-    """File name of a part."""
-    return f"part-{index:03d}.parquet"
+def part_file(index: int, word: str) -> str:
+    """File name of a part; `word` is that of its split."""
+    return f"{word}-{index:03d}.parquet"

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asam_datasets.builds._manifest import Build, EvaluationInfo
+from asam_datasets.builds._split import Validation
 from asam_datasets.errors import RecordError
 from asam_datasets.masks import PngEncoder
 from asam_datasets.rights import Rights
@@ -30,11 +31,12 @@ Ref = Any
 @dataclass(frozen=True)
 class Options:
     """What changes the content of builds, the same for all of a run: caption by file name, the image ids to take (all
-    if None), and the number of parts (by size if None)."""
+    if None), the number of parts (by size if None), and which images are held out."""
 
     captions: Mapping[str, str] = field(default_factory=dict)
     ids: frozenset[int] | None = None
     parts: int | None = None
+    validation: Validation | None = None
 
 
 class Index(NamedTuple):

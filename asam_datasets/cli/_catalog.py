@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
+from asam_datasets.cli._lines import columns_of, table
 from asam_datasets.cli._options import Catalogs, Json, TakesMany
-from asam_datasets.cli._terminal import Terminal, table
+from asam_datasets.cli._terminal import Terminal
 from asam_datasets.errors import TargetError
 from asam_datasets.sources.evaluation import (
     Entry,
@@ -105,9 +108,11 @@ def _one(entry: Entry) -> Sequence[str]:
         ("cite", " ".join(entry.citation.split()) or "unknown"),
         ("ASAM reads it", " ".join(entry.protocol_asam.split()) or "the same way"),
     ]
+    width = columns_of(sys.stdout) or _WIDTH
+    fill = partial(textwrap.wrap, width=width, break_long_words=False, break_on_hyphens=False)
     lines: list[str] = []
     for name, text in facts:
-        lines += textwrap.wrap(text, _WIDTH, initial_indent=f"{name:<17}", subsequent_indent=" " * 17)
+        lines += fill(text, initial_indent=f"{name:<17}", subsequent_indent=" " * 17)
     if entry.notes.strip():
-        lines += ["", *(textwrap.fill(line, _WIDTH) for line in entry.notes.strip().splitlines())]
+        lines += ["", *fill(" ".join(entry.notes.split()))]
     return "\n".join([*lines, "", describe_tree(entry)]).split("\n")

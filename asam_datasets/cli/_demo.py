@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from asam_datasets.cli._lines import Verbatim
 from asam_datasets.cli._options import Json
 from asam_datasets.cli._terminal import Terminal
 from asam_datasets.demo import DemoArchive, write_demo
@@ -38,6 +39,8 @@ def _text(drawn: DemoArchive) -> Sequence[str]:
         f"  {drawn.archive}",
         f"  {drawn.captions}",
         "Publish them into a folder:",
-        f"  python -m asam_datasets.publish --train {drawn.archive} --captions {drawn.captions} "
-        '--title "Drawn images" --license cc0-1.0 --out demo-dataset',
+        Verbatim(
+            f"  python -m asam_datasets.publish --train {drawn.archive} --captions {drawn.captions} "
+            '--title "Drawn images" --license cc0-1.0 --out demo-dataset'
+        ),
     )

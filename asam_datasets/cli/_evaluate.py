@@ -10,8 +10,9 @@ from typing import Annotated, Optional
 
 import typer
 
+from asam_datasets.cli._lines import table
 from asam_datasets.cli._options import Json, Published, Revision, TakesMany
-from asam_datasets.cli._terminal import Terminal, table
+from asam_datasets.cli._terminal import Terminal
 from asam_datasets.evaluate import DEFAULT_MODEL, EvaluateOptions, Evaluation, evaluate, files_of, notes_of, table_of
 from asam_datasets.progress import Listener
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import typer
 
+from asam_datasets.cli._lines import BarLine, table
 from asam_datasets.cli._options import Json, Published, Revision
 from asam_datasets.cli._publish_text import fold
-from asam_datasets.cli._terminal import Terminal, table
+from asam_datasets.cli._terminal import Terminal
 from asam_datasets.info import Histogram, Info, LicenseInfo, StatisticsInfo, info
 from asam_datasets.release import count_bytes
 
@@ -93,7 +94,4 @@ def _histogram(kind: str, histogram: Histogram) -> list[str]:
 def _bars(bins: Sequence[tuple[str, int]]) -> list[str]:
     most = max(count for _, count in bins)
     widths = max(len(label) for label, _ in bins), max(len(f"{count:,}") for _, count in bins)
-    return [
-        f"    {label:>{widths[0]}}  {count:>{widths[1]},}  {'█' * max(round(_BAR * count / most), count > 0)}".rstrip()
-        for label, count in bins
-    ]
+    return [BarLine(f"    {label:>{widths[0]}}  {count:>{widths[1]},}", count / most, _BAR) for label, count in bins]

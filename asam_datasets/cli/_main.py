@@ -6,6 +6,7 @@ known failure, 2 usage.
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import sys
@@ -13,7 +14,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from asam_datasets import __version__
 from asam_datasets.cli import (
@@ -32,6 +32,8 @@ from asam_datasets.cli import (
     _scale,
     _verify,
 )
+from asam_datasets.cli._help import Grouped, help_width
+from asam_datasets.cli._lines import Verbatim, columns_of, fit
 from asam_datasets.cli._terminal import Terminal
 from asam_datasets.errors import AsamDatasetsError, HubError, printable
 from asam_datasets.sources.sa1b import without_secrets
@@ -40,26 +42,9 @@ TRACEBACK = "ASAM_DATASETS_TRACEBACK"
 _USAGE: Any = typer.BadParameter.__mro__[2]  # `ClickException`, of click or of what typer has in its place
 _STOPPED = 130  # as shells say it: 128 and the number of SIGINT
 
-_GROUPS = {
-    "Publish": ("publish", "verify", "scale", "download", "caption", "merge", "catalog", "demo"),
-    "Use": ("info", "preview", "fetch", "export", "organize", "evaluate"),
-}
-
-
-class _Grouped(TyperGroup):
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """The verbs by what they are for."""
-        names = self.list_commands(ctx)
-        width = formatter.width - 6 - max(map(len, names))
-        for title, group in _GROUPS.items():
-            lines = [(name, self.commands[name].get_short_help_str(width)) for name in names if name in group]
-            with formatter.section(title):
-                formatter.write_dl(lines)
-
-
 app = typer.Typer(
     name="asam-datasets",
-    cls=_Grouped,
+    cls=Grouped,
     help="Publish SA-1B archives as a Hugging Face dataset.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -97,11 +82,14 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run the command line; known failures become a sentence, a hint and exit code 1."""
     arguments = list(sys.argv[1:] if args is None else args)
     try:
-        code = app(arguments, prog_name="asam-datasets", standalone_mode=False)
+        code = app(arguments, prog_name="asam-datasets", standalone_mode=False, terminal_width=help_width())
         sys.exit(code if isinstance(code, int) else 0)
     except _USAGE as error:  # names of files become arguments: `--train *`
         error.message = "\n".join(map(printable, error.message.split("\n")))
-        error.show()
+        with io.StringIO() as shown:
+            error.show(file=shown)
+            lines = [short for line in shown.getvalue().splitlines() for short in fit(line, columns_of(sys.stderr))]
+        print("\n".join(lines), file=sys.stderr)
         sys.exit(error.exit_code)
     except typer.Abort:
         Terminal().talk("stopped; finished work is kept, the same command goes on from there")
@@ -113,7 +101,7 @@ def main(args: Sequence[str] | None = None) -> None:
         terminal.failure(error)
         if isinstance(error, HubError) and arguments[:1] == ["publish"]:
             command = ["python", "-m", "asam_datasets.publish", *map(without_secrets, arguments[1:])]
-            terminal.talk(f"continue: {shlex.join(command)}")
+            terminal.talk(Verbatim(f"continue: {shlex.join(command)}"))
         sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as end:
         # typer makes an exit of Ctrl-C where it sees it first.

@@ -86,6 +86,13 @@ def publish_command(
     ] = None,
     ids: Annotated[Optional[Path], typer.Option(help="Take only these image ids (a file, one id a line).")] = None,
     parts: Annotated[Optional[int], typer.Option(help="Parquet files per archive; by its size if not given.")] = None,
+    validation: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="SHARE|FILE",
+            help="Hold out a share (0.1), or the images of a file (a name or id a line), as the split validation.",
+        ),
+    ] = None,
     workers: Workers = None,
     on_bad_record: OnBadRecord = BadRecord.RAISE,
     rejects: Annotated[Optional[Path], typer.Option(help="Where skipped records are listed [rejects.jsonl].")] = None,
@@ -128,6 +135,7 @@ def publish_command(
             require_captions=require_captions, remove=remove or (), annotations_only=annotations_only or (),
             repo_id=repo_id, parts=parts, workers=workers, on_bad_record=on_bad_record.value, rejects=rejects,
             private=private, gated=gated.value if gated else None, accept_sa1b_terms=accept_sa1b_terms, about=about,
+            validation=_share_or_file(validation),
             destination=Destination(revision, create_pr, tag), license=license, license_link=license_link, title=title,
         )  # fmt: skip
         if dry_run:
@@ -136,6 +144,16 @@ def publish_command(
         else:
             done = publish(options, terminal.listener(), confirm=partial(_confirm, terminal, yes))
             terminal.result(done, summary_text(done))
+
+
+def _share_or_file(text: str | None) -> float | Path | None:
+    """What `--validation` was given: a number is a share, unless a file is called so."""
+    if text is None or Path(text).exists():
+        return None if text is None else Path(text)
+    try:
+        return float(text)
+    except ValueError:
+        return Path(text)
 
 
 def _confirm(terminal: Terminal, yes: bool, planned: Plan) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from asam_datasets.cli._terminal import table
+from asam_datasets.cli._lines import Verbatim, table
 from asam_datasets.publish import Plan, PlannedBuild, Summary
 from asam_datasets.release import CardChange, Footprint, count_bytes
 
@@ -62,7 +62,7 @@ def plan_text(planned: Plan) -> Sequence[str]:
 
 
 def summary_text(done: Summary) -> Sequence[str]:
-    """What was done, and the line that loads it."""
+    """What was done, and the lines that load it."""
     changes = done.changes
     lines = [
         f"Nothing to do: {done.target} has all of it" if done.is_as_before else f"Published {done.target}",
@@ -89,7 +89,8 @@ def summary_text(done: Summary) -> Sequence[str]:
     revision = f', revision="{done.revision}"' if done.revision else ""
     chosen = 'split="train"' if done.configs[0] == "train" else f'"{done.configs[0]}", streaming=True'
     loaded = f'load_dataset("{done.location}", {chosen}{revision})'
-    return [*lines, "Load it:", f"  from datasets import load_dataset; dataset = {loaded}"]
+    code = ("from datasets import load_dataset", f"dataset = {loaded}")
+    return [*lines, "Load it:", *(Verbatim(f"  {line}") for line in code)]
 
 
 def fold(lines: Iterable[str]) -> list[str]:

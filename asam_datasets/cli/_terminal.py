@@ -8,13 +8,16 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 from tqdm import tqdm
 
+from asam_datasets.cli._lines import columns_of, fit
 from asam_datasets.errors import AsamDatasetsError, printable, spelled
 from asam_datasets.progress import Listener
+
+_ENOUGH = 60  # columns, for a bar with all its numbers
 
 
 class Terminal:
@@ -48,22 +51,29 @@ class Terminal:
         if self._as_json:
             print(_inert_json(msgspec.json.format(msgspec.json.encode(_encodable(result)), indent=2).decode()))
         else:
-            print("\n".join(map(_shown, lines)))
+            print("\n".join(_fitted(lines, sys.stdout)))
 
     def talk(self, text: str) -> None:
         """Print a line beside the results."""
-        self._say(_shown(text))
+        self._say(text)
 
     def failure(self, error: AsamDatasetsError) -> None:
         """Print a known failure: a sentence, and what to do."""
-        self._say(_colored("error:", 31) + _shown(f" {error.sentence(_as_flag)}"))
+        self._say(f"error: {error.sentence(_as_flag)}", 31)
         if error.hint:
-            self._say(_colored("hint:", 36) + _shown(f" {error.hint}"))
+            self._say(f"hint: {error.hint}", 36)
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, color: int = 0) -> None:
         with self._lock:
             self._close()
-            print(text, file=sys.stderr)
+            lines = _fitted([text], sys.stderr)
+            if not lines:  # the head of a table that became a list
+                return
+            line = "\n".join(lines)
+            if color:
+                word, space, rest = line.partition(" ")
+                line = _colored(word, color) + space + rest
+            print(line, file=sys.stderr)
 
     def ask(self, question: str) -> bool | None:
         """Whether the answer of whoever sits here is yes; None when there is nobody to ask."""
@@ -80,7 +90,11 @@ class Terminal:
 
     def _begin(self, images: int | None) -> None:
         people = sys.stderr.isatty()
-        self._bar = tqdm(total=images, file=sys.stderr, mininterval=0.2 if people else 10, leave=True, **self._unit)
+        shape = self._unit
+        if (columns_of(sys.stderr) or _ENOUGH) < _ENOUGH:  # else tqdm cuts it
+            short = "{percentage:3.0f}% {n_fmt}/{total_fmt}, {remaining} left" if images else "{n_fmt}, {rate_fmt}"
+            shape = {**shape, "bar_format": short}
+        self._bar = tqdm(total=images, file=sys.stderr, mininterval=0.2 if people else 10, leave=True, **shape)
 
     def _records(self, count: int) -> None:
         with self._lock:
@@ -91,14 +105,6 @@ class Terminal:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-
-
-def table(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells, all as many, as lines with even columns."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    ]
 
 
 def _colored(word: str, color: int) -> str:
@@ -125,6 +131,18 @@ def _encodable(result: Any) -> Any:
         return [_encodable(value) for value in result]
     builtin = msgspec.to_builtins(result)
     return builtin if builtin is result or isinstance(builtin, (int, float)) else _encodable(builtin)
+
+
+def _fitted(lines: Sequence[str], stream: TextIO) -> list[str]:
+    """What is shown of lines, in lines that fit."""
+    columns = columns_of(stream)
+    found: list[str] = []
+    for line in lines:
+        if type(line) is str:
+            found += fit(_shown(line), columns)
+        else:  # laid out by what it is, which its text does not tell
+            found += map(_shown, fit(line, columns))
+    return found
 
 
 def _shown(text: str) -> str:

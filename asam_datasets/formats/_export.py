@@ -111,8 +111,9 @@ def export_form(
         listener.on_stage(f"Looking at {dataset} and {out}")
         opened = open_dataset(dataset, revision=revision, log=listener.on_stage)
         builds, notes = _choose(opened)
-        _check_target(out, form, {build.name for build in builds})
-        plans = [plan_build(opened, build, listener.on_stage) for build in builds]
+        views = _views(builds)
+        _check_target(out, form, set(views))
+        plans = [plan_build(opened, view, name, listener.on_stage) for name, view in views.items()]
         classes = _classes(plans)
         listener.on_total(sum(build.rows for build in builds))
         with open_workers(workers or available_cores(), listener.on_records) as pool:
@@ -149,6 +150,18 @@ def _choose(dataset: Dataset) -> tuple[list[Build], list[str]]:
             f"expected archives or evaluation sets with images, found: {found}", where=dataset.published.url
         )
     return chosen, notes
+
+
+def _views(builds: Sequence[Build]) -> dict[str, Build]:
+    """What is written, by the name of its folder: what is held out of an archive has one of its own."""
+    views = {build.name: build.in_split(build.split) for build in builds}
+    for build in builds:
+        for split in build.splits[1:]:
+            name = f"{build.name}-{split}"
+            while name in views:  # another archive is called so
+                name += "_"
+            views[name] = build.in_split(split)
+    return views
 
 
 def _check_target(out: Path, form: str, names: set[str]) -> None:
@@ -192,8 +205,9 @@ def _class_names(classes: _Classes) -> list[str]:
 def _export_build(plan: Plan, out: Path, form: str, classes: _Classes, workers: Workers, listener: Listener) -> _Mark:
     """Write one archive or set, unless it is there."""
     build = plan.build
-    made = _MadeFrom(_FORMAT, form, build.folder, _class_names(classes))
-    target, work = out / build.name, out / _WORK / form / build.name
+    origin = f"{build.folder} {build.split}" if plan.name != build.name else build.folder
+    made = _MadeFrom(_FORMAT, form, origin, _class_names(classes))
+    target, work = out / plan.name, out / _WORK / form / plan.name
     for own in (target, work):
         refuse_links(out, own)
     if target.exists():
@@ -203,7 +217,7 @@ def _export_build(plan: Plan, out: Path, form: str, classes: _Classes, workers: 
     done = _write_parts(plan, work, made, classes, workers, listener)
     counted = {name: sum(getattr(one, name) for one in done) for name in ("images", "annotations", "masks", "captions")}
     written = FolderWritten(
-        build.name,
+        plan.name,
         build.split,
         **counted,
         left_out=dict(sorted(sum((Counter(one.left_out) for one in done), Counter()).items())),
@@ -212,7 +226,7 @@ def _export_build(plan: Plan, out: Path, form: str, classes: _Classes, workers: 
     prefixes = [_prefix(number) for number in range(len(plan.parts))]
     FORMS[form].finish(
         Whole(
-            work / "whole", work / "parts", prefixes, build.name, plan.title, plan.category_list(), made.classes,
+            work / "whole", work / "parts", prefixes, plan.name, plan.title, plan.category_list(), made.classes,
             written.captions,
         )
     )  # fmt: skip
@@ -240,9 +254,7 @@ def _write_parts(
             done[number] = msgspec.json.decode(path.read_bytes(), type=PartDone)
             listener.on_records(part.rows)
         else:
-            space = Space(
-                work / "whole", work / "parts", _prefix(number), plan.build.name, before, plan.categories, classes
-            )
+            space = Space(work / "whole", work / "parts", _prefix(number), plan.name, before, plan.categories, classes)
             tasks.append(_Task(made.form, space, plan.build.kind, part, plan.names[number], plan.numbers[number]))
         before += manifest.annotations
     for found in ordered(workers.run(_write_part, tasks)):

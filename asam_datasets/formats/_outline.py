@@ -2,28 +2,28 @@
 
 The line goes through the centers of the mask's outermost pixels, as OpenCV's `findContours` has it and `fillPoly` takes
 it back: filled by the even-odd rule, with the line itself painted, it is the mask again. A bridge is a cut that the
-line goes there and back. One to a hole lies inside the mask and changes nothing; one between parts that do not touch
-paints a line of one pixel between them.
+line goes there and back (see `_bridges.py`). One to a hole lies inside the mask and changes nothing; one between parts
+that do not touch paints a line of one pixel between them, the shortest there is.
 
 Loops are followed along the edges between pixels, with pixels that touch at a corner as neighbours.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from rlemasklib import RLEMask
 
-Points = NDArray[np.int64]
-"""x and y of pixels: int64 (points, 2)."""
+from asam_datasets.formats._bridges import Points, bridges, joined, points_of
 
 _STEPS = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])  # right, down, left, up: the mask is on the right-hand side
 # Of each edge, from the corner of its pixel: where it begins, as (x, y).
 _BEGINS = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
 _TOLERANCES = (0.75, 1.5, 3.0, 6.0, 12.0, 25.0, 50.0, 100.0)
-_MOST_PAIRS = 2**22  # distances that are computed at once
 
 
 class Outline(NamedTuple):
@@ -50,16 +50,33 @@ def outline(mask: RLEMask, *, most_points: int = 1000) -> Outline | None:
     pixels[1:-1, 1:-1] = mask.crop((x, y, width, height)).to_array(order="C") != 0
     loops, areas = _loops(pixels)
     parts = int(np.count_nonzero(areas > 0))
-    corners = [_without_straight(loop) for loop in loops]
+    largest_first = np.argsort(-np.abs(areas), kind="stable")
+    room = 1 + (most_points - 1) // 3  # a loop takes a point and the way there and back
+    while True:
+        chosen = np.sort(largest_first[:room])
+        line, simplified = _line([loops[place] for place in chosen], areas[chosen], most_points)
+        if len(line) <= most_points or len(chosen) == 1:
+            return Outline(line + np.array((x - 1, y - 1)), parts, simplified or len(chosen) < len(loops))
+        room = max(1, min(len(chosen) - 1, len(chosen) * most_points // len(line)))
+
+
+def _line(loops: Sequence[Points], areas: NDArray[np.int64], most_points: int) -> tuple[Points, bool]:
+    """One line along all loops, and whether it was simplified to have no more points, or nearly."""
+    start = int(np.argmax(areas))
+    ways = bridges(loops, [_corners(loop) for loop in loops], start)
+    fixed = [np.zeros(len(loop), bool) for loop in loops]
+    for way in ways:
+        fixed[way.near.loop][way.near.point] = fixed[way.far.loop][way.far.point] = True
+    kept = [_corners(loop, ends) for loop, ends in zip(loops, fixed, strict=True)]
+    if sum(map(len, kept)) + points_of(ways) > most_points:  # bends cost little shape, and go first
+        ways = [way._replace(bend=None) for way in ways]
     simplified = False
     for tolerance in _TOLERANCES:
-        if _count(corners) <= most_points:
+        if sum(map(len, kept)) + points_of(ways) <= most_points:
             break
         simplified = True
-        corners = [_simplify(loop, tolerance) for loop in corners]
-    if _count(corners) > most_points:
-        corners, areas = _largest(corners, areas, most_points)
-    return Outline(_joined(corners, areas) + np.array((x - 1, y - 1)), parts, simplified)
+        kept = [_simplify(*loop, tolerance) for loop in zip(loops, kept, fixed, strict=True)]
+    return joined(loops, kept, ways, start), simplified
 
 
 def _loops(pixels: NDArray[np.uint8]) -> tuple[list[Points], NDArray[np.int64]]:
@@ -107,25 +124,26 @@ def _cycles(following: list[int], pixel: Points, begin: Points, end: Points) -> 
     return loops, np.array(areas)
 
 
-def _without_straight(loop: Points) -> Points:
-    """The loop without points that lie on the way between their neighbours."""
-    if len(loop) < 3:
-        return loop
+def _corners(loop: Points, fixed: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+    """The places of a loop, without those on the way between their neighbours unless they are fixed."""
     before, after = loop - np.roll(loop, 1, axis=0), np.roll(loop, -1, axis=0) - loop
     straight = (before[:, 0] * after[:, 1] == before[:, 1] * after[:, 0]) & ((before * after).sum(axis=1) > 0)
-    kept = loop[~straight]
-    return kept if len(kept) else loop[:1]
+    kept = ~straight if fixed is None else ~straight | fixed
+    return np.flatnonzero(kept)
 
 
-def _simplify(loop: Points, tolerance: float) -> Points:
-    """Ramer, Douglas and Peucker: the points without which the loop would move by more than the tolerance."""
-    if len(loop) < 4:
-        return loop
-    far = int(((loop - loop[0]) ** 2).sum(axis=1).argmax())
-    closed = np.concatenate([loop, loop[:1]])
-    kept = np.zeros(len(closed), bool)
-    kept[[0, far]] = True
-    stack = [(0, far), (far, len(loop))]
+def _simplify(loop: Points, places: NDArray[np.int64], fixed: NDArray[np.bool_], tolerance: float) -> NDArray[np.int64]:
+    """Ramer, Douglas and Peucker: of some places of a loop those that are fixed, and those without which it would move
+    by more than the tolerance."""
+    if len(places) < 4:
+        return places
+    points = loop[places]
+    kept = fixed[places]
+    kept[[0, int(((points - points[0]) ** 2).sum(axis=1).argmax())]] = True
+    closed = np.concatenate([points, points[:1]])
+    ends = [*np.flatnonzero(kept).tolist(), len(points)]
+    kept = np.append(kept, True)
+    stack = list(itertools.pairwise(ends))
     while stack:
         first, last = stack.pop()
         if last - first < 2:
@@ -139,83 +157,4 @@ def _simplify(loop: Points, tolerance: float) -> Points:
             middle = first + 1 + worst
             kept[middle] = True
             stack += [(first, middle), (middle, last)]
-    return loop[kept[:-1]]
-
-
-def _count(loops: list[Points]) -> int:
-    """How many points the joined line will have."""
-    return sum(map(len, loops)) + 2 * (len(loops) - 1)
-
-
-def _largest(loops: list[Points], areas: NDArray[np.int64], most_points: int) -> tuple[list[Points], NDArray[np.int64]]:
-    order = np.argsort(-np.abs(areas), kind="stable").tolist()
-    kept = 1
-    while kept < len(order) and _count([loops[place] for place in order[: kept + 1]]) <= most_points:
-        kept += 1
-    return [loops[place] for place in order[:kept]], areas[order[:kept]]
-
-
-def _joined(loops: list[Points], areas: NDArray[np.int64]) -> Points:
-    """One line along all loops.
-
-    Each is joined where it is nearest to those that are joined already; the nearest pair of all comes first, so that no
-    bridge crosses a third loop.
-    """
-    if len(loops) == 1:
-        return loops[0]
-    start = int(np.argmax(areas))
-    rest = [place for place in range(len(loops)) if place != start]
-    owner = np.repeat(rest, [len(loops[place]) for place in rest])
-    index = np.concatenate([np.arange(len(loops[place])) for place in rest])
-    points = np.concatenate([loops[place] for place in rest])
-    best = np.full(len(points), np.inf)
-    bridge = np.zeros((len(points), 2), np.int64)  # loop and point of it that is nearest
-    children: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    newest = start
-    while len(points):
-        distance, nearest = _nearest(points, loops[newest])
-        closer = distance < best
-        best[closer] = distance[closer]
-        bridge[closer] = np.stack([np.full(int(closer.sum()), newest), nearest[closer]], axis=1)
-        place = int(best.argmin())
-        newest, (anchor, point) = int(owner[place]), bridge[place]
-        children.setdefault((int(anchor), int(point)), []).append((newest, int(index[place])))
-        left = owner != newest
-        owner, index, points, best, bridge = owner[left], index[left], points[left], best[left], bridge[left]
-    return _walk(loops, children, start)
-
-
-def _nearest(points: Points, loop: Points) -> tuple[NDArray[np.float64], Points]:
-    """Of each point the squared distance to the nearest point of a loop, and the number of that."""
-    distance = np.empty(len(points))
-    nearest = np.empty(len(points), np.int64)
-    step = max(1, _MOST_PAIRS // len(loop))
-    for first in range(0, len(points), step):
-        some = points[first : first + step]
-        pairs = (some[:, None, 0] - loop[None, :, 0]) ** 2 + (some[:, None, 1] - loop[None, :, 1]) ** 2
-        nearest[first : first + step] = pairs.argmin(axis=1)
-        distance[first : first + step] = pairs.min(axis=1)
-    return distance, nearest
-
-
-def _walk(loops: list[Points], children: dict[tuple[int, int], list[tuple[int, int]]], start: int) -> Points:
-    """Along a loop from a point to the same point, with each loop that hangs on a point of it walked in between."""
-    line: list[Points] = []
-    # What is still to do, last first: a point, or a loop from one of its points.
-    stack: list[tuple[bool, int, int]] = [(True, start, 0)]
-    while stack:
-        is_loop, loop, point = stack.pop()
-        if not is_loop:
-            line.append(loops[loop][point])
-            continue
-        size = len(loops[loop])
-        around = [(point + step) % size for step in range(size)]
-        todo: list[tuple[bool, int, int]] = []
-        for one in around:
-            todo.append((False, loop, one))
-            for child, entry in children.get((loop, one), ()):
-                todo += [(True, child, entry), (False, loop, one)]
-        if loop != start and size > 1:
-            todo.append((False, loop, point))  # closed before the bridge goes back
-        stack += reversed(todo)
-    return np.array(line)
+    return places[kept[:-1]]

@@ -85,9 +85,11 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """One archive or set that will be written: names and numbers of its images, part by part, and its categories."""
+    """One archive or set, or a split of one, that will be written under a name: names and numbers of its images, part
+    by part, and its categories."""
 
     build: Build
+    name: str
     title: str
     parts: list[PartFile]
     names: list[list[str]]
@@ -104,8 +106,14 @@ class Plan:
         return name or (ANY_OBJECT if number is None else f"category {number}")
 
 
-def plan_build(dataset: Dataset, build: Build, log: Callable[[str], None]) -> Plan:
+def plan_build(dataset: Dataset, build: Build, name: str, log: Callable[[str], None]) -> Plan:
     """Find out which images and categories there are: reads the small columns.
+
+    Args:
+        dataset: the dataset.
+        build: one of it, or one of its splits alone.
+        name: of the folder.
+        log: gets a line when something is tried again.
 
     Raises:
         SourceError: a part is damaged, or an image is there twice.
@@ -127,6 +135,7 @@ def plan_build(dataset: Dataset, build: Build, log: Callable[[str], None]) -> Pl
     title = build.evaluation.title if build.evaluation is not None else build.name
     return Plan(
         build,
+        name,
         title,
         parts,
         [[next(names) for _ in found] for found in paths],

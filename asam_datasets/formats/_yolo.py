@@ -2,7 +2,8 @@
 
 A line of `labels/*.txt` is the class and x, y of each point, as parts of width and height. Points are the centers of
 pixels: ultralytics multiplies, cuts off the fraction and fills the line together with its pixels (`cv2.fillPoly`),
-which gives the mask again. It takes 1,000 points an object, and makes that many of more; so lines are simplified to it.
+which gives the mask again. Before that it makes 1,000 points of each line, or as many as the longest of an image has
+(since 8.3.50, of December 2024; versions before it keep neither these points nor those), so lines are not endless.
 
 One line has no room for holes, or for parts that do not touch: they are joined by cuts (see `_outline.py`). What that
 loses is measured for each mask, and told.
@@ -20,13 +21,14 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from asam_datasets.formats._bridges import Points
 from asam_datasets.formats._form import Space, Tally, Whole
-from asam_datasets.formats._outline import Points, outline
+from asam_datasets.formats._outline import outline
 from asam_datasets.formats._reading import Item, Object
 from asam_datasets.formats._result import FolderWritten
 
-MOST_POINTS = 1000
-"""What ultralytics takes of one object."""
+MOST_POINTS = 4000
+"""To which an outline is simplified: ultralytics makes as many of each object in the image."""
 
 _LEAST_POINTS = 3
 _QUARTER = np.array(((-0.25, -0.25), (0.25, -0.25), (0.25, 0.25), (-0.25, 0.25)))
@@ -94,7 +96,7 @@ class YoloWriter:
         if one.iscrowd:
             self.tally.left_out["crowds"] += 1
             return ""
-        found = outline(one.mask, most_points=MOST_POINTS - 4)
+        found = outline(one.mask, most_points=MOST_POINTS - 1)
         if found is None:
             self.tally.left_out["masks without a pixel"] += 1
             return ""
@@ -103,8 +105,8 @@ class YoloWriter:
         if found.parts > 1:
             self.tally.lost["masks of several parts, joined by lines of one pixel"] += 1
         if found.simplified:
-            self.tally.lost[f"masks whose outline was simplified to {MOST_POINTS} points"] += 1
-        points = (_widened(found.points) + 0.5) / (item.width, item.height)
+            self.tally.lost[f"masks whose outline was simplified to {MOST_POINTS:,} points"] += 1
+        points = (_odd(_widened(found.points)) + 0.5) / (item.width, item.height)
         return " ".join([str(self._space.classes[one.kind][0]), *(f"{number:.7g}" for number in points.ravel())]) + "\n"
 
 
@@ -119,6 +121,12 @@ def _widened(points: Points) -> NDArray[np.float64]:
         return corners
     aside = np.where(flat, 0.25, 0.0)
     return np.concatenate([points - aside, points[::-1] + aside])
+
+
+def _odd(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same line of an odd number of points: into an even one ultralytics, which makes 1,000 of each by points in
+    between, may put one in the middle of a diagonal step, where two pixels are as near, and paint the wrong one."""
+    return points if len(points) % 2 else np.concatenate([points, points[-1:]])
 
 
 def _overlap(points: Points, one: Object) -> float:

@@ -15,7 +15,7 @@ from asam_datasets.preview._rows import ON_A_PAGE, ON_A_SHEET, Record, find_rows
 from asam_datasets.preview._shown import Shown
 from asam_datasets.preview._still import FORMATS, draw_still
 from asam_datasets.progress import Listener
-from asam_datasets.published import open_dataset, parse_range
+from asam_datasets.published import one_split, open_dataset, parse_range
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def preview(
     parse_range(rows)  # before anything is fetched
     listener.on_stage(f"Looking at {dataset}")
     opened = open_dataset(dataset, revision=revision, log=listener.on_stage)
-    chosen_config = opened.config(config)
+    chosen_config = one_split(opened.config(config), None, opened.published.url)  # what stock readers count
     chosen, total, spans = find_rows(opened, chosen_config, rows)
     builds = list({span.build.name: span.build for span in spans}.values())
     shown = Shown(opened.published.url, chosen_config, chosen, total, builds)

@@ -19,7 +19,7 @@ _CAPTION_LINES = 3
 
 _PAGE, _CELL, _INK, _MUTED, _RULE = (255, 255, 255), (240, 242, 245), (31, 35, 40), (101, 109, 118), (216, 222, 228)
 
-_PAGES = ((1, 1200, 1), (12, 2400, 2), (48, 2800, 3), (200, 2800, 5))
+_PAGES = ((4, 1200, 1), (12, 2400, 2), (48, 2800, 3), (200, 2800, 5))
 """Up to how many blocks, the width of a sheet in pixels, and how many blocks of three panels lie beside each other. The
 longest sheet has 40 lines and stays below 16383 pixels, the most that WebP takes."""
 

@@ -14,15 +14,18 @@ from asam_datasets.builds import (
     Built,
     Options,
     Survey,
+    Validation,
     check_together,
     count_parts,
     find_unchanged,
     missing_ids,
+    read_validation,
     with_captions,
     without_bad,
 )
 from asam_datasets.errors import TargetError, option
 from asam_datasets.progress import Listener
+from asam_datasets.publish._held_out import planned_splits, published_split, split_note
 from asam_datasets.publish._losses import find_losses, published_captions, removal_losses
 from asam_datasets.publish._options import PublishOptions
 from asam_datasets.publish._plan import GROWTH, Loss, Plan, PlannedBuild, State
@@ -30,7 +33,7 @@ from asam_datasets.publish._sources import survey_archives, survey_samples, surv
 from asam_datasets.publish._words import find_card_changes, read_words, with_licenses
 from asam_datasets.published import README
 from asam_datasets.release import Access, CardChange, Footprint, Load, Target, Words, footprint
-from asam_datasets.rights import Holding, check_history, check_public, needs_gate
+from asam_datasets.rights import OWN, Holding, check_history, check_public, needs_gate
 from asam_datasets.sources import BadRecords, caption_report, read_captions, read_ids
 from asam_datasets.sources.sa1b import canonical_captions, find_captions, split_name
 from asam_datasets.tables import Kind, configs_of
@@ -98,7 +101,8 @@ def inspect(options: PublishOptions, target: Target, workers: Workers, listener:
     ids = read_ids(options.ids) if options.ids else None
     if options.rejects is not None and (options.rejects.is_dir() or not options.rejects.absolute().parent.is_dir()):
         raise TargetError("expected a file in a folder that exists", where=option("rejects", str(options.rejects)))
-    choice = Options(captions, ids, options.parts)
+    held_out = None if options.validation is None else read_validation(options.validation)
+    choice = Options(captions, ids, options.parts, held_out)
     archives = survey_archives(options, choice)
     if any(survey.index.notes for survey in archives):
         captions = canonical_captions(captions, [ref for survey in archives for ref in survey.index.records])
@@ -127,6 +131,8 @@ def inspect(options: PublishOptions, target: Target, workers: Workers, listener:
         run.access = _choose_access(options, run)
     if not options.no_captions:
         _carry_over(run, listener)
+    if options.validation is None:
+        _keep_split(run, listener)
     _find_unchanged(run, workers)
     _find_losses(run, workers, listener)
     run.card = find_card_changes(target, current, words)
@@ -172,6 +178,17 @@ def _carry_over(run: Run, listener: Listener) -> None:
         run.surveys = [with_captions(survey, run.captions) for survey in run.surveys]
 
 
+def _keep_split(run: Run, listener: Listener) -> None:
+    """What is held out, and that this run says nothing about, stays so."""
+    shown, files = run.target.shown(), set[str]()
+    for survey in run.archives if shown is not None else ():
+        build = run.published.get(survey.recipe.name)
+        found = published_split(shown, build, listener.on_stage) if shown and build is not None else None
+        files |= found.files if found is not None else set()
+    if files:
+        run.options = dataclasses.replace(run.options, validation=Validation(files=frozenset(files)))
+
+
 def _find_losses(run: Run, workers: Workers, listener: Listener) -> None:
     """What is visible and would go, as far as that is known before anything is built."""
     shown, published = run.target.shown(), run.published
@@ -183,7 +200,8 @@ def _find_losses(run: Run, workers: Workers, listener: Listener) -> None:
             continue
         if name not in run.before and build.captions:
             run.before[name] = published_captions(shown, build, listener.on_stage)
-        run.losses += find_losses(survey, build, shown, run.before.get(name, {}), workers, listener.on_stage)
+        before = run.before.get(name, {})
+        run.losses += find_losses(survey, build, shown, before, run.options, workers, listener.on_stage)
 
 
 def _check_archives(
@@ -240,7 +258,10 @@ def make_plan(run: Run) -> Plan:
         transfer_bytes=None if run.has_streams and run.target.is_remote else transfer,
         missing_ids=[] if run.has_streams else missing_ids(run.options.ids, [one.all_ids for one in run.archives]),
         footprint=_footprint(run, lines) if run.target.is_remote else None,
-        notes=[note for survey in run.surveys for note in survey.index.notes],
+        notes=[
+            *(note for survey in run.surveys for note in survey.index.notes),
+            *filter(None, (split_note(survey, run.options) for survey in run.surveys)),
+        ],
     )
 
 
@@ -252,7 +273,7 @@ def _licenses(run: Run) -> list[str]:
         if before is not None and before.rights != rights:
             texts.append(f"{name}: {before.rights.license} → {rights.license}")
         elif before is None and survey.recipe.kind != "evaluation":
-            texts.append(f"{name}: {rights.license}")
+            texts.append(f"{name}: {rights.license}" + (f"; {option('license')} names one" if rights == OWN else ""))
     return texts
 
 
@@ -285,7 +306,7 @@ def _planned(survey: Survey, run: Run, published: Build | None) -> PlannedBuild:
     return PlannedBuild(
         name=recipe.name,
         kind=recipe.kind,
-        split=recipe.info.split if recipe.info else "train",
+        splits=(recipe.info.split,) if recipe.info else planned_splits(survey, run.options),
         state=state,
         to_build=True,
         source=recipe.label,
@@ -301,7 +322,7 @@ def _line(build: Build, state: State, label: str, path: str | None) -> PlannedBu
     return PlannedBuild(
         name=build.name,
         kind=build.kind,
-        split=build.split,
+        splits=build.splits,
         state=state,
         to_build=False,
         source=label,

@@ -7,24 +7,26 @@ same name, is a `Loss` of the plan, with both numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 from asam_datasets.builds import (
+    VALIDATION,
     Build,
     Built,
     Candidate,
     Options,
     Survey,
+    Validation,
     find_unchanged,
     only,
     with_captions,
     with_images,
 )
 from asam_datasets.errors import CaptionsError, TargetError, option
+from asam_datasets.publish._held_out import published_split, split_losses
 from asam_datasets.publish._plan import Loss, Plan
-from asam_datasets.published import Dataset, GroupReader, Published
+from asam_datasets.published import Published, published_rows
 from asam_datasets.sources import CAPTION_LIST, BadRecords, parse_captions
 from asam_datasets.workers import Workers
 
@@ -50,7 +52,7 @@ def published_captions(shown: Published, build: Build, log: Callable[[str], None
             captions = {}
         if len(captions) == build.captions:
             return captions
-    rows = _published_rows(shown, build, ["image_id", "caption"], log)
+    rows = published_rows(shown, build, ["image_id", "caption"], log)
     return {f"sa_{row['image_id']}.jpg": row["caption"] for row in rows if row["caption"] is not None}
 
 
@@ -59,6 +61,7 @@ def find_losses(
     published: Build,
     shown: Published,
     before: Mapping[str, str],
+    options: Options,
     workers: Workers,
     log: Callable[[str], None],
 ) -> Iterator[Loss]:
@@ -69,6 +72,7 @@ def find_losses(
         published: the visible build of the same name.
         shown: where it can be read.
         before: its captions by file name.
+        options: of the builds of this run.
         workers: who reads the sources.
         log: gets a line when something is tried again.
     """
@@ -77,10 +81,12 @@ def find_losses(
         return  # a stream: it is known when it was read
     kept = survey
     if recipe.kind == "train" and rows > published.rows:  # more of the same archive, maybe
-        ids = {row["image_id"] for row in _published_rows(shown, published, ["image_id"], log)}
+        ids = {row["image_id"] for row in published_rows(shown, published, ["image_id"], log)}
         kept = only(survey, ids)
-    if not _is_same(kept, published, before, workers):
+    if not _is_same(kept, published, before, published_split(shown, published, log), workers):
         yield Loss(recipe.name, "records", published.rows, rows, _OTHER)
+    else:
+        yield from split_losses(survey, published, options)
     if survey.captions < published.captions:
         yield Loss(recipe.name, "captions", published.captions, survey.captions)
     if published.images and not recipe.images:
@@ -110,6 +116,8 @@ def late_losses(
         "masks": (published.annotations, built.build.annotations),
         "captions": (published.captions, built.build.captions),
     }
+    held_out = [build.in_split(VALIDATION).rows for build in (published, built.build)]
+    numbers[f"records of the split {VALIDATION}"] = (held_out[0], held_out[1])
     losses = [
         Loss(published.name, what, before, after)
         for what, (before, after) in numbers.items()
@@ -127,7 +135,7 @@ def _is_other_stream(built: Built, published: Build, shown: Published, log: Call
     if comparable and published.rows == built.build.rows:
         inputs = [[part.inputs for part in build.parts] for build in (published, built.build)]
         return inputs[0] != inputs[1]
-    ids = {row["image_id"] for row in _published_rows(shown, published, ["image_id"], log)}
+    ids = {row["image_id"] for row in published_rows(shown, published, ["image_id"], log)}
     return not ids <= set(built.ids.tolist())
 
 
@@ -146,18 +154,11 @@ def refuse_losses(plan: Plan) -> None:
         )
 
 
-def _published_rows(
-    shown: Published, build: Build, columns: Sequence[str], log: Callable[[str], None]
-) -> Iterator[dict[str, Any]]:
-    reader = GroupReader(shown.location, log)
-    for part in Dataset(shown, (build,)).parts(build):
-        for group in range(len(part.row_groups)):
-            yield from reader.read(part, group, columns).to_pylist()
-
-
-def _is_same(survey: Survey, published: Build, before: Mapping[str, str], workers: Workers) -> bool:
+def _is_same(
+    survey: Survey, published: Build, before: Mapping[str, str], held_out: Validation | None, workers: Workers
+) -> bool:
     """Whether a build was made from the same records, but for their captions and the number of parts."""
     # How many were rejected then does not matter: what is visible is what could go.
     candidate = Candidate(msgspec.structs.replace(published, rejected=len(survey.rejects)), None)
     as_before = with_images(with_captions(survey, before), published.images)
-    return find_unchanged(as_before, Options(), [candidate], BadRecords(), workers) is not None
+    return find_unchanged(as_before, Options(validation=held_out), [candidate], BadRecords(), workers) is not None

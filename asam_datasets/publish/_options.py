@@ -39,7 +39,9 @@ class PublishOptions:
         remove: names of published archives that are taken away.
         annotations_only: names of archives whose images are left out.
         ids: file with the image ids to take.
-        parts: number of Parquet files per archive.
+        parts: number of Parquet files per archive, in the first of its splits.
+        validation: share of each archive that is held out as the split `validation`, or a file with names or ids of its
+            images; what was held out stays so if not given, and 0 ends it.
         workers: processes.
         on_bad_record: `raise` or `skip`.
         rejects: where skipped records are listed.
@@ -70,6 +72,7 @@ class PublishOptions:
     annotations_only: Sequence[str] = ()
     ids: Path | None = None
     parts: int | None = None
+    validation: float | Path | None = None
     workers: int | None = None
     on_bad_record: OnBadRecord = "raise"
     rejects: Path | None = None
@@ -99,6 +102,11 @@ class PublishOptions:
                 hint="Give the archives that they were made from; what is published of them stays as it is.",
             )
         self._check_words()
+        if self.validation is not None and not self.train:
+            raise SourceError(
+                f"expected {option('train')} with the archives that {option('validation')} is about, found none",
+                hint="Give the archives again; what is published of them stays as it is.",
+            )
         if self.no_captions and (self.captions or self.require_captions):
             raise TargetError(
                 f"expected {option('no_captions')} alone, found it with {option('captions')} or "

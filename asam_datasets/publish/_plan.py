@@ -28,7 +28,7 @@ class PlannedBuild:
 
     name: str
     kind: Kind
-    split: str
+    splits: Sequence[str]
     state: State
     to_build: bool
     source: str

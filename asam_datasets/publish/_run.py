@@ -36,6 +36,7 @@ from asam_datasets.release import (
     RepositoryTarget,
     Target,
     count_bytes,
+    missing_fields,
     render_license,
 )
 from asam_datasets.sources import Reject, caption_report
@@ -273,9 +274,9 @@ def _warnings(run: Run, built: Sequence[Built]) -> list[str]:
         if isinstance(survey.recipe, EvaluationRecipe)
     ]
     texts += [
-        f"{one.build.name}: {number:,} of {one.build.annotations:,} masks have no {name} in the source, which is null"
+        f"{one.build.name}: {text}"
         for one in built
-        for name, number in one.build.missing.items()
+        for text in missing_fields(one.build.missing, of=f" of {one.build.annotations:,}")
     ]
     texts += [f"{one.build.name}: {_passed_over(one.build.skipped)}" for one in built if one.build.skipped]
     return [text for text in texts if text]

@@ -11,6 +11,7 @@ from asam_datasets.builds import (
     Options,
     Survey,
     choose_parts,
+    count_held_out,
     find_originals,
     look_over,
 )
@@ -32,8 +33,9 @@ def survey_archives(options: PublishOptions, choice: Options) -> list[Survey]:
     for source in open_archives(options.train):
         recipe = ArchiveRecipe(source, images=source.name not in options.annotations_only)
         survey = look_over(recipe, choice, options.on_bad_record)
-        if survey.rows:
-            choose_parts(survey.rows, survey.size_bytes, choice.parts, survey.recipe.label)
+        held_out = count_held_out(survey.index.refs or (), choice.validation)
+        if survey.rows and held_out < survey.rows:
+            choose_parts(survey.rows - held_out, survey.size_bytes, choice.parts, survey.recipe.label)
         surveys.append(survey)
     return surveys
 

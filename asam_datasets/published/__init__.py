@@ -19,7 +19,9 @@ from asam_datasets.published._client import ConflictError as ConflictError
 from asam_datasets.published._client import HubClient as HubClient
 from asam_datasets.published._dataset import Dataset as Dataset
 from asam_datasets.published._dataset import chosen_columns as chosen_columns
+from asam_datasets.published._dataset import one_split as one_split
 from asam_datasets.published._dataset import open_dataset as open_dataset
+from asam_datasets.published._dataset import published_rows as published_rows
 from asam_datasets.published._index import encode_index as encode_index
 from asam_datasets.published._layout import INDEX_KEY as INDEX_KEY
 from asam_datasets.published._layout import NOTHING as NOTHING
@@ -30,6 +32,7 @@ from asam_datasets.published._layout import Pattern as Pattern
 from asam_datasets.published._layout import build_folders as build_folders
 from asam_datasets.published._layout import front_matter as front_matter
 from asam_datasets.published._layout import is_index as is_index
+from asam_datasets.published._layout import place_of as place_of
 from asam_datasets.published._location import Location as Location
 from asam_datasets.published._location import Published as Published
 from asam_datasets.published._location import PublishedFolder as PublishedFolder
@@ -121,8 +124,11 @@ __all__ = [
     "list_ids",
     "missing_parts",
     "odd_answer",
+    "one_split",
     "open_dataset",
     "parse_range",
+    "place_of",
+    "published_rows",
     "read_file_names",
     "read_rows",
     "row_columns",

@@ -5,7 +5,8 @@ What is visible follows from the README's YAML alone, as for every reader.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,7 +16,7 @@ from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError, option
 from asam_datasets.published._layout import README, NoDatasetError
 from asam_datasets.published._location import Published, open_published
-from asam_datasets.published._part import PartFile
+from asam_datasets.published._part import GroupReader, PartFile
 from asam_datasets.published._visible import visible_builds
 from asam_datasets.tables import Config, configs_of
 
@@ -55,6 +56,23 @@ class Dataset:
         return configs[name]
 
 
+def one_split(config: Config[Build], split: str | None, where: str) -> Config[Build]:
+    """One split of a config, with the parts of that alone; without a name the first.
+
+    Raises:
+        SourceError: the config has no such split.
+    """
+    name = split or next(iter(config.splits))
+    if name not in config.splits:
+        raise SourceError(
+            f"expected one of the splits {', '.join(config.splits)} of {config.name}, found {name!r}",
+            where=where,
+            hint="Name one of those.",
+        )
+    builds = tuple(build.in_split(name) for build in config.splits[name])
+    return dataclasses.replace(config, splits={name: builds})
+
+
 def open_dataset(
     location: str | Path, *, revision: str | None = None, log: Callable[[str], None] = lambda text: None
 ) -> Dataset:
@@ -82,6 +100,21 @@ def open_dataset(
             f"expected a dataset made by asam_datasets, found no {README}", where=published.url, hint=_HINT
         )
     return Dataset(published, visible.builds)
+
+
+def published_rows(
+    shown: Published, build: Build, columns: Sequence[str], log: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    """Some columns of all rows of a build, in order; meant for small ones.
+
+    Raises:
+        SourceError: a part is damaged.
+        HubError: the Hub refused, or was not reached.
+    """
+    reader = GroupReader(shown.location, log)
+    for part in Dataset(shown, (build,)).parts(build):
+        for group in range(len(part.row_groups)):
+            yield from reader.read(part, group, columns).to_pylist()
 
 
 def chosen_columns(dataset: Dataset, config: Config[Any], columns: Sequence[str] | None) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import yaml
 from msgspec import UNSET, UnsetType
 
-from asam_datasets.builds import DATA, Build, is_run, split_folder
+from asam_datasets.builds import DATA, PART, VALIDATION, Build, is_run, split_folder
 from asam_datasets.errors import TargetError
 from asam_datasets.tables import TABLES
 
@@ -29,8 +29,7 @@ INDEX_KEY = "asam_datasets"
 NOTHING = "-none-*.parquet"
 """The name in a pattern that matches nothing, and makes a reader list the whole tree once: see `patterns`."""
 
-_PARTS = "part-*.parquet"
-_ENDS = (["**", _PARTS], [_PARTS])  # the second is of an earlier release
+_FILES = {PART: f"{PART}-*.parquet", VALIDATION: f"{VALIDATION}-*.parquet"}
 _INDEX = re.compile(rf"{DATA}/index-[0-9a-f]{{16}}\.json\.gz")
 
 # What `huggingface_hub.repocard` takes for the block, which is a tenth of a second to import; a test compares the two.
@@ -80,25 +79,27 @@ class Pattern(NamedTuple):
     `data/train/sa_000000-0123456789abcdef-r0123456789ab`, or all of one table that a run has made.
 
     As text each has `**/` before the name of the files, although nothing lies deeper: readers answer such a pattern out
-    of the listing that they have, and ask again for each folder of one without."""
+    of the listing that they have, and ask again for each folder of one without. `word` begins the names of the files of
+    its split; a build is visible by any of them."""
 
     kind: str
     folder: str
     run: str
+    word: str = PART
 
     @classmethod
-    def of_build(cls, build: Build) -> Pattern:
-        """The pattern that shows one build."""
-        return cls(build.kind, build.path, "")
+    def of_build(cls, build: Build, word: str) -> Pattern:
+        """The pattern that shows a split of one build."""
+        return cls(build.kind, build.path, "", word)
 
     @classmethod
-    def of_run(cls, kind: str, run: str) -> Pattern:
-        """The pattern that shows what a run has made of a table."""
-        return cls(kind, "", run)
+    def of_run(cls, kind: str, run: str, word: str) -> Pattern:
+        """The pattern that shows what a run has made of a table, in a split."""
+        return cls(kind, "", run, word)
 
     def __str__(self) -> str:
         """As the YAML has it."""
-        return f"{self.folder or f'{DATA}/{self.kind}/*-{self.run}'}/**/{_PARTS}"
+        return f"{self.folder or f'{DATA}/{self.kind}/*-{self.run}'}/**/{_FILES[self.word]}"
 
 
 def read_front(readme: str, where: str) -> Front:
@@ -141,11 +142,12 @@ def index_path(digest: str) -> str:
 def _parse(path: PurePosixPath) -> Pattern | None:
     """The pattern, if it is one of ours."""
     data, kind, name, *deeper = path.parts if len(path.parts) in (4, 5) else ("", "", "")
-    if data != DATA or kind not in TABLES or deeper not in _ENDS:
-        return None
+    word = next((word for word, files in _FILES.items() if files == path.name), None)
+    if data != DATA or kind not in TABLES or word is None or deeper[:-1] not in (["**"], []):
+        return None  # without `**` it is of an earlier release
     if name.startswith("*-") and is_run(name[2:]):
-        return Pattern.of_run(kind, name[2:])
-    return Pattern(kind, f"{data}/{kind}/{name}", "") if split_folder(name) else None
+        return Pattern.of_run(kind, name[2:], word)
+    return Pattern(kind, f"{data}/{kind}/{name}", "", word) if split_folder(name) else None
 
 
 def place_of(folder: str) -> tuple[str, str | UnsetType]:

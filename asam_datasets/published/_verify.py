@@ -107,7 +107,7 @@ def _check_card(published: Published, builds: Sequence[Build]) -> Iterator[Findi
     """The numbers that the card's YAML gives to readers."""
     front = front_matter((published.read(README) or b"").decode("utf-8", "replace"))
     rows = {
-        (config.name, split): sum(build.rows for build in shown)
+        (config.name, split): sum(build.in_split(split).rows for build in shown)
         for config in configs_of(builds)
         for split, shown in config.splits.items()
     }

@@ -15,6 +15,7 @@ from asam_datasets.release._card import find_changes as find_changes
 from asam_datasets.release._card import render_card as render_card
 from asam_datasets.release._card_text import column_bytes as column_bytes
 from asam_datasets.release._card_text import count_bytes as count_bytes
+from asam_datasets.release._card_text import missing_fields as missing_fields
 from asam_datasets.release._folder import FolderTarget as FolderTarget
 from asam_datasets.release._license import LICENSE as LICENSE
 from asam_datasets.release._license import render_license as render_license
@@ -58,6 +59,7 @@ __all__ = [
     "find_changes",
     "first_shown",
     "footprint",
+    "missing_fields",
     "render_card",
     "render_license",
     "title_of",

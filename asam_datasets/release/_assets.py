@@ -20,10 +20,10 @@ from asam_datasets.rights import Holding
 from asam_datasets.tables import Kind
 
 ASSETS = "assets"
-SHEET_ROWS = 4
+SHEET_ROWS = 3
 """So many records, the first ones, are on a sheet."""
 
-_SHEET = 1  # raised when sheets shall look another way
+_SHEET = 2  # raised when sheets shall look another way
 _KINDS: tuple[Kind, ...] = ("train", "evaluation")
 _ASSET = re.compile(rf"{ASSETS}/asam-[a-z]+-(?:light|dark|sheet)-[0-9a-f]{{16}}\.(?:svg|webp)")
 _NAME = re.compile(r"asam-[a-z]+-(?:light|dark|sheet)-[0-9a-f]{16}\.(?:svg|webp)")

@@ -176,15 +176,13 @@ def _first(builds: Sequence[Build]) -> dict[str, Any]:
 def _dataset_info(config: Config[Build]) -> dict[str, Any]:
     """Rows and bytes of a config: `dataset_size` is that of its columns, `download_size` that of the files."""
     sizes = {
-        split: sum(text_of.column_bytes(build, config.columns) for build in builds)
+        split: sum(text_of.column_bytes(build.in_split(split), config.columns) for build in builds)
         for split, builds in config.splits.items()
     }
+    rows = {split: sum(build.in_split(split).rows for build in builds) for split, builds in config.splits.items()}
     return {
         "config_name": config.name,
-        "splits": [
-            {"name": split, "num_bytes": sizes[split], "num_examples": sum(build.rows for build in builds)}
-            for split, builds in config.splits.items()
-        ],
+        "splits": [{"name": split, "num_bytes": sizes[split], "num_examples": rows[split]} for split in config.splits],
         "download_size": sum(build.size_bytes for build in config.builds),
         "dataset_size": sum(sizes.values()),
     }
@@ -193,8 +191,8 @@ def _dataset_info(config: Config[Build]) -> dict[str, Any]:
 def _config(config: Config[Build], showing: Showing, *, is_default: bool) -> dict[str, Any]:
     """A config as the YAML has it."""
     files = [
-        {"split": split, "path": patterns(builds, showing.present, showing.closed)}
-        for split, builds in config.splits.items()
+        {"split": split, "path": patterns(config.builds, split, showing.present, showing.closed)}
+        for split in config.splits
     ]
     entry: dict[str, Any] = {"config_name": config.name, **({"default": True} if is_default else {})}
     entry["data_files"] = files

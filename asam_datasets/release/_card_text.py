@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 
 from msgspec import UNSET
 
-from asam_datasets.builds import Build
+from asam_datasets.builds import VALIDATION, Build
 from asam_datasets.release._assets import Assets, Counted
 from asam_datasets.release._figure import describe as describe_figure
 from asam_datasets.release._inert import code, titled, words
@@ -33,6 +33,11 @@ def count_bytes(size_bytes: int) -> str:
     return f"{size:.1f} TB"
 
 
+def _in_cell(size_bytes: int) -> str:
+    """The same in a table: the number and its unit stay on one line."""
+    return count_bytes(size_bytes).replace(" ", "\u00a0")
+
+
 def column_bytes(build: Build, columns: Sequence[str]) -> int:
     """Bytes of some columns of a build."""
     return sum(size for part in build.parts for name, size in part.columns.items() if name in columns)
@@ -43,6 +48,7 @@ def intro(archives: Sequence[Build]) -> str:
     rows, masks = sum(build.rows for build in archives), sum(build.annotations for build in archives)
     captions = sum(build.captions for build in archives)
     captioned = ", a caption," if captions == rows else f", a caption ({captions:,} of them)," if captions else ""
+    held_out = sum(build.in_split(VALIDATION).rows for build in archives)
     text = (
         f"{rows:,} images with {masks:,} masks in the form of [SA-1B]({SA1B_PAGE}): each mask decoded, each image with "
         f"its annotations{captioned} and its masks painted into a conditioning image. With data of this form "
@@ -50,9 +56,11 @@ def intro(archives: Sequence[Build]) -> str:
     )
     if not any(build.images for build in archives):
         return f"{text} The images themselves are not published."
-    return f"{text} The originals are in it unchanged: the JPEG byte for byte, the JSON in every field that it has." + (
-        "" if all(build.images for build in archives) else " Of some archives the images are not published."
-    )
+    text += " The images are in it unchanged, byte for byte"
+    # Data of one's own, which have no numbers of SA-1B, come out of files of other forms.
+    text += "." if any(build.missing for build in archives) else ", and so is every field of SA-1B's JSON."
+    text += f" {held_out:,} of them are held out as the split `{VALIDATION}`." if held_out else ""
+    return text + ("" if all(build.images for build in archives) else " Of some archives the images are not published.")
 
 
 def intro_of_sets(sets: Sequence[Build]) -> str:
@@ -120,7 +128,7 @@ def config_row(config: Config[Build]) -> str:
     columns = ", ".join(f"`{name}`" for name in view.columns) if view.columns else "all"
     name = f"`{view.name}`" + (" (default)" if view is VIEWS[0] else "")
     rows, masks = sum(build.rows for build in builds), sum(build.annotations for build in builds)
-    size = count_bytes(sum(column_bytes(build, config.columns) for build in builds))
+    size = _in_cell(sum(column_bytes(build, config.columns) for build in builds))
     captions = sum(build.captions for build in builds)
     return f"| {name} | {columns} | {view.purpose} | {rows:,} | {masks:,} | {captions:,} | {size} |"
 
@@ -128,7 +136,7 @@ def config_row(config: Config[Build]) -> str:
 def which_config() -> str:
     """Which config is for what, with what a record of each costs, as it was measured once."""
     rows = [
-        f"| {one.purpose} | `{one.config}` | {one.reader} | {one.seconds:.3f} | {count_bytes(one.size_bytes)} |"
+        f"| {one.purpose} | `{one.config}` | {one.reader} | {one.seconds:.3f} | {_in_cell(one.size_bytes)} |"
         for one in MEASURED
     ]
     head = ["| to | config | read by | seconds a record | read of it |", "|---|---|---|--:|--:|"]
@@ -146,7 +154,7 @@ def set_row(build: Build) -> str:
     title, splits = titled(info.title, info.homepage), f"{code(info.split)} (its {code(info.source_split)})"
     return (
         f"| `{build.name}` | {title} | {splits} | {words(info.masks)} | {reading} | "
-        f"{build.rows:,} | {build.annotations:,} | {build.dropped:,} | {count_bytes(build.size_bytes)} | "
+        f"{build.rows:,} | {build.annotations:,} | {build.dropped:,} | {_in_cell(build.size_bytes)} | "
         f"{words(build.rights.license)}{only} |"
     )
 
@@ -180,6 +188,17 @@ def provenances(archives: Sequence[Build]) -> Iterator[str]:
         )
 
 
+def missing_fields(missing: Mapping[str, int], spell: Callable[[str], str] = str, of: str = "") -> Iterator[str]:
+    """Which fields are null because the source has none, with those together that the same number of masks lacks."""
+    by_number: dict[int, list[str]] = {}
+    for name, number in missing.items():
+        by_number.setdefault(number, []).append(spell(name))
+    for number, names in by_number.items():
+        *others, last = names
+        listed = f"{', '.join(others)} and {last}" if others else last
+        yield f"{number:,}{of} masks have no {listed}, which {'are' if others else 'is'} null"
+
+
 def _provenance(build: Build) -> str:
     only = "" if build.images else ", annotations only"
     return _provenance_text(f"archive `{build.name}`{only}", [build], build.missing)
@@ -189,7 +208,7 @@ def _provenance_text(what: str, builds: Sequence[Build], missing: Mapping[str, i
     rejected, files = sum(build.rejected for build in builds), sum(len(build.parts) for build in builds)
     rows, masks = sum(build.rows for build in builds), sum(build.annotations for build in builds)
     more = f"; {rejected:,} damaged ones were left out" if rejected else ""
-    more += "".join(f"; {number:,} masks have no {code(name)}, which is null" for name, number in missing.items())
+    more += "".join(f"; {text}" for text in missing_fields(missing, code))
     return (
         f"- {what}: {rows:,} images, {masks:,} masks, {sum(build.captions for build in builds):,} captions, "
         f"{count_bytes(sum(build.size_bytes for build in builds))} in {files:,} file{'s' * (files != 1)}{more}"

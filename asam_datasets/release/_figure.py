@@ -71,11 +71,15 @@ def describe(counted: Statistics) -> str:
     texts = [
         f"the median image has {masks} masks" if masks else "",
         f"a longer side of {side} pixels" if side else "",
-        f"the median mask covers {share} of its image" if share else "",
+        f"the median mask covers {_unbroken(share)} of its image" if share else "",
         f"the median predicted IoU is {iou}" if iou else "",
     ]
     text = ", ".join(filter(None, texts))
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _unbroken(share: str) -> str:
+    return share.replace(" %", "\u00a0%")
 
 
 class _Pen:

@@ -58,13 +58,14 @@ def open_repository(client: HubClient, state: RemoteState, request: Request, cha
 
 
 def _create(client: HubClient, state: RemoteState) -> RemoteState:
-    """The repository, private; of ours, or one that somebody made this very moment."""
+    """The repository, private; of ours, or one that somebody made this very moment, and may have published to: what is
+    in it was not read yet."""
     if state.access is not None:
         return state
     create = client.api.create_repo
     client.call("creating the repository", create, client.repo_id, repo_type=KIND, private=True, exist_ok=True)
-    access, head = read_access(client)
-    return replace(state, access=access, head=head, needs_branch=state.revision != MAIN)
+    access, _ = read_access(client)
+    return replace(state, access=access, head="", needs_branch=state.revision != MAIN)
 
 
 def _set_readers(client: HubClient, state: RemoteState, request: Access) -> RemoteState:

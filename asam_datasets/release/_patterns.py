@@ -16,33 +16,36 @@ from collections.abc import Collection, Iterable
 
 from msgspec import UNSET
 
-from asam_datasets.builds import DATA, Build, split_folder
-from asam_datasets.published import NOTHING, Pattern
+from asam_datasets.builds import DATA, PART, VALIDATION, Build
+from asam_datasets.published import NOTHING, Pattern, place_of
 
 
-def patterns(visible: Iterable[Build], present: Iterable[str], closed: Collection[str]) -> list[str]:
-    """The patterns for some builds of one table.
+def patterns(visible: Collection[Build], split: str, present: Iterable[str], closed: Collection[str]) -> list[str]:
+    """The patterns for one split of some builds of one table.
 
     Args:
-        visible: the builds that shall match.
+        visible: the builds that shall match; of archives those that have the split.
+        split: its name.
         present: the folders of all builds that lie in the dataset while these patterns are there, such as
             `data/train/sa_000000-0123456789abcdef-r0123456789ab`.
         closed: names of the runs that nobody adds anything to any more. What is of another may be a publisher's who is
             at work: one pattern would show it half.
     """
-    builds = sorted(visible, key=lambda build: (build.name, build.path))
-    shown = {build.path for build in builds}
-    hidden = {split.run for path in present if path not in shown and (split := split_folder(path.rpartition("/")[2]))}
+    shown = {build.path for build in visible}
+    hidden = {place_of(path) for path in present if path not in shown}
+    of_split = (one for one in visible if one.kind != "train" or split in one.splits)
+    builds = sorted(of_split, key=lambda build: (build.name, build.path))
     count = Counter(build.run for build in builds)
     made: dict[str, None] = {}
     for build in builds:
+        word = VALIDATION if build.kind == "train" and split == VALIDATION else PART
         # The name of a single one is longer, but no reader goes through its whole listing for it.
-        if build.run is not UNSET and count[build.run] > 1 and build.run in closed and build.run not in hidden:
-            pattern = Pattern.of_run(build.kind, build.run)
+        is_whole = build.run in closed and (build.kind, build.run) not in hidden
+        if build.run is not UNSET and is_whole and count[build.run] > 1:
+            pattern = Pattern.of_run(build.kind, build.run, word)
         else:
-            pattern = Pattern.of_build(build)
+            pattern = Pattern.of_build(build, word)
         made[str(pattern)] = None
     if len(made) > 1:
-        kind = builds[0].kind
-        return [f"{DATA}/{kind}/**/{NOTHING}", *made]
+        return [f"{DATA}/{builds[0].kind}/**/{NOTHING}", *made]
     return list(made)

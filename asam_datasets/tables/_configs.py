@@ -53,7 +53,7 @@ class Described(Protocol):
     def kind(self) -> Kind: ...
 
     @property
-    def split(self) -> str: ...
+    def splits(self) -> Sequence[str]: ...
 
     @property
     def extra(self) -> Sequence[str]: ...
@@ -82,8 +82,8 @@ class Config(Generic[B]):
 
     @property
     def builds(self) -> tuple[B, ...]:
-        """The builds of all splits."""
-        return tuple(build for builds in self.splits.values() for build in builds)
+        """The builds of all splits, each once."""
+        return tuple({build.name: build for builds in self.splits.values() for build in builds}.values())
 
 
 def configs_of(builds: Iterable[B]) -> list[Config[B]]:
@@ -92,7 +92,9 @@ def configs_of(builds: Iterable[B]) -> list[Config[B]]:
     archives, sets, samples = (
         tuple(build for build in ordered if build.kind == kind) for kind in ("train", "evaluation", "adversarial")
     )
-    views = [Config(view.name, "train", {"train": archives}, view) for view in VIEWS if archives]
+    splits = {split: tuple(one for one in archives if split in one.splits) for split in ("train", "validation")}
+    shown = {split: some for split, some in splits.items() if some}
+    views = [Config(view.name, "train", shown, view) for view in VIEWS if archives]
     alone = [_alone(build) for build in sets]
     # Stock readers take the columns of a config from its first file, and fail on files that have others.
     shared = _SHARED if any(build.extra for build in sets) else None
@@ -101,4 +103,4 @@ def configs_of(builds: Iterable[B]) -> list[Config[B]]:
 
 
 def _alone(build: B) -> Config[B]:
-    return Config(build.name, build.kind, {build.split: (build,)})
+    return Config(build.name, build.kind, {build.splits[0]: (build,)})

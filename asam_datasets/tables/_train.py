@@ -41,7 +41,7 @@ Boxes are lists without a stated length: a null among fixed-size lists is what `
 
 # Order matters: ControlNet scripts take the first three by position.
 TRAIN: Mapping[str, Column] = {
-    "image": Column(Image(named=True), "Image", "the original JPEG, byte for byte"),
+    "image": Column(Image(named=True), "Image", "the original file, byte for byte; a JPEG in SA-1B"),
     "caption": Column(STRING, "string or null", "one sentence, by BLIP-2 T5 where ASAM made it"),
     "conditioning_image": Column(
         Image(),
@@ -52,7 +52,7 @@ TRAIN: Mapping[str, Column] = {
     "annotations": Column(
         Structs(ANNOTATION),
         "list of struct",
-        "the fields of SA-1B's JSON, unchanged: `id`; `segmentation` as COCO RLE, column-major, "
+        "SA-1B's fields, as its JSON has them: `id`; `segmentation` as COCO RLE, column-major, "
         "`size` = [height, width]; `bbox` = [x_min, y_min, x_max − x_min, y_max − y_min] in pixels, **inclusive**: "
         "width and height are one less than COCO's; `area` in pixels; `predicted_iou` and `stability_score` in "
         "0 … 1; `crop_box` = [x, y, width, height] in pixels; `point_coords` = [[x, y]] in pixels",

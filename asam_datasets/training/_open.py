@@ -7,13 +7,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch.distributed
+from numpy.typing import NDArray
 
 from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError, StreamError, option
-from asam_datasets.published import Dataset, chosen_columns, open_dataset
+from asam_datasets.published import Dataset, chosen_columns, one_split, open_dataset
 from asam_datasets.tables import ADVERSARIAL_NAME, TABLES, Config, arrow_schema
-from asam_datasets.training._fetch import Group
+from asam_datasets.training._fetch import Group, Partners
 from asam_datasets.training._filter import Filter, select_rows
 from asam_datasets.training._options import is_whole
 from asam_datasets.training._order import LANES, Ends, Kind, Ordering
@@ -29,6 +31,7 @@ def open_stream(
     dataset: str | Path,
     config: str = "sam",
     *,
+    split: str | None = None,
     rank: int | None = None,
     world_size: int | None = None,
     seed: int = 0,
@@ -58,6 +61,7 @@ def open_stream(
     Args:
         dataset: a folder made by `publish`, or a repository id on the Hub.
         config: a config of the dataset: `train`, `controlnet`, `sam`, an evaluation set.
+        split: of the config, such as `validation`; the first one, mostly `train`, if not given.
         rank: of this process; from `torch.distributed`, or torchrun's environment, if not given.
         world_size: number of ranks; as `rank`.
         seed: of the order.
@@ -86,15 +90,12 @@ def open_stream(
     _check(rank, world_size, seed=seed, window=window, ends=ends, order=order, batch_size=batch_size)
     _check_read_ahead(read_ahead)
     opened = open_dataset(dataset, revision=revision, log=LOG.warning)
-    found, location = opened.config(config), opened.published.location
+    location = opened.published.location
+    found = one_split(opened.config(config), split, opened.published.url)
     groups = _groups(opened, found)
-    name = f"{opened.published.url}: {config}" + (f" at {location.commit}" if location.commit else "")
+    name = _name(opened, config, split)
     rows = None if where is None else select_rows(where, groups, _fields(found), location, LOG.warning)
-    partners = None
-    if pairs:
-        _check_pairs(found, opened)
-        originals = opened.config("sam")
-        rows, partners = pair_rows(groups, rows, _groups(opened, originals), originals.columns, location, LOG.warning)
+    rows, partners = _pair(opened, found, groups, rows) if pairs else (rows, None)
     plan = StreamPlan(
         name=name,
         location=location,
@@ -113,6 +114,22 @@ def open_stream(
     if total % world_size and rank == 0:
         LOG.warning("%s: %s", name, _uneven(total, world_size, ends))
     return Stream(plan, transform)
+
+
+def _pair(
+    opened: Dataset, found: Config[Build], groups: Sequence[Group], rows: Sequence[NDArray[np.int64]] | None
+) -> tuple[tuple[NDArray[np.int64], ...], Partners]:
+    """The samples whose originals are there, in whatever split, and where those are."""
+    _check_pairs(found, opened)
+    originals = opened.config("sam")
+    location = opened.published.location
+    return pair_rows(groups, rows, _groups(opened, originals), originals.columns, location, LOG.warning)
+
+
+def _name(opened: Dataset, config: str, split: str | None) -> str:
+    """What messages and states call the stream."""
+    commit = opened.published.location.commit
+    return " ".join([f"{opened.published.url}: {config}", *filter(None, [split, commit and f"at {commit}"])])
 
 
 def _groups(opened: Dataset, config: Config[Build]) -> tuple[Group, ...]:

@@ -1,18 +1,25 @@
 """What a person at a terminal is asked: run in a pseudo-terminal, as a person would."""
 
+import fcntl
 import json
 import os
 import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, run_python
+from hypothesis import given
+from hypothesis import strategies as st
 from local_hub import LocalHub
 
 from asam_datasets.cli import main
-from asam_datasets.cli._terminal import Terminal, table
+from asam_datasets.cli._lines import fit, table
+from asam_datasets.cli._terminal import Terminal
 from asam_datasets.demo import DemoArchive, write_demo
 from asam_datasets.errors import SourceError
 from asam_datasets.published._report import Finding
@@ -25,11 +32,14 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> DemoArchive:
     return write_demo(tmp_path_factory.mktemp("small"), images=2, height=200, width=240)
 
 
-def at_a_terminal(answer: str, *args: object, env: dict[str, str]) -> tuple[int, str]:
+def at_a_terminal(
+    answer: str, *args: object, env: dict[str, str], program: str = "asam_datasets.publish", columns: int = 0
+) -> tuple[int, str]:
     """Exit code and all that the terminal showed."""
     mine, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     run = subprocess.Popen(
-        [sys.executable, "-m", "asam_datasets.publish", *map(str, args)],
+        [sys.executable, "-m", program, *map(str, args)],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -78,6 +88,41 @@ def test_a_folder_is_not_asked_for_but_a_removal_is(small: DemoArchive, tmp_path
     assert "Go on? [y/N]" in shown
     code, shown = at_a_terminal("yes", "--out", tmp_path / "out", "--remove", "sa_000001", env=env)
     assert code == 0, shown
+
+
+def test_forty_columns(small: DemoArchive, tmp_path: Path) -> None:
+    """Every word that a file would get is there and whole, on lines that fit; what is to be copied stays one line."""
+    env = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
+    out = tmp_path / "a_dataset"
+    publish = ("publish", small.archive, "--out", out)
+    for verb in (
+        [*publish, "--dry-run"],
+        publish,
+        ("info", out),
+        ("catalog", "show", "hrsod_te"),
+        ("publish", "--help"),
+    ):
+        code, shown = at_a_terminal("", *verb, env=env, program="asam_datasets", columns=40)
+        assert code == 0, shown
+        lines = re.split(r"[\r\n]+", shown)
+        assert [line for line in lines if len(line) > 40 and "load_dataset(" not in line] == []
+        if verb == publish:
+            assert f'  dataset = load_dataset("{out}", split="train")' in lines
+        else:
+            piped = run_python("-m", "asam_datasets", *map(str, verb), env=env).out
+            bare = re.sub(r"[\s█]", "", shown)
+            heads = {"name", "state", "records", "files", "bytes", "from", "config", "split", "masks", "captions"}
+            assert {word for word in piped.replace("█", "").split() if word not in bare} <= heads
+
+
+@given(st.lists(st.text("ab1.,", min_size=1, max_size=12), min_size=1, max_size=20), st.integers(20, 60))
+def test_lines_that_fit_have_all_words(words: list[str], columns: int) -> None:
+    lines = fit("  " + " ".join(words), columns)
+    assert max(map(len, lines)) <= columns
+    assert " ".join(lines).split() == words
+    rows = table([("name", "bytes"), *((word, "1.2 MB") for word in words)])
+    shown = [short for line in rows for short in fit(line, 12)]
+    assert sum("1.2 MB" in line for line in shown) == len(words)
 
 
 EVIL = "a\x1b]0;title\x07\x9b2J\x7f\u202eb"

@@ -267,7 +267,7 @@ def test_fields_that_the_source_left_out_are_counted_and_told(small: DemoArchive
     path = folder / "sa_1.json"
     record = json.loads(path.read_text())
     for number, one in enumerate(record["annotations"]):
-        del one["predicted_iou"]
+        del one["predicted_iou"], one["stability_score"]
         if number < 2:
             del one["crop_box"]
     path.write_text(json.dumps(record))
@@ -275,16 +275,18 @@ def test_fields_that_the_source_left_out_are_counted_and_told(small: DemoArchive
     out = tmp_path / "out"
     ran = publish("--train", folder, "--out", out)
     assert ran.code == 0, ran.err
-    assert re.search(rf"warning +images: {count} of \d+ masks have no predicted_iou in the source", ran.out), ran.out
-    assert "images: 2 of" in ran.out
+    both = "masks have no predicted_iou and stability_score, which are null"
+    assert re.search(rf"warning +images: {count} of \d+ {both}\n", ran.out), ran.out
+    assert re.search(r"warning +images: 2 of \d+ masks have no crop_box, which is null\n", ran.out), ran.out
     card = (out / "README.md").read_text()
-    assert f"{count} masks have no `predicted_iou`, which is null; 2 masks have no `crop_box`" in card or (
-        f"2 masks have no `crop_box`, which is null; {count} masks have no `predicted_iou`" in card
-    )
+    assert f"; {count} masks have no `predicted_iou` and `stability_score`, which are null" in card
+    assert "; 2 masks have no `crop_box`, which is null" in card
+    assert "The images are in it unchanged, byte for byte." in card
     again = publish("--train", folder, "--out", out)
     assert "unchanged" in again.out
     assert "have no predicted_iou" in again.out
-    assert "has no" not in publish("--train", small.archive, "--out", tmp_path / "whole").out
+    assert "have no" not in publish("--train", small.archive, "--out", tmp_path / "whole").out
+    assert "byte for byte, and so is every field of SA-1B's JSON." in (tmp_path / "whole" / "README.md").read_text()
 
 
 def test_another_user_with_another_cache_is_at_work(small: DemoArchive, publish: Run, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, Run
-from local_hub import Fault, LocalHub
+from local_hub import Fault, LocalHub, Request
 
 from asam_datasets.demo import DemoArchive, write_demo
 
@@ -123,6 +123,28 @@ def test_a_hub_that_stays_broken_ends_the_publish(
     assert (ran.code, ran.out) == (1, "")
     assert len(re.findall("^error: ", ran.err, re.MULTILINE)) == 1
     assert hub.read_bytes(REPO, "README.md") == readme
+
+
+def test_somebody_publishes_while_the_repository_is_made(
+    hub: LocalHub, small: DemoArchive, publish: Run, tmp_path: Path
+) -> None:
+    """All of another's publish, between the look that found no repository and the request that makes it."""
+    second = write_demo(tmp_path / "b", archive="sa_000001", images=3, first_id=50, height=200, width=240)
+    others = []
+
+    def publish_another(request: Request) -> None:
+        if request.path.endswith("/repos/create"):
+            hub.on_request = None
+            env = {**environment(hub, tmp_path / "b"), "PYTHONPATH": str(ROOT)}
+            command = [sys.executable, "-m", "asam_datasets.publish", "--train", str(second.archive)]
+            others.append(subprocess.run([*command, "--repo-id", REPO], env=env, check=False).returncode)
+
+    hub.on_request = publish_another
+    ours = publish("--train", small.archive, "--repo-id", REPO, env=environment(hub, tmp_path / "a"))
+    assert (ours.code, others) == (0, [0]), ours.err
+    shown = hub.read_bytes(REPO, "README.md").decode()
+    assert "`sa_000000`" in shown
+    assert "`sa_000001`" in shown
 
 
 def test_two_publishers_at_once_on_two_machines(

@@ -257,7 +257,10 @@ def _of_coco(
     ]
     notes += [f"left out: {number:,} {what}" for number, what in left if number]
     if counts.categories:
-        notes.append(f"left out: categories ({counts.categories:,}), for which the train table has no column")
+        kept = option("evaluation", "NAME=FOLDER")
+        notes.append(
+            f"left out: categories ({counts.categories:,}), for which the train table has no column; {kept} keeps them"
+        )
     if bare:
         notes.append(f"{bare:,} images have no annotation")
     return found, notes
