@@ -19,6 +19,7 @@ from asam_datasets.masks._rle import Runs as Runs
 from asam_datasets.masks._rle import Segmentation as Segmentation
 from asam_datasets.masks._rle import from_segmentation as from_segmentation
 from asam_datasets.masks._rle import parse_counts as parse_counts
+from asam_datasets.masks._rle import parse_together as parse_together
 from asam_datasets.masks._rle import to_runs as to_runs
 from asam_datasets.masks._rle import to_segmentation as to_segmentation
 from asam_datasets.masks._sample import centers as centers
@@ -38,6 +39,7 @@ __all__ = [
     "from_png",
     "from_segmentation",
     "parse_counts",
+    "parse_together",
     "resize",
     "sample",
     "to_png",

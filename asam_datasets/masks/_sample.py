@@ -67,13 +67,15 @@ def _sample(
     mask = across // np.int32(width_in)
     across -= mask * np.int32(width_in)
 
+    # Looked up by `take`, which needs half of the time of an index in brackets. A column says two things in one number:
+    # how many pixels are taken before it, and in the last bit whether it is taken itself.
     rows_before = np.searchsorted(rows, np.arange(height_in)).astype(np.int32)
-    pixels_before = (np.searchsorted(columns, np.arange(width_in)) * height).astype(np.int32)
-    is_taken = np.zeros(width_in, np.int32)
-    is_taken[columns] = 1
-    taken = rows_before[down]
-    taken *= is_taken[across]
-    taken += pixels_before[across]
+    of_column = (np.searchsorted(columns, np.arange(width_in)) * (2 * height)).astype(np.int32)
+    of_column[columns] += 1
+    found = of_column.take(across)
+    taken = rows_before.take(down)
+    taken *= found & np.int32(1)
+    taken += found >> np.int32(1)
     taken += mask * np.int32(pixels)
     # The last place of a mask is its end, which is the first place of the next one.
     taken[ends - 1] = np.arange(1, len(masks) + 1, dtype=np.int32) * np.int32(pixels)

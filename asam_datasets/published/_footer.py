@@ -34,6 +34,7 @@ _DEEPEST = 10
 _KEPT_METADATA = (b"ARROW:schema", b"huggingface")
 _WIDTHS = {0: 1, 1: 4, 2: 8, 3: 12, 4: 4, 5: 8, 6: 0}
 """Bytes of a value of each of Parquet's types, 0 for texts; type 7 has its own."""
+_REQUIRED, _REPEATED = 0, 2
 _FIXED, _MOST_FIXED = 7, 2**20
 _CODECS = range(8)
 _CHUNK_FIELDS = {
@@ -44,11 +45,23 @@ VALUES, PACKED_BYTES, DATA_PLACE, DICTIONARY_PLACE = 5, 7, 9, 11
 
 
 class Leaf(NamedTuple):
-    """A column of Parquet's: its path, such as `annotations.list.element.area`, its type, and the bytes of a value."""
+    """A column of Parquet's: its path, such as `annotations.list.element.area`, its type, the bytes of a value, and how
+    many levels of its path may be null (those of lists are), and how many are lists."""
 
     path: str
     kind: int
     width: int
+    nullable: int
+    lists: int
+
+
+class _Node(NamedTuple):
+    """A place in the schema, as `Leaf`, and how many children of it are to come."""
+
+    path: list[str]
+    nullable: int
+    lists: int
+    left: int
 
 
 class Chunk(NamedTuple):
@@ -108,23 +121,24 @@ class Footer:
         leaves: list[Leaf] = []
         elements = iter(self._schema)
         root = next(elements, {})
-        open_names: list[tuple[list[str], int]] = [([], get(root, 5, Kind.I32))]  # path, and children to come
+        opened = [_Node([], 0, 0, get(root, 5, Kind.I32))]
         for element in elements:
-            while open_names and not open_names[-1][1]:
-                open_names.pop()
-            if not open_names or len(open_names) > _DEEPEST or len(leaves) >= _MOST_COLUMNS:
+            while opened and not opened[-1].left:
+                opened.pop()
+            if not opened or len(opened) > _DEEPEST or len(leaves) >= _MOST_COLUMNS:
                 raise ThriftError("a schema of too many columns, or nested too deeply")
-            above, left = open_names[-1]
-            open_names[-1] = (above, left - 1)
-            path = [*above, _name(element)]
-            children = get(element, 5, Kind.I32, 0)
-            if children < 0 or not 0 <= get(element, 3, Kind.I32) <= 2:
+            above = opened[-1]
+            opened[-1] = above._replace(left=above.left - 1)
+            children, repetition = get(element, 5, Kind.I32, 0), get(element, 3, Kind.I32)
+            if children < 0 or not 0 <= repetition <= 2:
                 raise ThriftError("a schema that is none")
+            nullable, lists = above.nullable + (repetition != _REQUIRED), above.lists + (repetition == _REPEATED)
+            node = _Node([*above.path, _name(element)], nullable, lists, children)
             if children:
-                open_names.append((path, children))
+                opened.append(node)
             else:
-                leaves.append(_leaf(".".join(path), element))
-        if any(left for _, left in open_names) or not leaves:
+                leaves.append(_leaf(node, element))
+        if any(node.left for node in opened) or not leaves:
             raise ThriftError("a schema that is cut")
         return leaves
 
@@ -214,12 +228,12 @@ def _name(element: Struct) -> str:
         raise ThriftError("a column whose name is not UTF-8") from None
 
 
-def _leaf(path: str, element: Struct) -> Leaf:
+def _leaf(node: _Node, element: Struct) -> Leaf:
     kind = get(element, 1, Kind.I32)
     width = get(element, 2, Kind.I32) if kind == _FIXED else _WIDTHS.get(kind)
     if width is None or (kind == _FIXED and not 0 < width <= _MOST_FIXED):
         raise ThriftError(f"a column of type {kind}")
-    return Leaf(path, kind, width)
+    return Leaf(".".join(node.path), kind, width, node.nullable, node.lists)
 
 
 def _moved(chunk: Chunk, place: int | None) -> Struct:

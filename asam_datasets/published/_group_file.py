@@ -7,7 +7,8 @@ them, pages of nulls are put in, so that all columns are of one length, however 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +16,18 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from asam_datasets.published._byte_ranges import MOST_BYTES, Fetched, Range, fetch, joined
-from asam_datasets.published._footer import DATA_PLACE, DICTIONARY_PLACE, MAGIC, PACKED_BYTES, VALUES, Chunk, Footer
+from asam_datasets.published._footer import (
+    DATA_PLACE,
+    DICTIONARY_PLACE,
+    MAGIC,
+    PACKED_BYTES,
+    VALUES,
+    Chunk,
+    Footer,
+    Leaf,
+)
 from asam_datasets.published._merge import merge_tables
-from asam_datasets.published._page_index import Page, index_of, pages_of, values_of
+from asam_datasets.published._page_index import Page, index_of, pages_of, split_values, values_of
 from asam_datasets.published._pages import decoded_bytes
 from asam_datasets.published._thrift import Field, Kind, Struct, ThriftError, write_struct
 
@@ -25,13 +35,6 @@ _SPARE = 16
 """One byte in so many may be one that nobody asked for, where that saves requests."""
 
 _DATA_PAGE_V2, _PLAIN = 3, 0
-
-
-class Levels(NamedTuple):
-    """How many levels of a column's path may be null, and how many are lists."""
-
-    nullable: int
-    lists: int
 
 
 def read_whole(file: Any, footer: Footer, group: int, columns: Sequence[str]) -> pa.Table:
@@ -46,7 +49,42 @@ def read_whole(file: Any, footer: Footer, group: int, columns: Sequence[str]) ->
     """
     chunks = footer.chunks(group)
     asked = [chunk for chunk in chunks if _is_asked(chunk, columns)]
-    return _read(_whole(file, footer, chunks, asked, footer.row_groups[group]), columns)
+    return _read(pa.py_buffer(_whole(file, footer, chunks, asked, footer.row_groups[group])[0]), columns)
+
+
+def read_apart(
+    file: Any, footer: Footer, group: int, columns: Sequence[str], apart: Sequence[str]
+) -> tuple[pa.Table, dict[str, list[memoryview | None]]]:
+    """As `read_whole`, in one go as well; but encoded images are not copied into the table, nor anywhere.
+
+    Args:
+        columns: all of them.
+        apart: those of images, of which `is_paged` knows the bytes.
+
+    Returns:
+        The table, with only the paths of those images; and by column the images of all rows, where they lie in what was
+        read of the file. A column whose pages are not as ours is in the table as it is.
+
+    Raises:
+        ThriftError, pa.ArrowInvalid: as `read_whole`.
+    """
+    chunks, count = footer.chunks(group), footer.row_groups[group]
+    asked = [chunk for chunk in chunks if _is_asked(chunk, columns)]
+    memory, places = _whole(file, footer, chunks, asked, count)
+    content, found = memory.data.toreadonly(), dict[str, list[memoryview | None]]()
+    for chunk in asked:
+        name, _, field = chunk.leaf.path.rpartition(".")
+        if name in apart and field == "bytes":
+            with suppress(ThriftError):
+                moved = places[chunk.leaf.path] - chunk.start
+                found[name] = [
+                    value
+                    for page in index_of(file, footer, chunk, count)
+                    for value in split_values(
+                        content[page.start + moved : page.stop + moved], page, chunk.leaf.nullable
+                    )
+                ]
+    return _read(pa.py_buffer(memory), [f"{name}.path" if name in found else name for name in columns]), found
 
 
 def read_some(file: Any, footer: Footer, group: int, columns: Sequence[str], rows: NDArray[np.int64]) -> pa.Table:
@@ -55,10 +93,10 @@ def read_some(file: Any, footer: Footer, group: int, columns: Sequence[str], row
     Raises:
         ThriftError, pa.ArrowInvalid: as `read_whole`.
     """
-    chunks, count, levels = footer.chunks(group), footer.row_groups[group], levels_of(footer)
+    chunks, count = footer.chunks(group), footer.row_groups[group]
     asked = [chunk for chunk in chunks if _is_asked(chunk, columns)]
-    pages = {one.leaf.path: _pages(file, footer, one, levels[one.leaf.path], rows, count) for one in asked}
-    content = _some(file, footer, chunks, asked, pages, levels, count)
+    pages = {one.leaf.path: _pages(file, footer, one, rows, count) for one in asked}
+    content = _some(file, footer, chunks, asked, pages, count)
     # Of the rows between, one column of a list has values where another has none, and Arrow takes only equal ones.
     alike: dict[tuple[tuple[int, int], ...], list[str]] = {}
     for path, mine in pages.items():
@@ -78,13 +116,6 @@ def arrow_schema(footer: Footer) -> pa.Schema:
     return pq.read_metadata(pa.BufferReader(MAGIC + footer.as_file())).schema.to_arrow_schema()
 
 
-def levels_of(footer: Footer) -> Mapping[str, Levels]:
-    """The levels of each of Parquet's columns, by its path."""
-    schema = pq.read_metadata(pa.BufferReader(MAGIC + footer.as_file())).schema
-    columns = map(schema.column, range(len(schema)))
-    return {one.path: Levels(one.max_definition_level, one.max_repetition_level) for one in columns}
-
-
 def column_bytes(footer: Footer, group: int, columns: Sequence[str]) -> dict[str, int]:
     """How many bytes some columns take in a row group."""
     chunks = footer.chunks(group)
@@ -96,7 +127,10 @@ def _is_asked(chunk: Chunk, columns: Sequence[str]) -> bool:
     return any(f"{chunk.leaf.path}.".startswith(f"{name}.") for name in columns)
 
 
-def _whole(file: Any, footer: Footer, chunks: Sequence[Chunk], asked: Sequence[Chunk], count: int) -> pa.Buffer:
+def _whole(
+    file: Any, footer: Footer, chunks: Sequence[Chunk], asked: Sequence[Chunk], count: int
+) -> tuple[NDArray[np.uint8], dict[str, int]]:
+    """A file of these columns, and where in it each of them begins."""
     ranges = joined(sorted((chunk.start, chunk.stop) for chunk in asked))
     if sum(stop - start for start, stop in ranges) > MOST_BYTES:
         raise ThriftError(f"columns of more than {MOST_BYTES} bytes in a row group")
@@ -112,7 +146,7 @@ def _whole(file: Any, footer: Footer, chunks: Sequence[Chunk], asked: Sequence[C
     content[: len(MAGIC)], content[size_bytes:] = MAGIC, end
     fetch(file, ranges, content[len(MAGIC) : size_bytes])
     _check_room(content, asked, places)
-    return pa.py_buffer(memory)
+    return memory, places
 
 
 def _some(
@@ -121,7 +155,6 @@ def _some(
     chunks: Sequence[Chunk],
     asked: Sequence[Chunk],
     pages: Mapping[str, list[Page] | None],
-    levels: Mapping[str, Levels],
     count: int,
 ) -> pa.Buffer:
     wanted = sorted(place for chunk in asked for place in _places(chunk, pages[chunk.leaf.path]))
@@ -134,7 +167,7 @@ def _some(
             content += found[chunk.start : chunk.stop]
         else:
             values = 0
-            for piece, length in _filled(mine, found, levels[path], count):
+            for piece, length in _filled(mine, found, chunk.leaf, count):
                 content += piece
                 values += length
         places[path] = start
@@ -152,11 +185,9 @@ def _check_room(content: memoryview, chunks: Sequence[Chunk], places: Mapping[st
         room -= decoded_bytes(content, chunk, places[chunk.leaf.path], room)
 
 
-def _pages(
-    file: Any, footer: Footer, chunk: Chunk, levels: Levels, rows: NDArray[np.int64], count: int
-) -> list[Page] | None:
+def _pages(file: Any, footer: Footer, chunk: Chunk, rows: NDArray[np.int64], count: int) -> list[Page] | None:
     """The pages that have the rows; None where the column has to be read as a whole."""
-    if not levels.nullable or chunk.has_dictionary or chunk.page_index[0] == chunk.page_index[1]:
+    if not chunk.leaf.nullable or chunk.has_dictionary or chunk.page_index[0] == chunk.page_index[1]:
         return None
     return pages_of(index_of(file, footer, chunk, count), rows)
 
@@ -165,22 +196,20 @@ def _places(chunk: Chunk, pages: Sequence[Page] | None) -> list[Range]:
     return [(chunk.start, chunk.stop)] if pages is None else [(page.start, page.stop) for page in pages]
 
 
-def _filled(
-    pages: Sequence[Page], found: Fetched, levels: Levels, count: int
-) -> Iterator[tuple[bytes | memoryview, int]]:
+def _filled(pages: Sequence[Page], found: Fetched, leaf: Leaf, count: int) -> Iterator[tuple[bytes | memoryview, int]]:
     """The pages of a column of `count` rows with nulls between them, each with the number of its values."""
     row = 0
     for page in pages:
         if page.first_row > row:
-            yield _nulls(page.first_row - row, levels), page.first_row - row
+            yield _nulls(page.first_row - row, leaf), page.first_row - row
         content = found[page.start : page.stop]
         yield content, values_of(content)
         row = page.last_row
     if row < count:
-        yield _nulls(count - row, levels), count - row
+        yield _nulls(count - row, leaf), count - row
 
 
-def _nulls(count: int, levels: Levels) -> bytes:
+def _nulls(count: int, leaf: Leaf) -> bytes:
     """A page of so many rows whose outermost value is null."""
     run = bytearray()
     number = count << 1
@@ -188,7 +217,7 @@ def _nulls(count: int, levels: Levels) -> bytes:
         run.append(number & 127 | 128)
         number >>= 7
     run += bytes([number, 0])
-    lists = bytes(run) if levels.lists else b""
+    lists = bytes(run) if leaf.lists else b""
     data: Struct = {
         1: Field(Kind.I32, count),
         2: Field(Kind.I32, count),

@@ -109,7 +109,17 @@ def values_of(content: Bytes) -> int:
 
 
 def read_values(content: Bytes, page: Page, nullable: int) -> list[bytes | None]:
-    """The values of a page.
+    """As `split_values`, each in memory of its own.
+
+    Raises:
+        ThriftError: these are no such values.
+    """
+    values = split_values(memoryview(content), page, nullable)
+    return [None if value is None else bytes(value) for value in values]
+
+
+def split_values(content: memoryview, page: Page, nullable: int) -> list[memoryview | None]:
+    """The values of a page, where they are.
 
     Args:
         content: the bytes of the page.
@@ -121,7 +131,7 @@ def read_values(content: Bytes, page: Page, nullable: int) -> list[bytes | None]
     """
     header, at = read_struct(content)
     present, at = _present(header, content, at, page, nullable)
-    values: list[bytes | None] = []
+    values: list[memoryview | None] = []
     for there in present:
         if not there:
             values.append(None)
@@ -130,7 +140,7 @@ def read_values(content: Bytes, page: Page, nullable: int) -> list[bytes | None]
         at += 4 + size
         if at > len(content):
             raise ThriftError("a page that ends before its values")
-        values.append(bytes(content[at - size : at]))
+        values.append(content[at - size : at])
     return values
 
 

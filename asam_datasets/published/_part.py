@@ -16,7 +16,7 @@ from asam_datasets.builds import BUILD_FILE, Build, Part
 from asam_datasets.errors import AsamDatasetsError, SourceError
 from asam_datasets.published._byte_ranges import MOST_BYTES, Fetched, joined
 from asam_datasets.published._footer import MAGIC, Footer, read_footer
-from asam_datasets.published._group_file import arrow_schema, column_bytes, levels_of, read_some, read_whole
+from asam_datasets.published._group_file import arrow_schema, column_bytes, read_apart, read_some, read_whole
 from asam_datasets.published._location import Location, open_location
 from asam_datasets.published._page_index import index_of, is_paged, is_worth_walking, pages_of, read_values, walk_values
 from asam_datasets.published._thrift import ThriftError
@@ -156,9 +156,7 @@ class GroupReader:
             SourceError: the part is damaged or gone.
             HubError: the Hub refused, or was not reached.
         """
-        chunks = self._reading(part, lambda: {one.leaf.path: one for one in self._footer(part).chunks(group)})
-        found = [name for name in columns if f"{name}.bytes" in chunks and f"{name}.path" in chunks]
-        return [name for name in found if is_paged(chunks[f"{name}.bytes"])]
+        return self._reading(part, lambda: _paged(self._footer(part), group, columns))
 
     def read_images(
         self, part: PartFile, group: int, column: str, rows: NDArray[np.int64], *, walk: bool = False
@@ -176,6 +174,21 @@ class GroupReader:
             HubError: the Hub refused, or was not reached.
         """
         return self._reading(part, lambda: self._read_images(part, group, column, rows, walk))
+
+    def read_with_images(
+        self, part: PartFile, group: int, columns: Sequence[str]
+    ) -> tuple[pa.Table, dict[str, list[memoryview | None]]]:
+        """As `read` for all rows, with the images apart that could be read by themselves: they are not copied.
+
+        Returns:
+            The table, which has of those images' columns only the paths; and by column the encoded images of all rows.
+            As long as one of them is kept, all that was read is.
+
+        Raises:
+            SourceError: the part is damaged, gone, or not what its manifest says.
+            HubError: the Hub refused, or was not reached.
+        """
+        return self._reading(part, lambda: self._read_with_images(part, group, columns))
 
     def _reading(self, part: PartFile, read: Callable[[], _Result]) -> _Result:
         """What `read` gives, which does nothing but read the part: all that goes wrong in it is about the part."""
@@ -206,10 +219,18 @@ class GroupReader:
                 table = read_whole(file, footer, group, columns)
             else:
                 table = read_some(file, footer, group, columns, rows)
-        for name in (name.split(".")[0] for name in columns):
-            if name not in table.column_names:  # Arrow leaves it out without a word
-                raise SourceError(f"expected a column {name}, found none", where=part.label, hint=GET_AGAIN)
+        _check_columns(table, columns, part)
         return table
+
+    def _read_with_images(
+        self, part: PartFile, group: int, columns: Sequence[str]
+    ) -> tuple[pa.Table, dict[str, list[memoryview | None]]]:
+        footer = self._footer(part)
+        part.check_row_groups(footer.row_groups)
+        with self._published.open(part.path, part.size_bytes) as file:
+            table, images = read_apart(file, footer, group, columns, _paged(footer, group, columns))
+        _check_columns(table, columns, part)
+        return table, images
 
     def _read_images(
         self, part: PartFile, group: int, column: str, rows: NDArray[np.int64], walk: bool
@@ -217,8 +238,7 @@ class GroupReader:
         footer = self._footer(part)
         part.check_row_groups(footer.row_groups)
         (chunk,) = (one for one in footer.chunks(group) if one.leaf.path == f"{column}.bytes")
-        levels = levels_of(footer)[chunk.leaf.path]
-        if levels.lists:
+        if chunk.leaf.lists:
             raise ThriftError(f"a column {chunk.leaf.path} with lists")
         values: dict[int, bytes | None] = {}
         with self._published.open(part.path, part.size_bytes) as file:
@@ -237,9 +257,9 @@ class GroupReader:
                 return Fetched(file, [(start, stop)])[start:stop]
 
             for page in walked:
-                values |= walk_values(read, page, mine[page], levels.nullable)
+                values |= walk_values(read, page, mine[page], chunk.leaf.nullable)
         for page in whole:
-            content = read_values(found[page.start : page.stop], page, levels.nullable)
+            content = read_values(found[page.start : page.stop], page, chunk.leaf.nullable)
             values.update(zip(range(page.first_row, page.last_row), content, strict=True))
         return [values[row] for row in rows.tolist()]
 
@@ -249,6 +269,18 @@ class GroupReader:
                 return _read_footer(file, part.footer_bytes)
 
         return self._footers.get(part.path, read)
+
+
+def _paged(footer: Footer, group: int, columns: Sequence[str]) -> list[str]:
+    chunks = {one.leaf.path: one for one in footer.chunks(group)}
+    found = [name for name in columns if f"{name}.bytes" in chunks and f"{name}.path" in chunks]
+    return [name for name in found if is_paged(chunks[f"{name}.bytes"])]
+
+
+def _check_columns(table: pa.Table, columns: Sequence[str], part: PartFile) -> None:
+    for name in (name.split(".")[0] for name in columns):
+        if name not in table.column_names:  # Arrow leaves it out without a word
+            raise SourceError(f"expected a column {name}, found none", where=part.label, hint=GET_AGAIN)
 
 
 def _first_line(error: BaseException) -> str:

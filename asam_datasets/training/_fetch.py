@@ -12,7 +12,7 @@ and the next is under way.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -28,6 +28,10 @@ HELD = 10
 
 _THREADS = 4
 """Reads of single images that are under way at once."""
+
+
+Content = bytes | memoryview | None
+"""An encoded image: by itself, or in what was read of its row group."""
 
 
 class Group(NamedTuple):
@@ -58,7 +62,7 @@ class _Arrived(NamedTuple):
     """What a read gave: a table; images by column and row; and partners by row."""
 
     table: pa.Table | None
-    images: dict[str, dict[int, bytes | None]]
+    images: Mapping[str, dict[int, Content]]
     partners: dict[int, dict[str, Any]]
 
 
@@ -180,13 +184,15 @@ class _Reading:
         group, columns = self._groups[read.number], self._columns
         if read.rows is None:
             rows = np.arange(group.part.row_groups[group.number], dtype=np.int64)
-            return _Arrived(self.reader.read(*group, columns), {}, self._read_partners(read.number, rows))
+            table, found = self.reader.read_with_images(*group, columns)
+            by_row: dict[str, dict[int, Content]] = {name: dict(enumerate(one)) for name, one in found.items()}
+            return _Arrived(table, by_row, self._read_partners(read.number, rows))
         table, images = self._read_some(group, columns, read.rows, with_table=read.is_first)
         return _Arrived(table, images, self._read_partners(read.number, read.rows))
 
     def _read_some(
         self, group: Group, columns: Sequence[str], rows: NDArray[np.int64], *, with_table: bool
-    ) -> tuple[pa.Table | None, dict[str, dict[int, bytes | None]]]:
+    ) -> tuple[pa.Table | None, dict[str, dict[int, Content]]]:
         reader = self.reader
         names, paged = image_paths(reader, *group, columns)
         table = reader.read(*group, names) if with_table else None
@@ -212,7 +218,8 @@ class _Reading:
 
 def _record(arrived: _Arrived, row: int, group: Group) -> dict[str, Any]:
     """One row of a row group, with its images where they were read by themselves."""
-    images = {name: contents[row] for name, contents in arrived.images.items()}
+    found = {name: contents[row] for name, contents in arrived.images.items()}
+    images = {name: bytes(one) if isinstance(one, memoryview) else one for name, one in found.items()}
     return with_images(row_values(arrived.table, row, *group), images)
 
 

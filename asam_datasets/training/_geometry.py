@@ -13,11 +13,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import StreamError
 from asam_datasets.masks import centers, resize, sample
-from asam_datasets.training._images import EncodedImage, choose_reduction, decode_image, resize_pixels
+from asam_datasets.training._images import EncodedImage, choose_reduction, decode_words, resize_pixels
 
 Fit = Literal["pad", "squeeze", "crop"]
 """How an image becomes a square. `pad`: its longer side is resized to it and the rest is padding, as SAM does;
@@ -67,19 +68,28 @@ class Geometry:
         return [resize(mask.pad(0, below, 0, 0), (side, side)) for mask in masks]
 
     def image(self, image: EncodedImage, where: str) -> torch.Tensor:
-        """An image as uint8 (3, *shape), without the padding; the three values of a pixel are side by side.
+        """An image as uint8 (3, *shape), without the padding.
+
+        Raises:
+            RecordError: it cannot be decoded.
+        """
+        return torch.from_numpy(self.words(image, where)).permute(2, 0, 1)[:3]
+
+    def words(self, image: EncodedImage, where: str) -> NDArray[np.uint8]:
+        """An image as uint8 (*shape, 4), without the padding; the fourth value of a pixel says nothing.
 
         Raises:
             RecordError: it cannot be decoded.
         """
         top, left, height, width = self.crop
         by = choose_reduction((height, width), self.shape, image.encoded is not None)
-        pixels = decode_image(image, by, where)
+        pixels = decode_words(image, by, where)
         first = round(top / by), round(left / by)
         cut = pixels[first[0] : first[0] - (-height // by), first[1] : first[1] - (-width // by)]
         if self.mirrored:
             cut = cut[:, ::-1].copy()  # one column mirrored is contiguous to NumPy, but not to torch
-        return resize_pixels(cut, self.shape)
+        words: NDArray[np.uint8] = resize_pixels(cut, self.shape).permute(1, 2, 0).numpy()
+        return words
 
 
 @dataclass(frozen=True)

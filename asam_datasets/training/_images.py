@@ -11,6 +11,7 @@ be 1 to 4, for a millisecond; and the fractions between, which libjpeg-turbo has
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -82,16 +83,31 @@ def decode_image(image: EncodedImage, reduction: int, where: str) -> NDArray[np.
     Raises:
         RecordError: it cannot be decoded.
     """
+    return _decode(image, reduction, where, "RGB")
+
+
+def decode_words(image: EncodedImage, reduction: int, where: str) -> NDArray[np.uint8]:
+    """As `decode_image`, with a fourth value that says nothing: a pixel is a word then, which `lay_planes` needs. It is
+    decoded and resized as fast as three values are.
+
+    Raises:
+        RecordError: it cannot be decoded.
+    """
+    return _decode(image, reduction, where, "RGBX")
+
+
+def _decode(image: EncodedImage, reduction: int, where: str, mode: str) -> NDArray[np.uint8]:
     height, width = (-(-side // reduction) for side in image.shape)
+    shape = (height, width, len(mode))
     if image.encoded is not None and image.encoded.startswith(_JPEG):
         try:
             decoded: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-                image.encoded, "RGB", min_height=height, min_width=width, buffer=_KEPT.memory(height * width * 3)
+                image.encoded, mode, min_height=height, min_width=width, buffer=_KEPT.memory(math.prod(shape))
             )
         except ValueError:
             pass  # what is damaged, and what is CMYK: Pillow decides
         else:
-            if decoded.shape == (height, width, 3):
+            if decoded.shape == shape:
                 return decoded
     opened = image.decoded or _open(image.encoded or b"", where)
     with images.decoding(where, expected=_EXPECTED, hint=_HINT):
@@ -100,7 +116,7 @@ def decode_image(image: EncodedImage, reduction: int, where: str) -> NDArray[np.
         opened = opened.convert("RGB")
     if reduction > 1:
         opened = opened.reduce(reduction)
-    return np.array(opened)
+    return np.array(opened if mode == "RGB" else opened.convert(mode))
 
 
 def choose_reduction(region: tuple[int, int], shape: tuple[int, int], encoded: bool) -> int:
@@ -120,13 +136,25 @@ def resize_image(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> torch.Ten
 
 
 def resize_pixels(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> torch.Tensor:
-    """As `resize_image`, with the three values of a pixel side by side in memory."""
+    """As `resize_image`, with the values of a pixel side by side in memory; they may be three or four."""
     # The first axis comes before the permutation: it has the stride then by which torch knows pixels side by side, and
     # without that it takes the planes apart, all of them, before it resizes.
     planes = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
     if planes.shape[2:] == shape:
         return planes[0].clone()
     return torch.nn.functional.interpolate(planes, shape, mode="bilinear", antialias=True)[0]
+
+
+def lay_planes(words: NDArray[np.uint8], planes: NDArray[np.uint8]) -> None:
+    """Write uint8 (height, width, 4) into (3, height, width), without the fourth value. The words are used up.
+
+    To shift words and to cut them is what NumPy has vector instructions for; to pick every third value it has not, nor
+    has torch, and that takes twice as long. New memory for what is shifted would take as long again.
+    """
+    pixels = np.ascontiguousarray(words).view("<u4")[..., 0]
+    for plane in planes:
+        plane[...] = pixels
+        pixels >>= 8
 
 
 class _Kept(threading.local):

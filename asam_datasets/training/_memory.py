@@ -8,6 +8,7 @@ and to give it back takes as long as to draw the masks four times over; to fill 
 
 from __future__ import annotations
 
+import functools
 import math
 import weakref
 
@@ -21,16 +22,40 @@ _LEAST_KEPT, _MOST_KEPT, _KEPT_AT_ONCE = 2**20, 2**29, 4
 how many at once: those of one batch."""
 
 
-def zeros(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """Zeros of a type of 1 byte, or float32. Any thread may ask for them, and drop them."""
+_LARGEST_ON_HEAP = 2**25 - 2**16
+"""Bytes of a block that glibc may keep on its heap, about."""
+
+
+def zeros(shape: tuple[int, ...], dtype: torch.dtype, *, filled: bool = True) -> torch.Tensor:
+    """Zeros of a type of 1 byte, or float32. Any thread may ask for them, and drop them.
+
+    Args:
+        shape: of the tensor.
+        dtype: of the tensor.
+        filled: False if all of it is written anyway: then anything may be in it.
+    """
+    keep_heap()
     size_bytes = math.prod(shape) * dtype.itemsize
     if torch.utils.data.get_worker_info() is not None:
         # As torch's own `default_collate` does; the system gives such memory as zeros.
         storage: torch.UntypedStorage = torch.UntypedStorage._new_shared(size_bytes)  # type: ignore[no-untyped-call]
         return torch.empty(0, dtype=dtype).set_(storage).view(shape)
     is_kept = _LEAST_KEPT <= size_bytes <= _MOST_KEPT
-    content = _KEPT.zeros(size_bytes) if is_kept else np.zeros(size_bytes, np.uint8)
+    content = _KEPT.zeros(size_bytes, filled) if is_kept else np.zeros(size_bytes, np.uint8)
     return torch.from_numpy(content).view(dtype).view(shape)
+
+
+@functools.cache
+def keep_heap() -> None:
+    """Have glibc keep the memory of what a sample needs for a moment: an encoded image, its pixels resized one way, and
+    so on, some 10 MB.
+
+    From a size on, glibc takes blocks from the system each time, and gives what is free at the end of its heap back to
+    it. Both sizes follow the largest block that was ever freed, up to 32 MiB. So one such block, which nobody touches,
+    spares every sample some hundred pages of memory, and the time to get them anew. Up to 64 MiB stay with the process
+    for that. Other allocators ignore it.
+    """
+    np.empty(_LARGEST_ON_HEAP, np.uint8)
 
 
 class _Kept:
@@ -39,14 +64,14 @@ class _Kept:
     def __init__(self) -> None:
         self._free: dict[int, NDArray[np.uint8]] = {}  # by their place in memory
 
-    def zeros(self, size_bytes: int) -> NDArray[np.uint8]:
-        """Zeros, uint8 (size_bytes,). No view may be made of the array itself, but of the tensor that holds it: the
-        array tells when its memory is free."""
+    def zeros(self, size_bytes: int, filled: bool) -> NDArray[np.uint8]:
+        """Zeros, or anything if it need not be `filled`: uint8 (size_bytes,). No view may be made of the array itself,
+        but of the tensor that holds it: the array tells when its memory is free."""
         memory = self._find(size_bytes)
         if memory is None:
             # NumPy asks the system for huge pages, and leaves it to give zeros.
             memory = np.zeros(size_bytes, np.uint8)
-        else:
+        elif filled:
             memory[:size_bytes] = 0
         lent = memory[:size_bytes]
         weakref.finalize(lent, self._take_back, memory).atexit = False

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import RecordError, SegmentationError
-from asam_datasets.masks import from_segmentation
-from asam_datasets.training._geometry import draw_geometry
-from asam_datasets.training._images import open_image
+from asam_datasets.masks import from_segmentation, parse_together
+from asam_datasets.training._geometry import Geometry, draw_geometry
+from asam_datasets.training._images import EncodedImage, lay_planes, open_image
 from asam_datasets.training._memory import zeros
 from asam_datasets.training._options import Choose, SamOptions, random_of
 from asam_datasets.training._packed import pack_masks
@@ -34,11 +34,11 @@ _DEFAULT = SamOptions()
 
 
 class _Parts(NamedTuple):
-    """What a sample is made of before anything of it is a mask tensor."""
+    """What a sample is made of before anything of it is a tensor."""
 
-    pixels: torch.Tensor
-    original: tuple[int, int]
-    shape: tuple[int, int]
+    image: EncodedImage
+    geometry: Geometry
+    where: str
     masks: list[RLEMask]
     low_res: list[RLEMask]
     points: NDArray[np.float32]
@@ -129,23 +129,41 @@ def _read(record: Mapping[str, Any], options: SamOptions) -> _Parts:
     while ranked and len(masks) < limit:
         # Together is fastest; and no more than are needed are looked at.
         some, ranked = ranked[: limit - len(masks)], ranked[limit - len(masks) :]
-        full = [mask_of(annotations[number], image.shape, f"{where}: annotations[{number}]") for number in some]
+        full = masks_of(annotations, some, image.shape, where)
         resized = geometry.masks(full)
         small = geometry.low_res(resized, options.low_res) if "low_res_masks" in options.targets else resized
         seen = [place for place, mask in enumerate(small) if mask.any()]  # what vanishes in a target teaches nothing
         masks += (resized[place] for place in seen)
         low_res += (small[place] for place in seen)
-    pixels = geometry.image(image, f"{where}: image")
     points = _points(masks, options.points, random)
-    return _Parts(
-        pixels=pixels,
-        original=image.shape,
-        shape=geometry.shape,
-        masks=masks,
-        low_res=low_res,
-        points=points,
-        record=record,
-    )
+    return _Parts(image, geometry, f"{where}: image", masks, low_res, points, record)
+
+
+def masks_of(annotations: Sequence[Any], numbers: Sequence[int], shape: tuple[int, int], where: str) -> list[RLEMask]:
+    """The masks of some annotations of an image of (height, width) `shape`.
+
+    Raises:
+        RecordError: one is no COCO RLE as we publish it, or does not fit.
+    """
+    counts = _counts_of([annotations[number] for number in numbers], list(shape))
+    found = None if counts is None else parse_together(counts, *shape)
+    if found is None:  # then one by one, until the one that is wrong
+        found = [mask_of(annotations[number], shape, f"{where}: annotations[{number}]") for number in numbers]
+    return found
+
+
+def _counts_of(annotations: Sequence[Any], size: list[int]) -> list[str] | None:
+    """The runs of annotations, if all are as `datasets` gives them and of that size."""
+    counts: list[str] = []
+    for one in annotations:
+        segmentation = one.get("segmentation") if type(one) is dict else None
+        if type(segmentation) is not dict:
+            return None
+        found, text = segmentation.get("size"), segmentation.get("counts")
+        if found != size or type(found[0]) is not int or type(found[1]) is not int or type(text) is not str:
+            return None
+        counts.append(text)
+    return counts
 
 
 def mask_of(annotation: Any, shape: tuple[int, int], where: str) -> RLEMask:
@@ -213,13 +231,13 @@ def _points(masks: Sequence[RLEMask], count: int, random: np.random.Generator) -
     if not draws.size:
         return np.zeros((len(masks), count, 2), np.float32)
     # The runs of all masks end to end, column-major and background first: one search finds the pixels of all masks.
-    runs = [mask.counts_view for mask in masks]
-    places = np.cumsum(np.concatenate(runs), dtype=np.int64)
-    stops = np.cumsum([len(one) for one in runs]).tolist()
-    of_mask = [places[start + 1 : stop : 2] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
-    ends = np.concatenate(of_mask)
-    inside = np.cumsum(np.concatenate([one[1::2] for one in runs]), dtype=np.int64)
-    areas = np.diff(inside[np.cumsum([len(one) for one in of_mask]) - 1], prepend=0)[:, None]
+    lengths = [len(mask.counts_view) for mask in masks]
+    runs = np.concatenate([mask.counts_view for mask in masks])
+    stops = np.cumsum(lengths)
+    ends = np.cumsum(runs, dtype=np.int64)
+    runs *= (np.arange(len(runs), dtype=np.uint32) + np.repeat((stops - lengths).astype(np.uint32), lengths)) & 1
+    inside = np.cumsum(runs, dtype=np.int64)
+    areas = np.diff(inside[stops - 1], prepend=0)[:, None]
     wanted = np.cumsum(areas)[:, None] - areas + (draws * areas).astype(np.int64)
     run = np.searchsorted(inside, wanted, side="right")
     height, width = masks[0].shape
@@ -230,50 +248,66 @@ def _points(masks: Sequence[RLEMask], count: int, random: np.random.Generator) -
 def _fill(parts: Sequence[_Parts], slots: int, options: SamOptions) -> dict[str, Any]:
     """Lay samples into the tensors of a batch."""
     size, count = options.size, len(parts)
-    batch: dict[str, Any] = {
-        "pixel_values": zeros((count, 3, size, size), torch.uint8 if options.pixels == "uint8" else torch.float32)
-    }
+    has_padding = any(one.geometry.shape != (size, size) for one in parts)
+    dtype = torch.uint8 if options.pixels == "uint8" else torch.float32
+    batch: dict[str, Any] = {"pixel_values": zeros((count, 3, size, size), dtype, filled=has_padding)}
     shapes = {
         "masks": ((size, size), torch.bool),
         "packed_masks": ((size, -(-size // 8)), torch.uint8),
         "low_res_masks": ((options.low_res, options.low_res), torch.bool),
     }
     for name in options.targets:
-        shape, dtype = shapes[name]
-        batch[name] = zeros((count, slots, *shape), dtype)
+        shape, kind = shapes[name]
+        batch[name] = zeros((count, slots, *shape), kind)
     boxes = np.zeros((count, slots, 4), np.float32)
     points = np.zeros((count, slots, options.points, 2), np.float32)
     labels = np.full((count, slots, options.points), NO_POINT, np.int64)
     valid = np.zeros((count, slots), np.bool_)
     for index, one in enumerate(parts):
-        number, (height, width) = len(one.masks), one.shape
-        pixels = batch["pixel_values"][index, :, :height, :width]
-        pixels.copy_(one.pixels)
-        if options.pixels == "float32":
-            mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
-            pixels.sub_(mean).div_(deviation)
-        found = [[int(side) for side in mask.bbox()] for mask in one.masks]
+        number = len(one.masks)
+        found = np.array([mask.bbox() for mask in one.masks], np.int64).reshape(number, 4)
         for name in options.targets:
             planes = batch[name][index].view(torch.uint8).numpy()
             if name == "packed_masks":
-                pack_masks(one.masks, found, planes)
+                pack_masks(one.masks, found.tolist(), planes)
             else:
                 _draw_masks(one.low_res if name == "low_res_masks" else one.masks, planes)
-        for slot, (x, y, box_width, box_height) in enumerate(found):
-            boxes[index, slot] = x, y, x + box_width - 1, y + box_height - 1
+        boxes[index, :number, :2] = found[:, :2]
+        boxes[index, :number, 2:] = found[:, :2] + found[:, 2:] - 1
         points[index, :number], labels[index, :number], valid[index, :number] = one.points, 1, True
+        # Last, because a decoded image takes the place of the runs in the cache.
+        _lay_image(one, batch["pixel_values"][index])
     batch["input_boxes"] = torch.from_numpy(boxes)
     if options.points:
         batch.update(input_points=torch.from_numpy(points), input_labels=torch.from_numpy(labels))
     batch["valid"] = torch.from_numpy(valid)
-    batch["original_sizes"] = torch.tensor([one.original for one in parts], dtype=torch.int64).view(count, 2)
-    batch["reshaped_input_sizes"] = torch.tensor([one.shape for one in parts], dtype=torch.int64).view(count, 2)
+    sizes = {
+        "original_sizes": [one.image.shape for one in parts],
+        "reshaped_input_sizes": [one.geometry.shape for one in parts],
+    }
+    batch |= {name: torch.tensor(found, dtype=torch.int64).view(count, 2) for name, found in sizes.items()}
     batch["image_id"] = [one.record.get("image_id") for one in parts]
     if parts and all("padding" in one.record for one in parts):
         batch["padding"] = torch.tensor([bool(one.record["padding"]) for one in parts])
     if parts and all("stream" in one.record for one in parts):
         batch["stream"] = torch.tensor([int(one.record["stream"]) for one in parts])
     return batch
+
+
+def _lay_image(one: _Parts, canvas: torch.Tensor) -> None:
+    """Decode an image into zeros (3, size, size), uint8 or float32; what is not padding is normalized in the latter.
+
+    Raises:
+        RecordError: it cannot be decoded.
+    """
+    height, width = one.geometry.shape
+    pixels = canvas[:, :height, :width]
+    if canvas.dtype == torch.uint8:
+        lay_planes(one.geometry.words(one.image, one.where), pixels.numpy())
+        return
+    pixels.copy_(one.geometry.image(one.image, one.where))
+    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
+    pixels.sub_(mean).div_(deviation)
 
 
 def _draw_masks(masks: Sequence[RLEMask], planes: NDArray[np.uint8]) -> None:

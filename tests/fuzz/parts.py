@@ -26,7 +26,7 @@ from asam_datasets.errors import AsamDatasetsError
 from asam_datasets.organized import export
 from asam_datasets.preview import preview
 from asam_datasets.publish import PublishOptions, publish
-from asam_datasets.published import GroupReader, open_dataset, read_rows, rows, verify
+from asam_datasets.published import GroupReader, PartFile, open_dataset, read_rows, rows, verify, with_images
 from fuzz import mutate
 from fuzz.masks import pixels_of
 from fuzz.target import Target, fresh, refused
@@ -236,7 +236,18 @@ def _read(table: pa.Table | None) -> bool:
         for annotation, other in zip(row.annotations, values["annotations"] or [], strict=True):
             assert annotation.segmentation.counts == other["segmentation"]["counts"]
             assert annotation.area == other["area"]
+    images = [content for group in range(len(part.row_groups)) for content in _apart(reader, part, group)]
+    assert images == [row.image.content if row.image else None for row in found]
     return True
+
+
+def _apart(reader: GroupReader, part: PartFile, group: int) -> list[bytes | None]:
+    """The images of a row group as a stream reads them."""
+    table, images = reader.read_with_images(part, group, ["image"])
+    found = table.to_pylist()
+    for row, content in zip(found, images.get("image", ()), strict="image" in images):
+        with_images(row, {"image": None if content is None else bytes(content)})
+    return [row["image"]["bytes"] if row["image"] else None for row in found]
 
 
 def _fetch(table: pa.Table | None, rng: random.Random) -> bool:

@@ -72,6 +72,21 @@ def assert_checked(size: tuple[int, int], counts: str | bytes) -> None:
             masks.decode(segmentation)
     else:
         np.testing.assert_array_equal(masks.decode(segmentation), expected)
+    if isinstance(counts, str):
+        assert_together(size, counts, expected)
+
+
+def assert_together(size: tuple[int, int], counts: str, expected: Pixels | None) -> None:
+    """Between others, a mask is refused or decoded as it is alone."""
+    pixels = size[0] * size[1]
+    whole = write_runs([0, pixels])
+    found = masks.parse_together([whole, counts, whole], *size)
+    if expected is None or not pixels:
+        assert found is None
+    else:
+        assert found is not None
+        assert [int(mask.area()) for mask in found] == [pixels, int(expected.sum()), pixels]
+        np.testing.assert_array_equal(found[1].to_array(), expected)
 
 
 @given(
@@ -177,6 +192,15 @@ def test_counts_that_are_refused(counts: str | bytes, said: list[str]) -> None:
         assert str(caught.value).startswith(f"{caught.value.where}: expected ")
         for part in said:
             assert part in str(caught.value)
+    for text in [counts] if isinstance(counts, str) else []:
+        assert masks.parse_together(["06", text, "06"], 2, 3) is None
+
+
+def test_no_masks_together_are_none() -> None:
+    """An image of no pixel has masks as well, whose runs are checked one by one."""
+    assert masks.parse_together([], 2, 3) is None
+    assert masks.parse_together(["0"], 0, 3) is None
+    assert masks.parse_together([write_runs([2**26 + 2**13])], 2**13 + 1, 2**13) is None
 
 
 Entry = Callable[[Segmentation], object]

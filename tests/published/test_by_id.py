@@ -23,12 +23,12 @@ from hypothesis import strategies as st
 from many_records import RECORDS
 
 from asam_datasets.errors import SourceError
-from asam_datasets.published import GroupReader, open_dataset, rows
+from asam_datasets.published import GroupReader, open_dataset, rows, with_images
 from asam_datasets.published import _by_id as by_id
 from asam_datasets.published._byte_ranges import joined
 from asam_datasets.published._footer import read_footer
-from asam_datasets.published._group_file import read_some, read_whole
-from asam_datasets.published._page_index import read_index, read_values, walk_values
+from asam_datasets.published._group_file import read_apart, read_some, read_whole
+from asam_datasets.published._page_index import is_paged, read_index, read_values, walk_values
 from asam_datasets.published._thrift import ThriftError
 from asam_datasets.sources import number_ids, read_entries, read_ids, text_ids
 
@@ -251,6 +251,39 @@ def test_some_rows_are_those_of_the_whole(
         whole = read_whole(io.BytesIO(content), footer, 0, columns)
         some = read_some(io.BytesIO(content), footer, 0, columns, picked)
         assert some.to_pylist() == whole.take(picked).to_pylist()
+
+
+@given(
+    values=st.lists(record, min_size=1, max_size=40),
+    page_bytes=st.sampled_from([32, 256, 2**20]),
+    compression=st.sampled_from(["NONE", "ZSTD"]),
+    version=st.sampled_from(["1.0", "2.0"]),
+)
+@few
+def test_images_apart_are_those_of_the_whole(
+    values: list[dict[str, Any]], page_bytes: int, compression: str, version: str
+) -> None:
+    """And no copies of them, but where pages are not as ours: those are left to Arrow."""
+    buffer = pa.BufferOutputStream()
+    pq.write_table(
+        pa.Table.from_pylist(values, schema=SCHEMA), buffer, compression=compression, data_page_version=version,
+        use_dictionary=["width"], write_page_index=True, data_page_size=page_bytes, write_batch_size=3,
+    )  # fmt: skip
+    content = buffer.getvalue().to_pybytes()
+    length = int.from_bytes(content[-8:-4], "little")
+    footer = read_footer(content[-length - 8 : -8], len(content))
+    columns = ["image", "annotations", "width"]
+    paged = [one.leaf.path for one in footer.chunks(0) if one.leaf.path == "image.bytes" and is_paged(one)]
+    assert bool(paged) == (compression == "NONE")
+    table, images = read_apart(io.BytesIO(content), footer, 0, columns, ["image"] if paged else [])
+    assert set(images) == ({"image"} if paged and version == "1.0" else set())
+    rows_ = table.to_pylist()
+    for name, found in images.items():
+        assert all("bytes" not in row[name] for row in rows_ if row[name] is not None)
+        assert len({id(one.obj) for one in found if one is not None}) <= 1
+        for row, one in zip(rows_, found, strict=True):
+            with_images(row, {name: None if one is None else bytes(one)})
+    assert rows_ == read_whole(io.BytesIO(content), footer, 0, columns).to_pylist()
 
 
 @given(

@@ -2,6 +2,9 @@
 
 import io
 import json
+import platform
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -40,7 +43,14 @@ from asam_datasets.training import (
     unpack_masks,
 )
 from asam_datasets.training._geometry import Crop, Geometry
-from asam_datasets.training._images import choose_reduction, decode_image, open_image, resize_image
+from asam_datasets.training._images import (
+    choose_reduction,
+    decode_image,
+    decode_words,
+    lay_planes,
+    open_image,
+    resize_image,
+)
 from asam_datasets.training._memory import zeros
 from asam_datasets.training._packed import unpack_bits
 
@@ -335,6 +345,35 @@ def test_the_memory_of_a_sample_that_is_gone_comes_back_as_zeros() -> None:
     assert not again.any()
 
 
+def test_padding_is_zero_in_the_memory_of_an_image_without() -> None:
+    record = record_of(300, 420, masks=2)
+    whole = sam_sample(record, SamOptions(size=1024, fit="squeeze"))["pixel_values"]
+    address = whole.data_ptr()
+    assert whole.any(dim=0).float().mean() > 0.5
+    del whole
+    padded = sam_sample(record, SamOptions(size=1024))["pixel_values"]
+    assert padded.data_ptr() == address
+    assert not padded[:, 731:].any()
+
+
+_ROUNDS = """
+import resource
+from asam_datasets.training._memory import keep_heap
+keep_heap()
+for _ in range(6):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [b"x" * (10 << 20) for _ in range(4)]
+    del blocks
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what is tested is glibc's heap")
+def test_memory_that_a_sample_needs_for_a_moment_stays_on_the_heap() -> None:
+    done = subprocess.run([sys.executable, "-c", _ROUNDS], capture_output=True, text=True, check=True)
+    assert all(int(pages) < 1000 for pages in done.stdout.split()[2:])  # otherwise 10,208 each time
+
+
 def test_no_valid_target_is_empty() -> None:
     record = record_of(300, 420, masks=200)
     options = SamOptions(size=512, choose=Choose(150), targets=("masks", "low_res_masks"), low_res=32)
@@ -409,6 +448,12 @@ def test_images_of_all_kinds() -> None:
         found = decode_image(open_image(value, "test"), 1, "test").astype(int)
         assert np.abs(found - expected).max() <= (1 if mode == "CMYK" else 0), (mode, form)
         assert np.array_equal(decode_image(open_image(Image.fromarray(expected), "test"), 1, "test"), expected)
+        for by in (1, 2, 4):
+            small = decode_image(open_image(value, "test"), by, "test").copy()
+            words = decode_words(open_image(value, "test"), by, "test").copy()
+            planes = np.zeros((3, *small.shape[:2]), np.uint8)
+            lay_planes(words, planes)
+            assert np.array_equal(planes.transpose(1, 2, 0), small), (mode, form, by)
     assert torch.equal(resize_image(pixels, (40, 60)), torch.from_numpy(pixels).permute(2, 0, 1))
 
 
