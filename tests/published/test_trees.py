@@ -114,3 +114,20 @@ def read(hub: LocalHub) -> tuple[HubClient, str, list[Build]]:
     visible = visible_builds(PublishedRepository(client, head))
     assert visible is not None
     return client, head, list(visible.builds)
+
+
+def test_very_many_folders_cost_no_more_than_a_plain_listing(
+    published: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody's folders beside the tables and the builds: a request for each would be thousands."""
+    monkeypatch.setattr(_trees, "MANY_FILES", 0)
+    monkeypatch.setattr(_trees, "_PAGE", 1)  # as if each file were a page of the whole listing
+    api = HfApi(endpoint=published.url, token=DEFAULT_TOKEN)
+    for place in ("data/{}/x.txt", "data/train/{}/x.txt"):
+        some = [CommitOperationAdd(place.format(f"k{number}"), b"x") for number in range(30)]
+        commit = api.create_commit(REPO, some, commit_message="by hand", repo_type="dataset")
+        client, _, builds = read(published)
+        published.clear_log()
+        found = _trees.list_files(client, commit.oid, builds)
+        assert len(published.log) <= 2 * sum(len(one.parts) + 1 for one in builds)
+        assert found == client.list_files(commit.oid)
