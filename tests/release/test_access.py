@@ -455,7 +455,13 @@ def test_a_disk_that_fills_up(hub: LocalHub, env: dict[str, str], small: DemoArc
 def test_stopped_by_hand(hub: LocalHub, env: dict[str, str], small: DemoArchive, publish: Run) -> None:
     """Ctrl-C in the middle of the upload: one line, and the next run goes on."""
     command = [sys.executable, "-m", "asam_datasets.publish", "--train", str(small.archive), "--repo-id", REPO]
-    run = subprocess.Popen(command, env={**env, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        command,
+        env={**env, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what runs in the background ignores it
+    )
 
     def stop(request: Request) -> None:
         if "/preupload/" in request.path and any("LICENSE.md" in path for path in hub.files(REPO)):
