@@ -5,6 +5,7 @@ Both splits are of one build, so that one digest and one name stand for the arch
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -43,12 +44,15 @@ class Validation:
         return int.from_bytes(digest[:8], "big") < self.share * 2**64
 
 
-def read_validation(given: float | Path) -> Validation:
-    """What somebody asked for: a share, or a file with a name or an id on each line.
+def read_validation(given: float | str | Path) -> Validation:
+    """What somebody asked for: a share, or a file with a name or an id on each line. A text that is a number is a share,
+    unless a file is called so.
 
     Raises:
         SourceError: it is none, or cannot be read.
     """
+    if isinstance(given, str):
+        given = _parse(given)
     if not isinstance(given, Path):
         if not 0 <= given < 1:
             raise SourceError(
@@ -86,6 +90,13 @@ def parts_of(build: Build, word: str) -> int:
 def count_held_out(refs: Sequence[Any], validation: Validation | None) -> int:
     """How many of an archive's refs are held out."""
     return sum(validation.holds(ref.record) for ref in refs) if validation is not None else 0
+
+
+def _parse(text: str) -> float | Path:
+    if not Path(text).exists():
+        with contextlib.suppress(ValueError):
+            return float(text)
+    return Path(text)
 
 
 def _name(record: RecordRef | RawRecord) -> str:

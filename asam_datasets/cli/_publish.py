@@ -132,10 +132,9 @@ def publish_command(
         options = PublishOptions(
             train=[*(train or ()), *(archives or ())], evaluation=evaluation or (), catalog=catalog or (), out=out,
             protocol=protocol.value, adversarial=adversarial, captions=captions or (), no_captions=no_captions, ids=ids,
-            require_captions=require_captions, remove=remove or (), annotations_only=annotations_only or (),
+            require_captions=require_captions, remove=remove or (), annotations_only=annotations_only or (), validation=validation,
             repo_id=repo_id, parts=parts, workers=workers, on_bad_record=on_bad_record.value, rejects=rejects,
             private=private, gated=gated.value if gated else None, accept_sa1b_terms=accept_sa1b_terms, about=about,
-            validation=_share_or_file(validation),
             destination=Destination(revision, create_pr, tag), license=license, license_link=license_link, title=title,
         )  # fmt: skip
         if dry_run:
@@ -144,16 +143,6 @@ def publish_command(
         else:
             done = publish(options, terminal.listener(), confirm=partial(_confirm, terminal, yes))
             terminal.result(done, summary_text(done))
-
-
-def _share_or_file(text: str | None) -> float | Path | None:
-    """What `--validation` was given: a number is a share, unless a file is called so."""
-    if text is None or Path(text).exists():
-        return None if text is None else Path(text)
-    try:
-        return float(text)
-    except ValueError:
-        return Path(text)
 
 
 def _confirm(terminal: Terminal, yes: bool, planned: Plan) -> None:

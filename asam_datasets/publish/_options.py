@@ -72,7 +72,7 @@ class PublishOptions:
     annotations_only: Sequence[str] = ()
     ids: Path | None = None
     parts: int | None = None
-    validation: float | Path | None = None
+    validation: float | str | Path | None = None
     workers: int | None = None
     on_bad_record: OnBadRecord = "raise"
     rejects: Path | None = None

@@ -15,7 +15,7 @@ GB = 10**9
 
 def build(number: int, state: str = "new") -> PlannedBuild:
     return PlannedBuild(
-        name=f"sa_{number:06}", kind="train", split="train", state=state, to_build=state == "new",  # type: ignore[arg-type]
+        name=f"sa_{number:06}", kind="train", splits=("train",), state=state, to_build=state == "new",  # type: ignore[arg-type]
         source=f"sa_{number:06}.tar", rows=11_186, files=32, size_bytes=11 * GB, published=None,
     )  # fmt: skip
 
