@@ -45,8 +45,8 @@ class Validation:
 
 
 def read_validation(given: float | str | Path) -> Validation:
-    """What somebody asked for: a share, or a file with a name or an id on each line. A text that is a number is a share,
-    unless a file is called so.
+    """What somebody asked for: a share, or a file with a name or an id on each line. A text that is a number is a
+    share, unless a file is called so.
 
     Raises:
         SourceError: it is none, or cannot be read.

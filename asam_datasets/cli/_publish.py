@@ -132,10 +132,11 @@ def publish_command(
         options = PublishOptions(
             train=[*(train or ()), *(archives or ())], evaluation=evaluation or (), catalog=catalog or (), out=out,
             protocol=protocol.value, adversarial=adversarial, captions=captions or (), no_captions=no_captions, ids=ids,
-            require_captions=require_captions, remove=remove or (), annotations_only=annotations_only or (), validation=validation,
+            require_captions=require_captions, remove=remove or (), annotations_only=annotations_only or (),
             repo_id=repo_id, parts=parts, workers=workers, on_bad_record=on_bad_record.value, rejects=rejects,
-            private=private, gated=gated.value if gated else None, accept_sa1b_terms=accept_sa1b_terms, about=about,
-            destination=Destination(revision, create_pr, tag), license=license, license_link=license_link, title=title,
+            private=private, gated=gated.value if gated else None, accept_sa1b_terms=accept_sa1b_terms,
+            destination=Destination(revision, create_pr, tag), about=about, title=title, license=license,
+            validation=validation, license_link=license_link,
         )  # fmt: skip
         if dry_run:
             planned = plan(options, terminal.listener())
