@@ -14,6 +14,7 @@ from typing import Any
 
 from asam_datasets.builds._manifest import PART, VALIDATION, Build
 from asam_datasets.errors import SourceError, option
+from asam_datasets.sources import read_entries, text_ids
 from asam_datasets.sources.sa1b import RawRecord, RecordRef
 from asam_datasets.tables import Kind
 
@@ -61,15 +62,12 @@ def read_validation(given: float | str | Path) -> Validation:
                 hint="0.1 holds out a tenth; 0 ends a split that is there.",
             )
         return Validation(share=float(given))
-    try:
-        lines = given.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        found = error.strerror if isinstance(error, OSError) else "other bytes than UTF-8"
+    if not given.exists():
         raise SourceError(
-            f"expected a share such as 0.1, or a file with a name or an image id on each line, found {given}: {found}",
+            f"expected a share such as 0.1, or a file with a name or an image id on each line, found no file {given}",
             where=option("validation"),
-        ) from None
-    return Validation(names=frozenset(filter(None, map(str.strip, lines))))
+        )
+    return Validation(names=frozenset(map(str, text_ids(read_entries(given)).ids)))
 
 
 def divide(kind: Kind, refs: Iterable[Any], validation: Validation | None) -> list[tuple[str, list[Any]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from asam_datasets.builds import VALIDATION, Build, Options, Survey, Validation, count_held_out
+from asam_datasets.errors import SourceError, option
 from asam_datasets.publish._plan import Loss
 from asam_datasets.published import Published, published_rows
 
@@ -20,6 +21,22 @@ def published_split(shown: Published, build: Build, log: Callable[[str], None]) 
         return None
     rows = published_rows(shown, build.in_split(VALIDATION), ["file_name"], log)
     return Validation(files=frozenset(row["file_name"] for row in rows))
+
+
+def check_listed(surveys: Sequence[Survey], validation: Validation | None) -> None:
+    """A list has to name some image of these archives, as far as they are known.
+
+    Raises:
+        SourceError: it names none.
+    """
+    known = all(survey.rows is not None for survey in surveys)
+    names = validation.names if validation is not None else ()
+    if names and known and not any(count_held_out(survey.index.refs or (), validation) for survey in surveys):
+        raise SourceError(
+            f"expected names or ids of images of these archives, found none of {len(names):,}, such as {min(names)!r}",
+            where=option("validation"),
+            hint="A name is what the table calls the image, such as sa_226381.jpg, or its path in the archive.",
+        )
 
 
 def split_losses(survey: Survey, published: Build, options: Options) -> Iterator[Loss]:

@@ -25,7 +25,7 @@ from asam_datasets.builds import (
 )
 from asam_datasets.errors import TargetError, option
 from asam_datasets.progress import Listener
-from asam_datasets.publish._held_out import planned_splits, published_split, split_note
+from asam_datasets.publish._held_out import check_listed, planned_splits, published_split, split_note
 from asam_datasets.publish._losses import find_losses, published_captions, removal_losses
 from asam_datasets.publish._options import PublishOptions
 from asam_datasets.publish._plan import GROWTH, Loss, Plan, PlannedBuild, State
@@ -57,6 +57,7 @@ class Run:
     bad: BadRecords = field(default_factory=BadRecords)
     unchanged: dict[str, Built] = field(default_factory=dict)
     before: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    held_out: dict[str, Validation | None] = field(default_factory=dict)
     losses: list[Loss] = field(default_factory=list)
     card: list[CardChange] = field(default_factory=list)
 
@@ -101,13 +102,14 @@ def inspect(options: PublishOptions, target: Target, workers: Workers, listener:
     ids = read_ids(options.ids) if options.ids else None
     if options.rejects is not None and (options.rejects.is_dir() or not options.rejects.absolute().parent.is_dir()):
         raise TargetError("expected a file in a folder that exists", where=option("rejects", str(options.rejects)))
-    held_out = None if options.validation is None else read_validation(options.validation)
-    choice = Options(captions, ids, options.parts, held_out)
+    validation = None if options.validation is None else read_validation(options.validation)
+    choice = Options(captions, ids, options.parts, validation)
     archives = survey_archives(options, choice)
     if any(survey.index.notes for survey in archives):
         captions = canonical_captions(captions, [ref for survey in archives for ref in survey.index.records])
         choice = dataclasses.replace(choice, captions=captions)
     _check_archives(options, archives, captions, ids)
+    check_listed(archives, validation)
     surveys = [*archives, *survey_sets(options, choice), *survey_samples(options, choice, archives)]
     for text in filter(None, (getattr(survey.recipe, "taken", "") for survey in surveys)):
         listener.on_stage(text)
@@ -180,13 +182,17 @@ def _carry_over(run: Run, listener: Listener) -> None:
 
 def _keep_split(run: Run, listener: Listener) -> None:
     """What is held out, and that this run says nothing about, stays so."""
-    shown, files = run.target.shown(), set[str]()
-    for survey in run.archives if shown is not None else ():
-        build = run.published.get(survey.recipe.name)
-        found = published_split(shown, build, listener.on_stage) if shown and build is not None else None
-        files |= found.files if found is not None else set()
-    if files:
-        run.options = dataclasses.replace(run.options, validation=Validation(files=frozenset(files)))
+    found = filter(None, [_held_out(run, survey.recipe.name, listener) for survey in run.archives])
+    if files := frozenset().union(*(one.files for one in found)):
+        run.options = dataclasses.replace(run.options, validation=Validation(files=files))
+
+
+def _held_out(run: Run, name: str, listener: Listener) -> Validation | None:
+    """Which images of what is visible under a name are held out; read once."""
+    shown, build = run.target.shown(), run.published.get(name)
+    if name not in run.held_out and shown is not None and build is not None:
+        run.held_out[name] = published_split(shown, build, listener.on_stage)
+    return run.held_out.get(name)
 
 
 def _find_losses(run: Run, workers: Workers, listener: Listener) -> None:
@@ -200,8 +206,8 @@ def _find_losses(run: Run, workers: Workers, listener: Listener) -> None:
             continue
         if name not in run.before and build.captions:
             run.before[name] = published_captions(shown, build, listener.on_stage)
-        before = run.before.get(name, {})
-        run.losses += find_losses(survey, build, shown, before, run.options, workers, listener.on_stage)
+        before, held_out = run.before.get(name, {}), _held_out(run, name, listener)
+        run.losses += find_losses(survey, build, shown, before, held_out, run.options, workers, listener.on_stage)
 
 
 def _check_archives(

@@ -24,7 +24,7 @@ from asam_datasets.builds import (
     with_images,
 )
 from asam_datasets.errors import CaptionsError, TargetError, option
-from asam_datasets.publish._held_out import published_split, split_losses
+from asam_datasets.publish._held_out import split_losses
 from asam_datasets.publish._plan import Loss, Plan
 from asam_datasets.published import Published, published_rows
 from asam_datasets.sources import CAPTION_LIST, BadRecords, parse_captions
@@ -61,6 +61,7 @@ def find_losses(
     published: Build,
     shown: Published,
     before: Mapping[str, str],
+    held_out: Validation | None,
     options: Options,
     workers: Workers,
     log: Callable[[str], None],
@@ -72,6 +73,7 @@ def find_losses(
         published: the visible build of the same name.
         shown: where it can be read.
         before: its captions by file name.
+        held_out: which of its images are in its second split.
         options: of the builds of this run.
         workers: who reads the sources.
         log: gets a line when something is tried again.
@@ -83,7 +85,7 @@ def find_losses(
     if recipe.kind == "train" and rows > published.rows:  # more of the same archive, maybe
         ids = {row["image_id"] for row in published_rows(shown, published, ["image_id"], log)}
         kept = only(survey, ids)
-    if not _is_same(kept, published, before, published_split(shown, published, log), workers):
+    if not _is_same(kept, published, before, held_out, workers):
         yield Loss(recipe.name, "records", published.rows, rows, _OTHER)
     else:
         yield from split_losses(survey, published, options)
@@ -116,8 +118,9 @@ def late_losses(
         "masks": (published.annotations, built.build.annotations),
         "captions": (published.captions, built.build.captions),
     }
-    held_out = [build.in_split(VALIDATION).rows for build in (published, built.build)]
-    numbers[f"records of the split {VALIDATION}"] = (held_out[0], held_out[1])
+    for split in ("train", VALIDATION) if published.kind == "train" and built.build.rows >= published.rows else ():
+        before, after = (build.in_split(split).rows for build in (published, built.build))
+        numbers[f"records of the split {split}"] = (before, after)
     losses = [
         Loss(published.name, what, before, after)
         for what, (before, after) in numbers.items()

@@ -1,6 +1,8 @@
 """A second split: held out by share or by list, kept by later runs, read by everybody."""
 
+import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,23 @@ def test_what_a_later_run_says_nothing_about_stays(
     assert f"sa_000000: records of the split train 12 → {12 - held_out}" in more.err
 
 
+def test_a_stream_is_asked_for_as_well(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
+    """What it holds is known when it was read, and so is what its splits lose."""
+    packed = tmp_path / "sa_000000.tar.gz"
+    packed.write_bytes(gzip.compress(demo.archive.read_bytes(), 1))
+    out = tmp_path / "out"
+    assert publish("--train", packed, "--out", out, "--validation", "0.5").code == 0
+    held_out = names(out, "validation")
+    kept = publish("--train", packed, "--captions", demo.captions, "--out", out)
+    assert (kept.code, names(out, "validation")) == (0, held_out), kept.err
+    for share, split, after in (("0", "validation", 0), ("0.99", "train", 0)):
+        asked = publish("--train", packed, "--out", out, "--validation", share)
+        before = len(names(out, split))
+        assert asked.code == 1
+        assert f"records of the split {split} {before} → {after}" in asked.err
+        assert names(out, "validation") == held_out
+
+
 def test_a_list_of_names_and_ids(demo: DemoArchive, publish: Run, tmp_path: Path) -> None:
     listed = tmp_path / "held_out.txt"
     listed.write_text("sa_2.jpg\n 5 \n\nsa_99.jpg\n")
@@ -134,10 +153,18 @@ def test_what_is_no_share_and_no_list(demo: DemoArchive, publish: Run, tmp_path:
     for text, found in (("1.5", "expected a share from 0 to below 1, found 1.5"), ("nan", "found nan")):
         ran = publish("--train", demo.archive, "--out", tmp_path / "out", "--validation", text)
         assert (ran.code, found in ran.err) == (1, True), ran.err
-    ran = publish("--train", demo.archive, "--out", tmp_path / "out", "--validation", "missing.txt")
-    assert (
-        "expected a share such as 0.1, or a file with a name or an image id on each line, found missing.txt" in ran.err
-    )
+    given = ("--train", demo.archive, "--out", tmp_path / "out", "--validation")
+    expected = "expected a share such as 0.1, or a file with a name or an image id on each line"
+    assert f"{expected}, found no file missing.txt" in publish(*given, "missing.txt").err
+    (tmp_path / "other.txt").write_text("sa_77.jpg\n")
+    none = publish(*given, tmp_path / "other.txt")
+    assert "expected names or ids of images of these archives, found none of 1, such as 'sa_77.jpg'" in none.err
+    (tmp_path / "empty.txt").touch()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\0")
+    for name in ("empty.txt", "pipe", "bytes.txt", "."):
+        refused = publish(*given, tmp_path / name)
+        assert (refused.code, "Traceback" in refused.err) == (1, False), (name, refused.err)
     alone = publish("--evaluation", "x=y", "--out", tmp_path / "out", "--validation", "0.1")
     assert "expected --train with the archives that --validation is about" in alone.err
     assert not (tmp_path / "out").exists()

@@ -26,7 +26,7 @@ from asam_datasets.errors import SourceError
 from asam_datasets.published import GroupReader, open_dataset, rows, with_images
 from asam_datasets.published import _by_id as by_id
 from asam_datasets.published._byte_ranges import joined
-from asam_datasets.published._footer import read_footer
+from asam_datasets.published._footer import Footer, read_footer
 from asam_datasets.published._group_file import read_apart, read_some, read_whole
 from asam_datasets.published._page_index import is_paged, read_index, read_values, walk_values
 from asam_datasets.published._thrift import ThriftError
@@ -227,6 +227,19 @@ SCHEMA = pa.schema(
 )
 
 
+def written(values: list[dict[str, Any]], page_bytes: int, compression: str, version: str) -> tuple[bytes, Footer]:
+    """A Parquet file of some records, in pages of about so many bytes, and its footer."""
+    buffer = pa.BufferOutputStream()
+    pq.write_table(
+        pa.Table.from_pylist(values, schema=SCHEMA), buffer, compression=compression, data_page_version=version,
+        use_dictionary=["width"], write_page_index=True, data_page_size=page_bytes, write_batch_size=3,
+    )  # fmt: skip
+    content = buffer.getvalue().to_pybytes()
+    length = int.from_bytes(content[-8:-4], "little")
+    footer = read_footer(content[-length - 8 : -8], len(content))
+    return content, footer
+
+
 @given(
     values=st.lists(record, min_size=1, max_size=40),
     page_bytes=st.sampled_from([32, 256, 2**20]),
@@ -238,14 +251,7 @@ SCHEMA = pa.schema(
 def test_some_rows_are_those_of_the_whole(
     values: list[dict[str, Any]], page_bytes: int, compression: str, version: str, dice: random.Random
 ) -> None:
-    buffer = pa.BufferOutputStream()
-    pq.write_table(
-        pa.Table.from_pylist(values, schema=SCHEMA), buffer, compression=compression, data_page_version=version,
-        use_dictionary=["width"], write_page_index=True, data_page_size=page_bytes, write_batch_size=3,
-    )  # fmt: skip
-    content = buffer.getvalue().to_pybytes()
-    length = int.from_bytes(content[-8:-4], "little")
-    footer = read_footer(content[-length - 8 : -8], len(content))
+    content, footer = written(values, page_bytes, compression, version)
     picked = np.array([dice.randrange(len(values)) for _ in range(dice.randint(1, 4))], np.int64)
     for columns in (["image", "annotations", "width"], ["annotations.list.element.id", "image.bytes"]):
         whole = read_whole(io.BytesIO(content), footer, 0, columns)
@@ -264,14 +270,7 @@ def test_images_apart_are_those_of_the_whole(
     values: list[dict[str, Any]], page_bytes: int, compression: str, version: str
 ) -> None:
     """And no copies of them, but where pages are not as ours: those are left to Arrow."""
-    buffer = pa.BufferOutputStream()
-    pq.write_table(
-        pa.Table.from_pylist(values, schema=SCHEMA), buffer, compression=compression, data_page_version=version,
-        use_dictionary=["width"], write_page_index=True, data_page_size=page_bytes, write_batch_size=3,
-    )  # fmt: skip
-    content = buffer.getvalue().to_pybytes()
-    length = int.from_bytes(content[-8:-4], "little")
-    footer = read_footer(content[-length - 8 : -8], len(content))
+    content, footer = written(values, page_bytes, compression, version)
     columns = ["image", "annotations", "width"]
     paged = [one.leaf.path for one in footer.chunks(0) if one.leaf.path == "image.bytes" and is_paged(one)]
     assert bool(paged) == (compression == "NONE")
