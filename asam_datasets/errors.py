@@ -92,6 +92,8 @@ class AsamDatasetsError(Exception):
         self.problem = problem
         self.where = where
         self.hint = hint or self.usual_hint
+        if hint:  # which Python shows below the sentence, from 3.11 on
+            self.__notes__ = [printable(spelled(hint))]
 
     def __str__(self) -> str:
         return self.sentence()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from asam_datasets.builds import MEASURES, Build
+from asam_datasets.machine import AnyPath
 from asam_datasets.progress import Listener
 from asam_datasets.published import README, open_dataset
 from asam_datasets.release import Counted, column_bytes, title_of
@@ -85,7 +85,7 @@ class Info:
     seconds: float
 
 
-def info(dataset: str | Path, *, revision: str | None = None, listener: Listener | None = None) -> Info:
+def info(dataset: AnyPath, *, revision: str | None = None, listener: Listener | None = None) -> Info:
     """Say what a published dataset holds.
 
     Args:

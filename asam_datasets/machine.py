@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import multiprocessing
 import os
 import re
 import socket
@@ -12,11 +13,14 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from asam_datasets.errors import AsamDatasetsError, TargetError
+
+AnyPath: TypeAlias = str | os.PathLike[str]
+"""A path as a caller may give it: a text, or a `Path`."""
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -30,6 +34,16 @@ _KINDS = (
 def available_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def texts_of(given: AnyPath | Iterable[AnyPath]) -> list[str]:
+    """Several paths or names as text; one that is not in a list is one, and not its letters."""
+    return [os.fspath(one) for one in ([given] if isinstance(given, (str, os.PathLike)) else given)]
+
+
+def paths_of(given: AnyPath | Iterable[AnyPath]) -> list[Path]:
+    """As `texts_of`, as paths."""
+    return [Path(one) for one in texts_of(given)]
 
 
 @contextmanager
@@ -51,6 +65,15 @@ def write_errors(where: Path) -> Iterator[None]:
         ) from error
 
 
+def end_if_starting() -> None:
+    """End this process, without a word, where it is one of several that are being started: it reads the script of its
+    parent, which has no `if __name__ == "__main__":`, and would do all of its work once more. The parent says so.
+    """
+    # By what Python's own refusal to start a process here goes by; that comes too late, after locks and requests.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(1)
+
+
 @contextmanager
 def only_writer(where: str | Path) -> Iterator[None]:
     """Hold the lock of a place on this machine; the system lets go of it when the process dies, however it dies.
@@ -63,6 +86,7 @@ def only_writer(where: str | Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    end_if_starting()
     key = where.resolve() if isinstance(where, Path) else where
     with write_errors(default_cache()):
         holder = _lock_folder() / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:16]}.holder"

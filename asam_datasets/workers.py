@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from asam_datasets.errors import SourceError, option
+from asam_datasets.machine import end_if_starting
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -73,9 +74,9 @@ class Workers:
             context = multiprocessing.get_context("spawn")  # a forked child of a threaded parent may hang
             self._finished = context.Value("Q", 0)
             self._stop = context.Event()
-            self._executor = ProcessPoolExecutor(
-                count, mp_context=context, initializer=_start, initargs=(self._finished, self._stop, os.getpid())
-            )
+            self._began = context.Event()
+            shared = (self._finished, self._stop, self._began, os.getpid())
+            self._executor = ProcessPoolExecutor(count, mp_context=context, initializer=_start, initargs=shared)
 
     def run(
         self, work: Callable[[Task], Result], tasks: Iterable[Task], *, ahead: int = AHEAD
@@ -88,7 +89,7 @@ class Workers:
             ahead: tasks per worker that are at work, or done and not yet asked for.
 
         Raises:
-            SourceError: a worker was killed, most likely for its memory.
+            SourceError: a worker was killed, most likely for its memory; or none could begin.
             AsamDatasetsError: what a task raised; the others are stopped first.
         """
         if self._executor is None:
@@ -112,6 +113,12 @@ class Workers:
                 for future in done:
                     yield pending.pop(future), future.result()
         except BrokenProcessPool as error:
+            if not self._began.is_set():
+                raise SourceError(
+                    f"expected {self.count} worker processes, found that they ended before they began",
+                    hint="A process reads the script that it belongs to before it begins: have yours call this below "
+                    f'`if __name__ == "__main__":`. Or give 1 as {option("workers")}.',
+                ) from None
             raise SourceError(
                 f"expected {self.count} worker processes, found that one was killed",
                 hint=f"Most likely the machine ran out of memory: run again with fewer {option('workers')}.",
@@ -137,6 +144,7 @@ class Workers:
 @contextmanager
 def open_workers(count: int, on_progress: OnProgress) -> Iterator[Workers]:
     """`Workers` that are gone afterwards, whatever happens."""
+    end_if_starting()
     workers = Workers(count, on_progress)
     try:
         yield workers
@@ -156,9 +164,10 @@ def end_with(parent: int) -> None:
         threading.Thread(target=_watch, args=(parent,), name=name, daemon=True).start()
 
 
-def _start(finished: Any, stop: Any, parent: int) -> None:
+def _start(finished: Any, stop: Any, began: Any, parent: int) -> None:
     _shared.finished = finished
     _shared.stop = stop
+    began.set()
     # Ctrl-C reaches the whole group; the parent decides, the workers finish their record and stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with(parent)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from asam_datasets.builds._manifest import PART, VALIDATION, Build
 from asam_datasets.errors import SourceError, option
+from asam_datasets.machine import AnyPath
 from asam_datasets.sources import read_entries, text_ids
 from asam_datasets.sources.sa1b import RawRecord, RecordRef
 from asam_datasets.tables import Kind
@@ -45,7 +47,7 @@ class Validation:
         return int.from_bytes(digest[:8], "big") < self.share * 2**64
 
 
-def read_validation(given: float | str | Path) -> Validation:
+def read_validation(given: float | AnyPath) -> Validation:
     """What somebody asked for: a share, or a file with a name or an id on each line. A text that is a number is a
     share, unless a file is called so.
 
@@ -54,6 +56,7 @@ def read_validation(given: float | str | Path) -> Validation:
     """
     if isinstance(given, str):
         given = _parse(given)
+    given = Path(given) if isinstance(given, os.PathLike) else given
     if not isinstance(given, Path):
         if not 0 <= given < 1:
             raise SourceError(

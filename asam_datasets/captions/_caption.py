@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -14,7 +15,7 @@ from asam_datasets.captions._images import prepared_ahead
 from asam_datasets.captions._options import CaptionOptions, Settings
 from asam_datasets.captions._transformers import OutOfMemory, TransformersCaptioner
 from asam_datasets.errors import CaptionsError, ModelError, RecordError, SourceError, option
-from asam_datasets.machine import only_writer, write_errors, write_rejects
+from asam_datasets.machine import AnyPath, only_writer, write_errors, write_rejects
 from asam_datasets.progress import Listener
 from asam_datasets.sources import BadRecords, caption_id
 from asam_datasets.sources.sa1b import RawRecord, RecordRef, Source, StreamSource, find_archives, open_source
@@ -72,8 +73,8 @@ class Captioned:
 
 
 def caption(
-    source: str | Path,
-    out: Path,
+    source: AnyPath,
+    out: AnyPath,
     *,
     options: CaptionOptions | None = None,
     load: Callable[[CaptionOptions], Captioner] = TransformersCaptioner,
@@ -96,8 +97,8 @@ def caption(
         TargetError: another process writes `out`, or the disk is full.
     """
     options, listener, started = options or CaptionOptions(), listener or Listener(), time.monotonic()
-    opened = _open(source)
-    path = shard_path(out, options.shard)
+    opened = _open(os.fspath(source))
+    path = shard_path(Path(out), options.shard)
     bad = BadRecords(options.on_bad_record)
     with only_writer(path), write_errors(path):
         refs = None if isinstance(opened, StreamSource) else opened.index(bad).records

@@ -27,7 +27,7 @@ from rlemasklib import RLEMask
 
 from asam_datasets.demo._canvas import Canvas, Color
 from asam_datasets.errors import TargetError
-from asam_datasets.machine import write_errors
+from asam_datasets.machine import AnyPath, write_errors
 
 __all__ = ["DemoArchive", "draw_record", "write_demo"]
 
@@ -265,7 +265,7 @@ class DemoArchive:
 
 
 def write_demo(
-    directory: Path, *, archive: str = "sa_000000", images: int = 12, height: int = 480, width: int = 720,
+    directory: AnyPath, *, archive: str = "sa_000000", images: int = 12, height: int = 480, width: int = 720,
     first_id: int = 1, seed: int = 0,
 ) -> DemoArchive:  # fmt: skip
     """Write `<archive>.tar` and `<archive>-blip2-caption.json` into a directory, which is made if absent.
@@ -275,6 +275,7 @@ def write_demo(
     are not negative. What is there already stays: the first archive of SA-1B has the same name. Raises TargetError
     (a ValueError) for an argument out of its range, and where another file of either name is there.
     """
+    directory = Path(directory)
     _require("images", images, 1)
     _require("the smaller of height and width", min(height, width), 192)
     _require("the smaller of first_id and seed", min(first_id, seed), 0)

@@ -13,7 +13,7 @@ from typing import Literal
 from asam_datasets.download._links import Link, choose_links, read_links
 from asam_datasets.download._transfer import ExpiredError, Transfer
 from asam_datasets.errors import AsamDatasetsError, SourceError, TargetError
-from asam_datasets.machine import only_writer, write_errors
+from asam_datasets.machine import AnyPath, only_writer, texts_of, write_errors
 from asam_datasets.progress import Listener
 from asam_datasets.retry import RetryPolicy
 from asam_datasets.sources.sa1b import check_tar, ends_as_a_tar
@@ -40,7 +40,12 @@ class Downloaded:
 
 
 def download(
-    links: Path, out: Path, *, archives: Iterable[str] = (), at_once: int = 4, listener: Listener | None = None
+    links: AnyPath,
+    out: AnyPath,
+    *,
+    archives: Iterable[str] = (),
+    at_once: int = 4,
+    listener: Listener | None = None,
 ) -> Downloaded:
     """Download SA-1B archives.
 
@@ -60,8 +65,8 @@ def download(
             a link has expired. The message names the first, and says how many there are.
         TargetError: the folder cannot be written, the disk is full, or another process writes there.
     """
-    started = time.monotonic()
-    chosen = choose_links(read_links(links), archives, str(links))
+    started, out = time.monotonic(), Path(out)
+    chosen = choose_links(read_links(links), texts_of(archives), str(links))
     with write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     with only_writer(out):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from asam_datasets.errors import SourceError, option
+from asam_datasets.machine import AnyPath
 from asam_datasets.sources.sa1b import ARCHIVE_NAME
 
 LINKS_PAGE = "https://ai.meta.com/datasets/segment-anything-downloads/"
@@ -31,12 +32,13 @@ class Link(NamedTuple):
         return self.file_name.removesuffix(".tar")
 
 
-def read_links(path: Path) -> list[Link]:
+def read_links(path: AnyPath) -> list[Link]:
     """Read a list of links, in its order; a header, empty lines and a line that is there twice do no harm.
 
     Raises:
         SourceError: the file is missing or no such list; a name cannot be the name of a file here, or has two links.
     """
+    path = Path(path)
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise SourceError(

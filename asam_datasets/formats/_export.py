@@ -29,7 +29,14 @@ from asam_datasets.formats._reading import Plan, plan_build, read_items
 from asam_datasets.formats._result import Exported, FolderWritten
 from asam_datasets.formats._webdataset import WebDatasetForm
 from asam_datasets.formats._yolo import YoloForm
-from asam_datasets.machine import available_cores, only_writer, refuse_links, write_atomically, write_errors
+from asam_datasets.machine import (
+    AnyPath,
+    available_cores,
+    only_writer,
+    refuse_links,
+    write_atomically,
+    write_errors,
+)
 from asam_datasets.organized import ANY_OBJECT, ObjectKind
 from asam_datasets.progress import Listener
 from asam_datasets.published import Dataset, PartFile, open_dataset
@@ -82,8 +89,8 @@ class _Task:
 
 
 def export_form(
-    dataset: str | Path,
-    out: Path,
+    dataset: AnyPath,
+    out: AnyPath,
     *,
     form: str,
     workers: int | None = None,
@@ -105,6 +112,7 @@ def export_form(
         TargetError: no such form; `out` holds something else, is written by another process, or the disk is full.
     """
     listener, started = listener or Listener(), time.monotonic()
+    out = Path(out)
     if form not in FORMS:
         raise TargetError(f"expected one of {', '.join(FORMS)}, found {form!r}", where=option("format"))
     with only_writer(out), write_errors(out):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError, option
-from asam_datasets.machine import available_cores, only_writer_in, write_errors
+from asam_datasets.machine import AnyPath, available_cores, only_writer_in, write_errors
 from asam_datasets.organized._adversarial import export_samples
 from asam_datasets.organized._archive import (
     SAMPLES_FOLDER,
@@ -42,8 +42,8 @@ class ExportTask:
 
 
 def export(
-    dataset: str | Path,
-    out: Path,
+    dataset: AnyPath,
+    out: AnyPath,
     *,
     masks: str = "all",
     workers: int | None = None,
@@ -72,6 +72,7 @@ def export(
         TargetError: `out` holds something else, is written by another process, or the disk is full.
     """
     listener, started, chosen = listener or Listener(), time.monotonic(), MaskRange.from_text(masks)
+    out = Path(out)
     with only_writer_in(out), write_errors(out):
         listener.on_stage(f"Looking at {dataset} and {out}")
         opened = open_dataset(dataset, revision=revision, log=listener.on_stage)

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asam_datasets.errors import SKIP, CaptionsError, SourceError, option
-from asam_datasets.machine import available_cores, only_writer_in, write_errors, write_rejects
+from asam_datasets.machine import (
+    AnyPath,
+    available_cores,
+    only_writer_in,
+    paths_of,
+    texts_of,
+    write_errors,
+    write_rejects,
+)
 from asam_datasets.organized._archive import (
     REJECTS,
     Found,
@@ -59,10 +67,10 @@ class _Opened:
 
 
 def organize(
-    sources: Sequence[str | Path],
-    out: Path,
+    sources: AnyPath | Sequence[AnyPath],
+    out: AnyPath,
     *,
-    captions: Sequence[Path] = (),
+    captions: AnyPath | Sequence[AnyPath] = (),
     masks: str = "all",
     workers: int | None = None,
     on_bad_record: OnBadRecord = "raise",
@@ -86,11 +94,11 @@ def organize(
         TargetError: `out` holds something else, is written by another process, or the disk is full.
     """
     listener, started, chosen = listener or Listener(), time.monotonic(), MaskRange.from_text(masks)
-    bad = BadRecords(on_bad_record)
+    bad, locations, out = BadRecords(on_bad_record), texts_of(sources), Path(out)
     with only_writer_in(out), write_errors(out):
-        listener.on_stage(f"Looking at {len(sources)} source(s) and {out}")
-        opened = _open(sources, bad)
-        texts = read_captions(captions or _beside(sources), bad)
+        listener.on_stage(f"Looking at {len(locations)} source(s) and {out}")
+        opened = _open(locations, bad)
+        texts = read_captions(paths_of(captions) or _beside(locations), bad)
         report = None if any(one.index is None for one in opened) else _check(opened, texts, bad, require_captions)
         check_target(out, [(one.source.name, _ids(one.index)) for one in opened])
         totals = [len(one.index.records) for one in opened if one.index is not None]

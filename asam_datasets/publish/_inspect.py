@@ -29,13 +29,13 @@ from asam_datasets.publish._held_out import check_listed, planned_splits, publis
 from asam_datasets.publish._losses import find_losses, published_captions, removal_losses
 from asam_datasets.publish._options import PublishOptions
 from asam_datasets.publish._plan import GROWTH, Loss, Plan, PlannedBuild, State
-from asam_datasets.publish._sources import survey_archives, survey_samples, survey_sets
+from asam_datasets.publish._sources import given_captions, survey_archives, survey_samples, survey_sets
 from asam_datasets.publish._words import find_card_changes, read_words, with_licenses
 from asam_datasets.published import README
 from asam_datasets.release import Access, CardChange, Footprint, Load, Target, Words, footprint
 from asam_datasets.rights import OWN, Holding, check_history, check_public, needs_gate
-from asam_datasets.sources import BadRecords, caption_report, read_captions, read_ids
-from asam_datasets.sources.sa1b import canonical_captions, find_captions, split_name
+from asam_datasets.sources import BadRecords, caption_report, read_ids
+from asam_datasets.sources.sa1b import canonical_captions
 from asam_datasets.tables import Kind, configs_of
 from asam_datasets.workers import Workers
 
@@ -98,9 +98,10 @@ def inspect(options: PublishOptions, target: Target, workers: Workers, listener:
         AsamDatasetsError: what `publish` stops at before it builds.
     """
     words = read_words(options)
-    captions = {} if options.no_captions else read_captions(options.captions or _beside(options.train))
-    ids = read_ids(options.ids) if options.ids else None
-    if options.rejects is not None and (options.rejects.is_dir() or not options.rejects.absolute().parent.is_dir()):
+    captions = given_captions(options)
+    ids = read_ids(Path(options.ids)) if options.ids else None
+    rejects = None if options.rejects is None else Path(options.rejects).absolute()
+    if rejects is not None and (rejects.is_dir() or not rejects.parent.is_dir()):
         raise TargetError("expected a file in a folder that exists", where=option("rejects", str(options.rejects)))
     validation = None if options.validation is None else read_validation(options.validation)
     choice = Options(captions, ids, options.parts, validation)
@@ -155,11 +156,6 @@ def _check_kept(target: Target, current: Sequence[Build], named: Collection[str]
                 hint=f"Give the source of {build.name} as well, which brings them back, or "
                 f"{option('remove', build.name)}. Nothing was changed.",
             )
-
-
-def _beside(locations: Sequence[str]) -> list[Path]:
-    """The caption files that lie beside organised folders."""
-    return [file for location in locations for file in find_captions(split_name(location)[1])]
 
 
 def _carry_over(run: Run, listener: Listener) -> None:

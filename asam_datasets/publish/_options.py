@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from asam_datasets.errors import SourceError, TargetError, option
+from asam_datasets.machine import AnyPath, texts_of
 from asam_datasets.release import MARK, Destination, Gate
 from asam_datasets.rights import Rights, parse_license
 from asam_datasets.sources import OnBadRecord
@@ -23,7 +23,8 @@ def _listed(names: Sequence[str], last: str = "and") -> str:
 
 @dataclass(frozen=True)
 class PublishOptions:
-    """What to publish and where. Exactly one of `out` and `repo_id` is set.
+    """What to publish and where. Exactly one of `out` and `repo_id` is set. A script that publishes with more than one
+    process does so below `if __name__ == "__main__":`; each of them reads it first.
 
     Args:
         train: archives of SA-1B or of one's own: folders, tars, zips, COCO JSONs; of SA-1B also URLs.
@@ -58,34 +59,36 @@ class PublishOptions:
         SourceError, TargetError, RightsError: options that do not go together, or a license that is none.
     """
 
-    train: Sequence[str] = ()
+    train: AnyPath | Sequence[AnyPath] = ()
     evaluation: Sequence[str] = ()
-    catalog: Sequence[Path] = ()
+    catalog: AnyPath | Sequence[AnyPath] = ()
     protocol: Protocol = "default"
-    adversarial: Path | None = None
-    captions: Sequence[Path] = ()
+    adversarial: AnyPath | None = None
+    captions: AnyPath | Sequence[AnyPath] = ()
     no_captions: bool = False
     require_captions: bool = False
-    out: Path | None = None
+    out: AnyPath | None = None
     repo_id: str | None = None
     remove: Sequence[str] = ()
     annotations_only: Sequence[str] = ()
-    ids: Path | None = None
+    ids: AnyPath | None = None
     parts: int | None = None
-    validation: float | str | Path | None = None
+    validation: float | AnyPath | None = None
     workers: int | None = None
     on_bad_record: OnBadRecord = "raise"
-    rejects: Path | None = None
+    rejects: AnyPath | None = None
     private: bool | None = None
     gated: Gate | None = None
     accept_sa1b_terms: bool = False
     destination: Destination = field(default_factory=Destination)
     title: str | None = None
-    about: Path | None = None
+    about: AnyPath | None = None
     license: str | None = None
     license_link: str | None = None
 
     def __post_init__(self) -> None:
+        for name in ("evaluation", "remove", "annotations_only"):  # one that is not in a list is one
+            object.__setattr__(self, name, texts_of(getattr(self, name)))
         if (self.out is None) == (self.repo_id is None):
             raise TargetError(
                 f"expected one of {option('out', 'DIR')} and {option('repo_id', 'NS/NAME')}",

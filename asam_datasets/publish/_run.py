@@ -17,6 +17,7 @@ from asam_datasets.machine import (
     default_cache,
     only_writer,
     only_writer_in,
+    texts_of,
     write_errors,
     write_rejects,
 )
@@ -109,7 +110,7 @@ def publish(
     asking = _Asking(confirm)
     with _only_writer(target), write_errors(target.path):
         try:
-            sources = len(options.train) + len(options.evaluation)
+            sources = len(texts_of(options.train)) + len(options.evaluation)
             listener.on_stage(f"Looking at {target.location}{f' and {_count(sources)}' if sources else ''}")
             with open_workers(options.workers or available_cores(), listener.on_records) as pool:
                 run = inspect(options, target, pool, listener)
@@ -295,7 +296,7 @@ def _only_writer(target: Target) -> AbstractContextManager[None]:
 
 def _make_target(options: PublishOptions, listener: Listener) -> Target:
     if options.out is not None:
-        return FolderTarget(options.out)
+        return FolderTarget(Path(options.out))
     return RepositoryTarget(options.repo_id or "", default_cache(), options.destination, listener.on_stage)
 
 
@@ -303,4 +304,4 @@ def _write_rejects(options: PublishOptions, rejects: Sequence[Reject]) -> Path |
     """Write `rejects.jsonl` beside the dataset, or in the current folder when that is on the Hub."""
     if not rejects and (options.out is None or options.rejects is not None):
         return None  # what lies there may be of another run
-    return write_rejects(options.rejects or (options.out or Path()) / "rejects.jsonl", rejects)
+    return write_rejects(Path(options.rejects or Path(options.out or "") / "rejects.jsonl"), rejects)

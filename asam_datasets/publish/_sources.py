@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from asam_datasets.builds import (
     AdversarialRecipe,
@@ -16,10 +17,23 @@ from asam_datasets.builds import (
     look_over,
 )
 from asam_datasets.errors import SourceError, option
+from asam_datasets.machine import paths_of, texts_of
 from asam_datasets.publish._options import PublishOptions
-from asam_datasets.sources import AdversarialSource
+from asam_datasets.sources import AdversarialSource, read_captions
 from asam_datasets.sources.evaluation import EvaluationSource, load_catalog, parse_evaluation
-from asam_datasets.sources.sa1b import open_archives
+from asam_datasets.sources.sa1b import find_captions, open_archives, split_name
+
+
+def given_captions(options: PublishOptions) -> dict[str, str]:
+    """The captions of the files that are given; or of those that lie beside organised folders, if none are.
+
+    Raises:
+        CaptionsError: as `read_captions`.
+    """
+    if options.no_captions:
+        return {}
+    beside = [file for location in texts_of(options.train) for file in find_captions(split_name(location)[1])]
+    return read_captions(paths_of(options.captions) or beside)
 
 
 def survey_archives(options: PublishOptions, choice: Options) -> list[Survey]:
@@ -30,7 +44,7 @@ def survey_archives(options: PublishOptions, choice: Options) -> list[Survey]:
             are asked for.
     """
     surveys = []
-    for source in open_archives(options.train):
+    for source in open_archives(texts_of(options.train)):
         recipe = ArchiveRecipe(source, images=source.name not in options.annotations_only)
         survey = look_over(recipe, choice, options.on_bad_record)
         held_out = count_held_out(survey.index.refs or (), choice.validation)
@@ -46,7 +60,7 @@ def survey_sets(options: PublishOptions, choice: Options) -> list[Survey]:
     Raises:
         CatalogError, SourceError, RecordError: as `asam_datasets.sources.evaluation`; or one is given twice.
     """
-    catalog = load_catalog(options.catalog) if options.evaluation else {}
+    catalog = load_catalog(paths_of(options.catalog)) if options.evaluation else {}
     sources: dict[str, EvaluationSource] = {}
     for text in options.evaluation:
         source = parse_evaluation(text, catalog, protocol=options.protocol)
@@ -70,7 +84,7 @@ def survey_samples(options: PublishOptions, choice: Options, archives: Sequence[
     """
     if options.adversarial is None:
         return []
-    recipe = AdversarialRecipe(AdversarialSource(options.adversarial), find_originals(archives))
+    recipe = AdversarialRecipe(AdversarialSource(Path(options.adversarial)), find_originals(archives))
     if recipe.name in options.annotations_only:
         recipe = AdversarialRecipe(recipe.source, recipe.originals, images=False)
     return [look_over(recipe, choice, options.on_bad_record)]

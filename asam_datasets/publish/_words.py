@@ -20,8 +20,8 @@ def read_words(options: PublishOptions) -> Words:
     Raises:
         TargetError: the file with the text cannot be read, is no text, or too long, or has marks of ours.
     """
-    name = options.repo_id.rpartition("/")[2] if options.repo_id else (options.out or Path()).resolve().name
-    about = None if options.about is None else _read_about(options.about)
+    name = options.repo_id.rpartition("/")[2] if options.repo_id else Path(options.out or "").resolve().name
+    about = None if options.about is None else _read_about(Path(options.about))
     default = printable(name).replace(MARK, "").strip() or "Dataset"
     return Words(default, options.title, about)
 

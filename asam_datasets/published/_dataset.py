@@ -9,11 +9,11 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError, option
+from asam_datasets.machine import AnyPath
 from asam_datasets.published._layout import README, NoDatasetError
 from asam_datasets.published._location import Published, open_published
 from asam_datasets.published._part import GroupReader, PartFile
@@ -74,7 +74,7 @@ def one_split(config: Config[Build], split: str | None, where: str) -> Config[Bu
 
 
 def open_dataset(
-    location: str | Path, *, revision: str | None = None, log: Callable[[str], None] = lambda text: None
+    location: AnyPath, *, revision: str | None = None, log: Callable[[str], None] = lambda text: None
 ) -> Dataset:
     """Find out which builds a published dataset shows.
 

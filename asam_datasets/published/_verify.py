@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ import yaml
 
 from asam_datasets.builds import BUILD_FILE, Build, Part, decode_build, encode_build, parts_digest, same_content
 from asam_datasets.errors import AsamDatasetsError, TargetError
+from asam_datasets.machine import AnyPath
 from asam_datasets.progress import Listener
 from asam_datasets.published._answers import FileInfo
 from asam_datasets.published._layout import (
@@ -33,7 +35,7 @@ _LARGEST_PART = 200 * 10**9  # bytes: what the Hub takes
 
 
 def verify(
-    dataset: str,
+    dataset: AnyPath,
     *,
     revision: str | None = None,
     deep: bool = False,
@@ -55,7 +57,7 @@ def verify(
         HubError: the Hub refused, or was not reached.
     """
     listener, started = listener or Listener(), time.monotonic()
-    published = open_published(dataset, revision, listener.on_stage)
+    published = open_published(os.fspath(dataset), revision, listener.on_stage)
     visible = visible_builds(published)
     if visible is None:
         raise TargetError(

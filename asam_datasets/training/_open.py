@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError, StreamError, option
+from asam_datasets.machine import AnyPath
 from asam_datasets.published import Dataset, chosen_columns, one_split, open_dataset
 from asam_datasets.tables import ADVERSARIAL_NAME, TABLES, Config, arrow_schema
 from asam_datasets.training._fetch import Group, Partners
@@ -28,7 +28,7 @@ _WINDOW = {"window": 8, "global": 1}
 
 
 def open_stream(
-    dataset: str | Path,
+    dataset: AnyPath,
     config: str = "sam",
     *,
     split: str | None = None,

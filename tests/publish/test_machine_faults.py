@@ -95,6 +95,22 @@ def test_the_whole_group_is_told_to_end(
     assert builds(out) == whole
 
 
+def test_a_script_without_a_guard(archive: Path, tmp_path: Path) -> None:
+    """Each worker would begin the whole script anew."""
+    out, script = tmp_path / "out", tmp_path / "mine.py"
+    script.write_text(
+        "from asam_datasets.publish import PublishOptions, publish\n"
+        f"publish(PublishOptions([{str(archive)!r}], out={str(out)!r}, workers=2))\n"
+    )
+    ran = run_python(script)
+    assert ran.code == 1
+    assert ran.err.count("Traceback") == 1  # of the script itself; those that read it again say nothing
+    assert "expected 2 worker processes, found that they ended before they began" in ran.err
+    if sys.version_info >= (3, 11):
+        assert '`if __name__ == "__main__":`' in ran.err
+    assert not (out / "README.md").exists()
+
+
 def test_few_files_may_be_open(archive: Path, whole: set[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
     ran = run_python(

@@ -45,7 +45,7 @@ def release(archives: Sequence[Path], captions: Path, out: Path) -> int:
 
 def folders(dataset: str, archives: Sequence[Path], out: Path) -> list[str]:
     """ASAM's folder out of archives and out of a dataset, and a contact sheet."""
-    made: Organized = organize(archives, out / "made", masks="0:4")
+    made: Organized = organize(str(archives[0]), str(out / "made"), masks="0:4")
     exported: Organized = export(dataset, out / "exported", revision="v1.0", workers=1)
     sheet: Preview = preview(dataset, out=out / "sheet.png", rows="0:4")
     return [made.out, exported.out, sheet.out, *exported.notes]

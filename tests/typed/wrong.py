@@ -14,7 +14,7 @@ from asam_datasets.publish import PublishOptions, plan, publish
 from asam_datasets.published import verify
 from asam_datasets.training import open_stream
 
-options = PublishOptions(out="out")  # arg-type
+options = PublishOptions(out=["out"])  # arg-type
 options.workers = 2  # misc
 PublishOptions(on_bad_record="ignore")  # arg-type
 name = plan(options).builds[0].nmae  # attr-defined
