@@ -87,7 +87,7 @@ class AsamDatasetsError(Exception):
     usual_hint = "Correct it and run the same command again."
 
     def __init__(self, problem: str, *, where: str = "", hint: str = "") -> None:
-        problem = _from_worker(problem)
+        problem, hint = _from_worker(problem, hint)
         super().__init__(problem, where, hint)
         self.problem = problem
         self.where = where
@@ -117,15 +117,16 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def _from_worker(problem: str) -> str:
-    """The sentence, where torch makes an error again that a worker of a `DataLoader` raised: it passes the whole
-    traceback of the worker as the only argument."""
+def _from_worker(problem: str, hint: str) -> tuple[str, str]:
+    """The sentence and the hint, where torch makes an error again that a worker of a `DataLoader` raised: it passes the
+    whole traceback of the worker as the only argument."""
     match = _WORKER.match(problem)
-    return f"{match['said']} ({match['place']})" if match else problem
+    return (f"{match['said']} ({match['place']})", match["hint"] or hint) if match else (problem, hint)
 
 
 _WORKER = re.compile(
-    r"Caught \w+ in (?P<place>DataLoader worker process \d+)\.\nOriginal Traceback.*\n[\w.]+: (?P<said>[^\n]+)\n?\Z",
+    r"Caught (?P<kind>\w+) in (?P<place>DataLoader worker process \d+)\.\nOriginal Traceback.*"
+    r"\n[\w.]*(?P=kind): (?P<said>[^\n]+)(?:\n(?P<hint>[^\n]+))?\n?\Z",
     re.DOTALL,
 )
 

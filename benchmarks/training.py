@@ -9,7 +9,7 @@ Three ways from the same images to the same sample, image and masks squeezed to 
   copied each time; stacked at once here, which is kinder).
 - stock: `load_dataset` on the published folder, columns `image` and `masks`, as a reader writes it: each PNG to an
   array, resized with Pillow's NEAREST, stacked.
-- ours: `open_stream` and `sam_sample`.
+- ours: `open_stream` with the columns that the options name, and `sam_sample`.
 
 First in one process on one core, which is what a worker does; then through a `DataLoader` with one worker, where
 the batch also travels through shared memory. The floor is decoding the JPEG and nothing else, by the same library at
@@ -135,7 +135,7 @@ def one_process(folder: Path, published: Path, rounds: int) -> None:
     """Samples of all three in turn, and the floor, on one core."""
     use_one_core()
     torch.set_num_threads(1)
-    organised, stream = OrganisedFolder(folder), open_stream(published, "sam", window=0)
+    organised, stream = OrganisedFolder(folder), open_stream(published, "sam", window=0, columns=OPTIONS.columns)
     records = list(stream)
     count = len(records)
     check(organised[0], next(iter(Stock(published))), sam_sample(records[0], OPTIONS), records[0])
@@ -181,7 +181,7 @@ def one_process(folder: Path, published: Path, rounds: int) -> None:
 
 def threads_or_workers(published: Path, rounds: int) -> None:
     """Samples of ours by threads of this process, and by workers of a loader, on one core and on two."""
-    stream, free = open_stream(published, "sam"), sorted(os.sched_getaffinity(0))
+    stream, free = open_stream(published, "sam", columns=OPTIONS.columns), sorted(os.sched_getaffinity(0))
     records = list(stream)
     lines = [["threads or workers", "ms a sample, 1 core", "2 cores"]]
     times: dict[str, list[list[float]]] = {}
@@ -223,12 +223,13 @@ def threads_or_workers(published: Path, rounds: int) -> None:
 def one_worker(folder: Path, published: Path, rounds: int) -> None:
     """Samples of all three in turn through a loader with one worker, and ours with targets in the size of logits."""
     low_res = replace(OPTIONS, targets=("low_res_masks",))
+    stream = open_stream(published, "sam", columns=OPTIONS.columns)
     loaders = {
         "ASAM's folder": (OrganisedFolder(folder), None),
         "stock masks": (Stock(published), None),
-        "ours": (open_stream(published, "sam"), partial(sam_batch, options=OPTIONS)),
-        "ours, packed": (open_stream(published, "sam"), partial(sam_batch, options=PACKED)),
-        "ours, 256 × 256 targets": (open_stream(published, "sam"), partial(sam_batch, options=low_res)),
+        "ours": (stream, partial(sam_batch, options=OPTIONS)),
+        "ours, packed": (stream, partial(sam_batch, options=PACKED)),
+        "ours, 256 × 256 targets": (stream, partial(sam_batch, options=low_res)),
     }
     times: dict[str, list[float]] = {name: [] for name in loaders}
     for _ in range(rounds):

@@ -69,8 +69,8 @@ def _sample(
 
     # Looked up by `take`, which needs half of the time of an index in brackets. A column says two things in one number:
     # how many pixels are taken before it, and in the last bit whether it is taken itself.
-    rows_before = np.searchsorted(rows, np.arange(height_in)).astype(np.int32)
-    of_column = (np.searchsorted(columns, np.arange(width_in)) * (2 * height)).astype(np.int32)
+    rows_before = _number_before(rows, height_in)
+    of_column = _number_before(columns, width_in) * np.int32(2 * height)
     of_column[columns] += 1
     found = of_column.take(across)
     taken = rows_before.take(down)
@@ -88,3 +88,10 @@ def _sample(
             mine = np.append(mine, added)
             mine[-2] -= added
         yield mine
+
+
+def _number_before(taken: NDArray[np.int32], length: int) -> NDArray[np.int32]:
+    """How many of the `taken` places are before each of `length` places, int32 (length,)."""
+    at = np.bincount(taken, minlength=length)
+    before: NDArray[np.int32] = (np.cumsum(at) - at).astype(np.int32)
+    return before

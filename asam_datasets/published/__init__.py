@@ -39,6 +39,7 @@ from asam_datasets.published._location import PublishedFolder as PublishedFolder
 from asam_datasets.published._location import PublishedRepository as PublishedRepository
 from asam_datasets.published._location import missing_parts as missing_parts
 from asam_datasets.published._part import GET_AGAIN as GET_AGAIN
+from asam_datasets.published._part import Footers as Footers
 from asam_datasets.published._part import GroupReader as GroupReader
 from asam_datasets.published._part import PartFile as PartFile
 from asam_datasets.published._permission import check_permission as check_permission
@@ -83,6 +84,7 @@ __all__ = [
     "ConflictError",
     "Dataset",
     "FileInfo",
+    "Footers",
     "ForeignReadmeError",
     "Found",
     "FoundRow",

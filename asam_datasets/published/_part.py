@@ -69,16 +69,28 @@ class PartFile:
             )
 
 
-class _Footers:
-    """Footers of parts: each is read by one thread, while others that need it wait. The last ones are kept."""
+class Footers:
+    """Footers of parts: each is read by one thread, while others that need it wait. The last ones are kept.
+
+    In another process, forked or not, it begins anew: its locks may be held there by threads that are not.
+    """
 
     def __init__(self) -> None:
+        self._begin()
+
+    def __reduce__(self) -> tuple[type[Footers], tuple[()]]:
+        return Footers, ()
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._found: dict[str, Footer] = {}
         self._reading: dict[str, threading.Lock] = {}
+        self._process = os.getpid()  # last: who sees it may use the lock
 
     def get(self, path: str, read: Callable[[], Footer]) -> Footer:
         """The footer of a part, by `read` where it is not known."""
+        if self._process != os.getpid():
+            self._begin()
         with self._lock:
             reading = self._reading.setdefault(path, threading.Lock())
         with reading:
@@ -101,11 +113,14 @@ class GroupReader:
 
     Args:
         log: gets a line when something is tried again.
+        footers: those that another reader of the same dataset met, and will meet.
     """
 
-    def __init__(self, location: Location, log: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self, location: Location, log: Callable[[str], None] = lambda text: None, footers: Footers | None = None
+    ) -> None:
         self._published = open_location(location, log)
-        self._footers = _Footers()
+        self._footers = Footers() if footers is None else footers
 
     def schema(self, part: PartFile) -> pa.Schema:
         """The Arrow schema that the footer states, with its metadata.

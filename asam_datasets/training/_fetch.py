@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from asam_datasets.published import GroupReader, Location, PartFile, image_paths, row_values, with_images
+from asam_datasets.published import Footers, GroupReader, Location, PartFile, image_paths, row_values, with_images
 from asam_datasets.training._order import Order
 
 HELD = 10
@@ -78,6 +78,7 @@ def fetch_rows(
     by_worker: bool = True,
     partners: Partners | None = None,
     read_ahead: int = 1,
+    footers: Footers | None = None,
 ) -> Generator[dict[str, Any], None, None]:
     """The rows of an order from position `start` on.
 
@@ -92,6 +93,7 @@ def fetch_rows(
         by_worker: whether a row group is read by one worker, or two, as in the order `window`.
         partners: rows of other row groups that become `original` of each record.
         read_ahead: how many row groups are read before they are needed, at once.
+        footers: those of an earlier order of the same dataset; they cost a read for each part.
 
     Raises:
         SourceError: a part is damaged, gone, or not what its manifest says.
@@ -103,7 +105,7 @@ def fetch_rows(
         rows = wanted_rows(numbers, rows, wanted)
     reads = _plan_reads(numbers, rows, groups, whole=by_worker and wanted is None)
     left = Counter(numbers.tolist())
-    reading = _Reading(groups, columns, location, log, partners)
+    reading = _Reading(groups, columns, location, log, partners, footers)
     threads = read_ahead if all(read.rows is None for read in reads) else max(read_ahead, _THREADS)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="asam_datasets")
     coming, ahead = iter(reads), deque[tuple[_Read, "Future[_Arrived]"]]()
@@ -150,7 +152,7 @@ def read_columns(
         SourceError: a part is damaged, gone, or not what its manifest says.
         HubError: the Hub refused, or was not reached.
     """
-    reading = _Reading(groups, columns, location, log, None)
+    reading = _Reading(groups, columns, location, log)
     with ThreadPoolExecutor(_THREADS * 2, thread_name_prefix="asam_datasets") as pool:
         yield from pool.map(lambda number: reading.reader.read(*groups[number], columns), range(len(groups)))
 
@@ -174,10 +176,11 @@ class _Reading:
         columns: Sequence[str],
         location: Location,
         log: Callable[[str], None],
-        partners: Partners | None,
+        partners: Partners | None = None,
+        footers: Footers | None = None,
     ) -> None:
         self._groups, self._columns, self._partners = groups, columns, partners
-        self.reader = GroupReader(location, log)
+        self.reader = GroupReader(location, log, footers)
 
     def read(self, read: _Read) -> _Arrived:
         """Do one read."""

@@ -18,7 +18,7 @@ from asam_datasets.published import Location
 from asam_datasets.training._fetch import Group, read_columns
 from asam_datasets.training._options import is_whole
 
-_ELEMENT = "annotations.list.element."
+ELEMENT = "annotations.list.element."
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Filter:
                 )
         if not fields and (self.min_masks or self.max_masks is not None):
             fields = ["area"]
-        return names + [_ELEMENT + field for field in fields]
+        return names + [ELEMENT + field for field in fields]
 
     def chosen(self, table: pa.Table) -> NDArray[np.bool_]:
         """Whether each row of `columns` is wanted, bool (rows,)."""

@@ -16,7 +16,7 @@ from asam_datasets.machine import AnyPath
 from asam_datasets.published import Dataset, chosen_columns, one_split, open_dataset
 from asam_datasets.tables import ADVERSARIAL_NAME, TABLES, Config, arrow_schema
 from asam_datasets.training._fetch import Group, Partners
-from asam_datasets.training._filter import Filter, select_rows
+from asam_datasets.training._filter import ELEMENT, Filter, select_rows
 from asam_datasets.training._options import is_whole
 from asam_datasets.training._order import LANES, Ends, Kind, Ordering
 from asam_datasets.training._pairs import pair_rows
@@ -76,7 +76,8 @@ def open_stream(
             opened: some small columns, by each rank.
         pairs: for the config `adversarial`: each record has its `original`, the record of the config `sam` that it was
             made from; those whose original is not in the dataset are left out.
-        columns: of the config; the others are not fetched. All by default.
+        columns: of the config, or fields of its annotations (`annotations.area`, and `columns` of `SamOptions`); the
+            others are not fetched. All by default.
         transform: what becomes of a record, in the worker, such as `partial(sam_sample, options=...)`.
         revision: branch, tag or commit on the Hub; `main` by default. One commit is read from first to last.
         read_ahead: row groups that a worker reads at once before they are needed; more are for slow connections.
@@ -100,7 +101,7 @@ def open_stream(
         name=name,
         location=location,
         groups=groups,
-        columns=chosen_columns(opened, found, columns),
+        columns=_columns(opened, found, columns),
         rank=rank,
         world_size=world_size,
         ordering=Ordering(seed, _WINDOW[order] if window is None else window, ends, order, batch_size),
@@ -140,6 +141,21 @@ def _groups(opened: Dataset, config: Config[Build]) -> tuple[Group, ...]:
         for part in opened.parts(build)
         for number in range(len(part.row_groups))
     )
+
+
+def _columns(opened: Dataset, config: Config[Build], columns: Sequence[str] | None) -> tuple[str, ...]:
+    """The columns that were asked for, or all; in Parquet's words, which fields have names in.
+
+    Raises:
+        SourceError: there is none of that name.
+    """
+    asked = [columns] if isinstance(columns, str) else columns
+    known = [f"annotations.{name}" for name in (_fields(config) if "annotations" in config.columns else ())]
+    chosen = chosen_columns(opened, config, asked and ["annotations" if name in known else name for name in asked])
+    if not asked or "annotations" in asked:
+        return chosen
+    fields = dict.fromkeys(ELEMENT + name.removeprefix("annotations.") for name in asked if name in known)
+    return (*(name for name in chosen if name != "annotations"), *fields)
 
 
 def _fields(config: Config[Build]) -> tuple[str, ...]:

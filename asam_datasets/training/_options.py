@@ -92,6 +92,18 @@ class SamOptions:
         if not set(self.targets) <= set(_TARGETS):
             raise StreamError(f"expected some of {_TARGETS}, found {self.targets!r}", where="SamOptions.targets")
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What such samples need, for `open_stream`: of the annotations the masks, and what chooses them."""
+        choose = self.choose
+        needed = {
+            "predicted_iou": choose.min_predicted_iou > 0,
+            "stability_score": choose.min_stability_score > 0,
+            "area": choose.rule == "largest" or choose.min_area > 0 or choose.max_area is not None,
+        }
+        fields = ("segmentation", *(name for name, is_needed in needed.items() if is_needed))
+        return ("image_id", "image", *(f"annotations.{name}" for name in fields))
+
 
 @dataclass(frozen=True)
 class ControlNetOptions:

@@ -9,6 +9,7 @@ outermost pixels of its mask (inclusive, as SA-1B's; SAM adds the half pixel its
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -235,7 +236,8 @@ def _points(masks: Sequence[RLEMask], count: int, random: np.random.Generator) -
     runs = np.concatenate([mask.counts_view for mask in masks])
     stops = np.cumsum(lengths)
     ends = np.cumsum(runs, dtype=np.int64)
-    runs *= (np.arange(len(runs), dtype=np.uint32) + np.repeat((stops - lengths).astype(np.uint32), lengths)) & 1
+    for start, stop in pairwise([0, *stops.tolist()]):
+        runs[start:stop:2] = 0
     inside = np.cumsum(runs, dtype=np.int64)
     areas = np.diff(inside[stops - 1], prepend=0)[:, None]
     wanted = np.cumsum(areas)[:, None] - areas + (draws * areas).astype(np.int64)

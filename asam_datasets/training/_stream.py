@@ -19,7 +19,7 @@ import torch.utils.data
 from numpy.typing import NDArray
 
 from asam_datasets.errors import StreamError
-from asam_datasets.published import Location
+from asam_datasets.published import Footers, Location
 from asam_datasets.training._elastic import (
     STATE,
     History,
@@ -104,6 +104,7 @@ class Stream(Epochs[Place], torch.utils.data.IterableDataset[Any]):
         self._transform = transform
         self._resume_in: Consumer | None = None
         self._history: History = ()
+        self._footers = Footers()
 
     @property
     def plan(self) -> StreamPlan:
@@ -304,6 +305,7 @@ class Stream(Epochs[Place], torch.utils.data.IterableDataset[Any]):
             by_worker=plan.ordering.kind == "window",
             partners=plan.partners,
             read_ahead=plan.read_ahead,
+            footers=self._footers,
         )
         try:
             for position, record in enumerate(rows, place.position + 1):

@@ -8,6 +8,7 @@ import logging
 import os
 import pickle
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -161,6 +162,34 @@ def test_a_stream_gives_the_rows_of_the_dataset(small: Path) -> None:
     chosen = next(iter(open_stream(small, "sam", columns=["image_id", "caption"])))
     assert sorted(chosen) == ["caption", "epoch", "image_id"]
     assert sorted(next(iter(open_stream(small, "sam", columns="caption")))) == ["caption", "epoch"]
+
+
+def test_fields_of_annotations_are_columns(small: Path) -> None:
+    def read(columns: Any) -> list[dict[str, Any]]:
+        return list(open_stream(small, "sam", window=0, columns=columns))
+
+    everything = read(None)
+    areas = read("annotations.area")
+    assert [sorted(record) for record in areas] == [["annotations", "epoch"]] * len(everything)
+    for record, whole in zip(areas, everything, strict=True):
+        assert record["annotations"] == [{"area": one["area"]} for one in whole["annotations"]]
+    assert read(["annotations", "annotations.area"]) == [
+        {name: record[name] for name in ("annotations", "epoch")} for record in everything
+    ]
+    for choose in (
+        Choose(4),
+        Choose(4, "largest"),
+        Choose(4, min_predicted_iou=0.9, min_stability_score=0.9, min_area=9),
+    ):
+        options = SamOptions(size=64, choose=choose)
+        for record, whole in zip(read(options.columns), everything, strict=True):
+            sample, expected = sam_sample(record, options), sam_sample(whole, options)
+            assert all(torch.equal(sample[name], one) for name, one in expected.items() if name != "image_id")
+            for one in record["annotations"]:
+                assert len(one) < len(whole["annotations"][0])
+    for wrong in ("annotations.nothing", "caption.area"):
+        with pytest.raises(SourceError, match=f"expected some of the columns .*, found {re.escape(wrong)}"):
+            read(["image_id", wrong])
 
 
 def test_seed_and_epoch_decide_the_order(many: Path) -> None:

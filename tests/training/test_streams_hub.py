@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from archives import Members, tar_bytes
-from conftest import ROOT, Run
+from conftest import ROOT, Run, run_python
 from local_hub import Fault, LocalHub, Request
 
 from asam_datasets.demo import draw_record
@@ -133,6 +133,42 @@ def test_an_epoch_fetches_each_byte_once_and_no_masks(served: Served, chunks: An
     served.hub.clear_log()
     served.epoch("ids", columns=["image_id"])
     assert sum(end - first for _, first, end in served.fetched()) < 4 * 2**20
+
+
+def test_footers_are_read_once(served: Served) -> None:
+    """And not in each epoch again."""
+    sizes = {path.removeprefix("data/"): len(served.hub.read_bytes(REPO, path)) for path in served.hub.files(REPO)}
+    served.hub.clear_log()
+    first, second = served.epoch("footers", workers=0, epochs=2, columns=["image_id"])["epochs"]
+    assert sum(len(batch["ids"]) for batch in (*first, *second)) == 2 * RECORDS
+    assert sum(end == sizes[path] for path, _, end in served.fetched()) == PARTS
+
+
+FORKED = """
+import os, signal, threading
+from asam_datasets.published import Footers
+footers, is_reading, done = Footers(), threading.Event(), threading.Event()
+
+def read():
+    is_reading.set()
+    done.wait()
+
+threading.Thread(target=footers.get, args=("part", read)).start()
+is_reading.wait()
+child = os.fork()
+if not child:
+    signal.alarm(60)
+    print(footers.get("part", lambda: "its own"), flush=True)
+    os._exit(0)
+status = os.waitpid(child, 0)[1]
+done.set()
+print(status)
+"""
+
+
+def test_a_forked_process_waits_for_no_thread_that_it_has_not() -> None:
+    ran = run_python("-W", "ignore", "-c", FORKED, fresh=True)
+    assert ran.out.split("\n")[:2] == ["its own", "0"], ran.err
 
 
 def test_an_epoch_survives_faults(served: Served) -> None:
