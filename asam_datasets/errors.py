@@ -88,12 +88,20 @@ class AsamDatasetsError(Exception):
 
     def __init__(self, problem: str, *, where: str = "", hint: str = "") -> None:
         problem, hint = _from_worker(problem, hint)
-        super().__init__(problem, where, hint)
+        super().__init__(printable(spelled(problem)), where, printable(spelled(hint)))
         self.problem = problem
         self.where = where
-        self.hint = hint or self.usual_hint
-        if hint:  # which Python shows below the sentence, from 3.11 on
-            self.__notes__ = [printable(spelled(hint))]
+        self.advise(hint or self.usual_hint)
+
+    def advise(self, hint: str) -> None:
+        """Give another hint."""
+        self.marked_hint = hint
+        self.__notes__ = [self.hint]  # which Python shows below the sentence, from 3.11 on
+
+    @property
+    def hint(self) -> str:
+        """What to do about it, with arguments spelled as Python does; in `marked_hint` they are marked."""
+        return printable(spelled(self.marked_hint))
 
     def __str__(self) -> str:
         return self.sentence()
@@ -105,11 +113,11 @@ class AsamDatasetsError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword arguments do not survive the default pickling, and errors cross process borders here.
-        return (_rebuild, (type(self), self.problem, self.where, self.hint), self.__dict__)
+        return (_rebuild, (type(self), self.problem, self.where, self.marked_hint), self.__dict__)
 
     def inside(self: Error, where: str) -> Error:
         """The same error, seen from further out: `where` is put before the place."""
-        return type(self)(self.problem, where=f"{where}: {self.where}" if self.where else where, hint=self.hint)
+        return type(self)(self.problem, where=f"{where}: {self.where}" if self.where else where, hint=self.marked_hint)
 
 
 def printable(text: str) -> str:

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from asam_datasets.errors import AsamDatasetsError, TargetError
+from asam_datasets.errors import AsamDatasetsError, SourceError, TargetError, option
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 """A path as a caller may give it: a text, or a `Path`."""
@@ -36,14 +36,32 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def texts_of(given: AnyPath | Iterable[AnyPath]) -> list[str]:
-    """Several paths or names as text; one that is not in a list is one, and not its letters."""
-    return [os.fspath(one) for one in ([given] if isinstance(given, (str, os.PathLike)) else given)]
+def texts_of(given: AnyPath | Iterable[AnyPath] | None, name: str = "") -> list[str]:
+    """Several paths or names as text; one that is not in a list is one, and not its letters.
+
+    Raises:
+        SourceError: it is something else; the message calls it by `name`.
+    """
+    if given is None:
+        return []
+    if isinstance(given, (str, os.PathLike)):
+        return [os.fspath(given)]
+    try:
+        return [os.fspath(one) for one in given]
+    except TypeError:
+        raise SourceError(
+            f"expected paths or names, one or a list of them, found {given!r:.80}", where=option(name) if name else ""
+        ) from None
+
+
+def path_of(given: AnyPath) -> Path:
+    """A path; `~` is the folder of the user, as in a shell."""
+    return Path(given).expanduser()
 
 
 def paths_of(given: AnyPath | Iterable[AnyPath]) -> list[Path]:
     """As `texts_of`, as paths."""
-    return [Path(one) for one in texts_of(given)]
+    return [path_of(one) for one in texts_of(given)]
 
 
 @contextmanager

@@ -143,8 +143,14 @@ class Workers:
 
 @contextmanager
 def open_workers(count: int, on_progress: OnProgress) -> Iterator[Workers]:
-    """`Workers` that are gone afterwards, whatever happens."""
+    """`Workers` that are gone afterwards, whatever happens.
+
+    Raises:
+        SourceError: `count` is no number of processes.
+    """
     end_if_starting()
+    if not isinstance(count, int) or count < 1:
+        raise SourceError(f"expected {option('workers')} of at least 1, found {count!r}")
     workers = Workers(count, on_progress)
     try:
         yield workers

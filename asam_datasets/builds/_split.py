@@ -15,8 +15,8 @@ from typing import Any
 
 from asam_datasets.builds._manifest import PART, VALIDATION, Build
 from asam_datasets.errors import SourceError, option
-from asam_datasets.machine import AnyPath
-from asam_datasets.sources import read_entries, text_ids
+from asam_datasets.machine import AnyPath, path_of
+from asam_datasets.sources import entries_of, read_entries, text_ids
 from asam_datasets.sources.sa1b import RawRecord, RecordRef
 from asam_datasets.tables import Kind
 
@@ -47,16 +47,19 @@ class Validation:
         return int.from_bytes(digest[:8], "big") < self.share * 2**64
 
 
-def read_validation(given: float | AnyPath) -> Validation:
-    """What somebody asked for: a share, or a file with a name or an id on each line. A text that is a number is a
-    share, unless a file is called so.
+def read_validation(given: float | AnyPath | Iterable[object]) -> Validation:
+    """What somebody asked for: a share, or names and ids, in a list or on the lines of a file. A text that is a number
+    is a share, unless a file is called so.
 
     Raises:
         SourceError: it is none, or cannot be read.
     """
     if isinstance(given, str):
         given = _parse(given)
-    given = Path(given) if isinstance(given, os.PathLike) else given
+    if isinstance(given, os.PathLike):
+        given = path_of(given)
+    if not isinstance(given, (Path, int, float)):
+        return Validation(names=frozenset(map(str, text_ids(entries_of(given)).ids)))
     if not isinstance(given, Path):
         if not 0 <= given < 1:
             raise SourceError(

@@ -15,7 +15,7 @@ from asam_datasets.captions._images import prepared_ahead
 from asam_datasets.captions._options import CaptionOptions, Settings
 from asam_datasets.captions._transformers import OutOfMemory, TransformersCaptioner
 from asam_datasets.errors import CaptionsError, ModelError, RecordError, SourceError, option
-from asam_datasets.machine import AnyPath, only_writer, write_errors, write_rejects
+from asam_datasets.machine import AnyPath, only_writer, path_of, write_errors, write_rejects
 from asam_datasets.progress import Listener
 from asam_datasets.sources import BadRecords, caption_id
 from asam_datasets.sources.sa1b import RawRecord, RecordRef, Source, StreamSource, find_archives, open_source
@@ -98,7 +98,7 @@ def caption(
     """
     options, listener, started = options or CaptionOptions(), listener or Listener(), time.monotonic()
     opened = _open(os.fspath(source))
-    path = shard_path(Path(out), options.shard)
+    path = shard_path(path_of(out), options.shard)
     bad = BadRecords(options.on_bad_record)
     with only_writer(path), write_errors(path):
         refs = None if isinstance(opened, StreamSource) else opened.index(bad).records

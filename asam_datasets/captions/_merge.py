@@ -10,7 +10,7 @@ import msgspec
 
 from asam_datasets.captions._file import CaptionFile, Header, differences, in_order, read_header
 from asam_datasets.errors import CaptionsError, option
-from asam_datasets.machine import AnyPath, only_writer, paths_of, write_atomically, write_errors
+from asam_datasets.machine import AnyPath, only_writer, path_of, paths_of, write_atomically, write_errors
 from asam_datasets.sources import encode_captions, read_captions
 
 
@@ -35,7 +35,7 @@ def merge(files: AnyPath | Sequence[AnyPath], out: AnyPath) -> Merged:
             shards; or `out` holds something else. Nothing is written.
         TargetError: the disk is full.
     """
-    files, out = paths_of(files), Path(out)
+    files, out = paths_of(files), path_of(out)
     headers = [_header(path) for path in files]
     if not headers:
         raise CaptionsError("expected the caption files of shards, found none")

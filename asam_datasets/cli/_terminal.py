@@ -60,8 +60,8 @@ class Terminal:
     def failure(self, error: AsamDatasetsError) -> None:
         """Print a known failure: a sentence, and what to do."""
         self._say(f"error: {error.sentence(_as_flag)}", 31)
-        if error.hint:
-            self._say(f"hint: {error.hint}", 36)
+        if error.marked_hint:
+            self._say(f"hint: {error.marked_hint}", 36)
 
     def _say(self, text: str, color: int = 0) -> None:
         with self._lock:

@@ -27,7 +27,7 @@ from rlemasklib import RLEMask
 
 from asam_datasets.demo._canvas import Canvas, Color
 from asam_datasets.errors import TargetError
-from asam_datasets.machine import AnyPath, write_errors
+from asam_datasets.machine import AnyPath, path_of, write_errors
 
 __all__ = ["DemoArchive", "draw_record", "write_demo"]
 
@@ -275,7 +275,7 @@ def write_demo(
     are not negative. What is there already stays: the first archive of SA-1B has the same name. Raises TargetError
     (a ValueError) for an argument out of its range, and where another file of either name is there.
     """
-    directory = Path(directory)
+    directory = path_of(directory)
     _require("images", images, 1)
     _require("the smaller of height and width", min(height, width), 192)
     _require("the smaller of first_id and seed", min(first_id, seed), 0)

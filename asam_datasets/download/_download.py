@@ -13,7 +13,7 @@ from typing import Literal
 from asam_datasets.download._links import Link, choose_links, read_links
 from asam_datasets.download._transfer import ExpiredError, Transfer
 from asam_datasets.errors import AsamDatasetsError, SourceError, TargetError
-from asam_datasets.machine import AnyPath, only_writer, texts_of, write_errors
+from asam_datasets.machine import AnyPath, only_writer, path_of, texts_of, write_errors
 from asam_datasets.progress import Listener
 from asam_datasets.retry import RetryPolicy
 from asam_datasets.sources.sa1b import check_tar, ends_as_a_tar
@@ -65,7 +65,7 @@ def download(
             a link has expired. The message names the first, and says how many there are.
         TargetError: the folder cannot be written, the disk is full, or another process writes there.
     """
-    started, out = time.monotonic(), Path(out)
+    started, out = time.monotonic(), path_of(out)
     chosen = choose_links(read_links(links), texts_of(archives), str(links))
     with write_errors(out):
         out.mkdir(parents=True, exist_ok=True)

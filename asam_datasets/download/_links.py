@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from asam_datasets.errors import SourceError, option
-from asam_datasets.machine import AnyPath
+from asam_datasets.machine import AnyPath, path_of
 from asam_datasets.sources.sa1b import ARCHIVE_NAME
 
 LINKS_PAGE = "https://ai.meta.com/datasets/segment-anything-downloads/"
@@ -38,7 +37,7 @@ def read_links(path: AnyPath) -> list[Link]:
     Raises:
         SourceError: the file is missing or no such list; a name cannot be the name of a file here, or has two links.
     """
-    path = Path(path)
+    path = path_of(path)
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise SourceError(

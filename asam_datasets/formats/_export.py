@@ -33,6 +33,7 @@ from asam_datasets.machine import (
     AnyPath,
     available_cores,
     only_writer,
+    path_of,
     refuse_links,
     write_atomically,
     write_errors,
@@ -112,7 +113,7 @@ def export_form(
         TargetError: no such form; `out` holds something else, is written by another process, or the disk is full.
     """
     listener, started = listener or Listener(), time.monotonic()
-    out = Path(out)
+    out = path_of(out)
     if form not in FORMS:
         raise TargetError(f"expected one of {', '.join(FORMS)}, found {form!r}", where=option("format"))
     with only_writer(out), write_errors(out):
@@ -124,7 +125,7 @@ def export_form(
         plans = [plan_build(opened, view, name, listener.on_stage) for name, view in views.items()]
         classes = _classes(plans)
         listener.on_total(sum(build.rows for build in builds))
-        with open_workers(workers or available_cores(), listener.on_records) as pool:
+        with open_workers(available_cores() if workers is None else workers, listener.on_records) as pool:
             marks = [_export_build(plan, out, form, classes, pool, listener) for plan in plans]
         folders = [mark.written for mark in marks]
         for name, content in FORMS[form].shared(folders, _class_names(classes)).items():

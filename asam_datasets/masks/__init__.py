@@ -17,6 +17,7 @@ from asam_datasets.masks._png import to_png as to_png
 from asam_datasets.masks._rle import MAX_PIXELS as MAX_PIXELS
 from asam_datasets.masks._rle import Runs as Runs
 from asam_datasets.masks._rle import Segmentation as Segmentation
+from asam_datasets.masks._rle import encode as encode
 from asam_datasets.masks._rle import from_segmentation as from_segmentation
 from asam_datasets.masks._rle import parse_counts as parse_counts
 from asam_datasets.masks._rle import parse_together as parse_together
@@ -35,6 +36,7 @@ __all__ = [
     "conditioning_png",
     "decode",
     "decode_batch",
+    "encode",
     "from_label_map",
     "from_png",
     "from_segmentation",

@@ -8,14 +8,15 @@ PIL, and may differ by a pixel. From 1500 × 2250 to 1024 × 1024 that never hap
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import SegmentationError
-from asam_datasets.masks._rle import MAX_PIXELS, Segmentation, check_size, from_segmentation
+from asam_datasets.masks._rle import MAX_PIXELS, Segmentation, from_segmentation
 
 
 def decode(
@@ -39,6 +40,7 @@ def decode(
     Raises:
         SegmentationError: the RLE is not valid, `shape` is too large, or `out` does not fit.
     """
+    _check_value(value)
     mask = resize(from_segmentation(segmentation), shape)
     if out is None:
         out = np.zeros(mask.shape, np.uint8)
@@ -50,7 +52,7 @@ def decode(
 
 
 def decode_batch(
-    segmentations: Sequence[Segmentation],
+    segmentations: Iterable[Segmentation],
     shape: tuple[int, int] | None = None,
     *,
     out: NDArray[np.uint8] | None = None,
@@ -70,29 +72,32 @@ def decode_batch(
     Raises:
         SegmentationError: as `decode`; or no segmentation and no `shape`; or sizes that differ without `shape`.
     """
-    if shape is None:
-        if not segmentations:
-            raise SegmentationError("expected `shape` for an empty batch, found none", hint="Pass (height, width).")
+    masks = []
+    for index, segmentation in enumerate(segmentations):
         try:
-            shape = check_size(segmentations[0]["size"], shape=None)
+            masks.append(from_segmentation(segmentation))
         except SegmentationError as error:
-            raise error.inside("segmentations[0]") from None
-        for index, segmentation in enumerate(segmentations):
-            if tuple(segmentation["size"]) != shape:
-                raise SegmentationError(
-                    f"expected all sizes equal to the first's {shape}, found {tuple(segmentation['size'])}",
-                    where=f"segmentations[{index}].size",
-                    hint="Pass `shape` to render them all at one size.",
-                )
+            raise error.inside(f"segmentations[{index}]") from None
+        if shape is None and masks[-1].shape != masks[0].shape:
+            raise SegmentationError(
+                f"expected all sizes equal to the first's {masks[0].shape}, found {masks[-1].shape}",
+                where=f"segmentations[{index}].size",
+                hint="Pass `shape` to render them all at one size.",
+            )
+    if shape is None:
+        if not masks:
+            raise SegmentationError("expected `shape` for an empty batch, found none", hint="Pass (height, width).")
+        shape = masks[0].shape
     _check_shape(shape)
-    full = (len(segmentations), *shape)
+    _check_value(value)
+    full = (len(masks), *shape)
     if out is None:
         out = np.zeros(full, np.uint8)
     else:
         _check_out(out, full)
         out[...] = 0
-    for plane, segmentation in zip(out, segmentations, strict=True):
-        resize(from_segmentation(segmentation), shape).decode_into(plane, fg_value=value)
+    for plane, mask in zip(out, masks, strict=True):
+        resize(mask, shape).decode_into(plane, fg_value=value)
     return out
 
 
@@ -102,10 +107,12 @@ def resize(mask: RLEMask, shape: tuple[int, int] | None) -> RLEMask:
     Raises:
         SegmentationError: `shape` has more than `MAX_PIXELS` pixels or a negative side.
     """
-    if shape is None or tuple(shape) == mask.shape:
+    if shape is None:
         return mask
-    height, width = shape
     _check_shape(shape)
+    height, width = shape
+    if (height, width) == mask.shape:
+        return mask
     if 0 in (height, width, *mask.shape):
         return RLEMask.zeros((height, width))
     rows, columns = mask.shape
@@ -119,7 +126,15 @@ def _check_out(out: NDArray[np.uint8], shape: tuple[int, ...]) -> None:
         raise SegmentationError(f"expected a uint8 array of shape {shape}, found {out.dtype} {out.shape}", where="out")
 
 
+def _check_value(value: int) -> None:
+    if not isinstance(value, (int, np.integer)) or not 0 <= value <= 255:
+        raise SegmentationError(f"expected 0 to 255, found {value!r}", where="value")
+
+
 def _check_shape(shape: tuple[int, int]) -> None:
-    height, width = shape
+    try:
+        height, width = map(operator.index, shape)
+    except (TypeError, ValueError):
+        raise SegmentationError(f"expected (height, width) in pixels, found {shape!r}", where="shape") from None
     if height < 0 or width < 0 or height * width > MAX_PIXELS or max(shape) > MAX_PIXELS:
         raise SegmentationError(f"expected 0 to {MAX_PIXELS} pixels, found {height} × {width}", where="shape")

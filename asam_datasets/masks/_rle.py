@@ -16,12 +16,13 @@ huge size ends the process (2.0.11). So nothing unchecked reaches it, nor the en
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypedDict
 
 import msgspec
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 from rlemasklib import RLEMask
 
 from asam_datasets.errors import SegmentationError
@@ -73,7 +74,7 @@ def from_segmentation(segmentation: Segmentation | Runs, *, shape: tuple[int, in
     if isinstance(segmentation, Runs):
         size, counts = segmentation.size, segmentation.counts
     else:
-        size, counts = segmentation["size"], segmentation["counts"]
+        size, counts = _fields(segmentation)
     height, width = check_size(size, shape=shape)
     if isinstance(counts, str):
         if not counts.isascii():
@@ -85,15 +86,35 @@ def from_segmentation(segmentation: Segmentation | Runs, *, shape: tuple[int, in
     return parse_counts(raw, height, width)
 
 
+def _fields(segmentation: Any) -> tuple[Any, str | bytes]:
+    """`size` and `counts` of what a caller gives.
+
+    Raises:
+        SegmentationError: it has no such fields, or other things in them.
+    """
+    try:
+        size, counts = segmentation["size"], segmentation["counts"]
+    except (KeyError, TypeError, IndexError):
+        size = counts = None
+    if isinstance(counts, (str, bytes)) and isinstance(size, (Sequence, np.ndarray)):
+        return size, counts
+    hint = "`pycocotools.mask.frPyObjects` makes compressed RLE of polygons and of lists of runs."
+    if isinstance(segmentation, Mapping) and "segmentation" in segmentation:
+        hint = "This is an annotation: give its `segmentation`."
+    raise SegmentationError(
+        f"expected COCO RLE, a `size` and compressed `counts`, found {segmentation!r:.{_SHOWN * 4}}", hint=hint
+    )
+
+
 def check_size(size: list[int] | tuple[int, ...], *, shape: tuple[int, int] | None) -> tuple[int, int]:
     """Check `[height, width]` against the limits and against the image's (height, width).
 
     Raises:
         SegmentationError: not two non-negative integers, more than `MAX_PIXELS`, or not the image's size.
     """
-    if len(size) != 2 or not all(isinstance(n, int) and n >= 0 for n in size):
+    if len(size) != 2 or not all(isinstance(n, (int, np.integer)) and n >= 0 for n in size):
         raise SegmentationError(f"expected [height, width] in pixels, found {size!r}", where="size")
-    height, width = size
+    height, width = map(int, size)
     if shape is not None and (height, width) != tuple(shape):
         raise SegmentationError(
             f"expected the image's [height, width] [{shape[0]}, {shape[1]}], found [{height}, {width}]",
@@ -164,6 +185,25 @@ def parse_together(counts: Sequence[str], height: int, width: int) -> list[RLEMa
         return [RLEMask.from_dict({"size": (height, width), "counts": one}) for one in counts]
     except ValueError:
         return None
+
+
+def encode(mask: NDArray[Any]) -> Segmentation:
+    """Write an array as COCO's compressed RLE: what is not 0 is foreground.
+
+    Args:
+        mask: booleans or integers (height, width), of NumPy or what NumPy takes, such as a tensor on the CPU.
+
+    Raises:
+        SegmentationError: another type, other axes, or more than `MAX_PIXELS`.
+    """
+    array = np.asarray(mask)
+    if array.ndim != 2 or array.dtype.kind not in "biu":
+        raise SegmentationError(
+            f"expected booleans or integers (height, width), found {array.dtype} {array.shape}",
+            hint="A threshold makes booleans of numbers: `mask > 0.5`.",
+        )
+    check_size(array.shape, shape=None)
+    return to_segmentation(RLEMask.from_array(np.ascontiguousarray(array != 0, np.uint8)))
 
 
 def to_segmentation(mask: RLEMask) -> Segmentation:

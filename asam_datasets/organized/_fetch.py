@@ -13,7 +13,7 @@ from pathlib import Path
 
 from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError, option
-from asam_datasets.machine import AnyPath, only_writer, write_atomically, write_errors
+from asam_datasets.machine import AnyPath, only_writer, path_of, write_atomically, write_errors
 from asam_datasets.organized._archive import MISSING_IDS, check_target
 from asam_datasets.organized._evaluation import plan_set
 from asam_datasets.organized._fetch_archives import fetch_archives
@@ -57,7 +57,7 @@ class _Chosen:
 
 def fetch(
     dataset: AnyPath,
-    ids: Iterable[Id] | AnyPath,
+    ids: Iterable[Id] | Id | AnyPath,
     out: AnyPath,
     *,
     config: str | None = None,
@@ -94,7 +94,7 @@ def fetch(
     """
     listener, started, chosen_masks = listener or Listener(), time.monotonic(), MaskRange.from_text(masks)
     check_at_once(at_once)
-    out = Path(out)
+    out = path_of(out)
     with only_writer(out), write_errors(out):
         listener.on_stage(f"Looking at {dataset} and {out}")
         opened = open_dataset(dataset, revision=revision, log=listener.on_stage)
@@ -128,7 +128,7 @@ def fetch(
 
 
 def _choose(
-    dataset: Dataset, config: str | None, ids: Iterable[Id] | AnyPath, at_once: int, log: Callable[[str], None]
+    dataset: Dataset, config: str | None, ids: Iterable[Id] | Id | AnyPath, at_once: int, log: Callable[[str], None]
 ) -> tuple[_Chosen, RowFinder]:
     """Find out where the images are.
 

@@ -27,7 +27,7 @@ class MaskRange:
         """
         if text in ("all", "none"):
             return cls() if text == "all" else cls(0, 0)
-        match = re.fullmatch(r"([0-9]{0,6}):([0-9]{0,6})", text)
+        match = re.fullmatch(r"([0-9]{0,6}):([0-9]{0,6})", text) if isinstance(text, str) else None
         start, stop = (int(match[1] or 0), int(match[2]) if match[2] else None) if match else (0, 0)
         if stop is not None and stop <= start:
             raise TargetError(

@@ -13,6 +13,7 @@ from asam_datasets.machine import (
     AnyPath,
     available_cores,
     only_writer_in,
+    path_of,
     paths_of,
     texts_of,
     write_errors,
@@ -94,7 +95,7 @@ def organize(
         TargetError: `out` holds something else, is written by another process, or the disk is full.
     """
     listener, started, chosen = listener or Listener(), time.monotonic(), MaskRange.from_text(masks)
-    bad, locations, out = BadRecords(on_bad_record), texts_of(sources), Path(out)
+    bad, locations, out = BadRecords(on_bad_record), texts_of(sources), path_of(out)
     with only_writer_in(out), write_errors(out):
         listener.on_stage(f"Looking at {len(locations)} source(s) and {out}")
         opened = _open(locations, bad)
@@ -105,7 +106,7 @@ def organize(
         listener.on_total(sum(totals) if len(totals) == len(opened) else None)
         seen: set[int] = set()
         written, finished = [], []
-        with open_workers(workers or available_cores(), listener.on_records) as pool:
+        with open_workers(available_cores() if workers is None else workers, listener.on_records) as pool:
             for one in opened:
                 origin = _origin(one)
                 place = open_place(out, one.source.name, origin=origin, masks=chosen)

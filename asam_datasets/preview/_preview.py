@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asam_datasets.errors import TargetError, option
-from asam_datasets.machine import AnyPath, write_atomically, write_errors
+from asam_datasets.machine import AnyPath, path_of, write_atomically, write_errors
 from asam_datasets.preview._options import PreviewOptions
 from asam_datasets.preview._page import ENDING, draw_page
 from asam_datasets.preview._rows import ON_A_PAGE, ON_A_SHEET, Record, find_rows, read_records
@@ -43,7 +43,7 @@ def preview(
     *,
     out: AnyPath,
     config: str | None = None,
-    rows: str = "0:12",
+    rows: str | int = "0:12",
     revision: str | None = None,
     options: PreviewOptions | None = None,
     listener: Listener | None = None,
@@ -73,7 +73,7 @@ def preview(
         HubError: the Hub refused, or was not reached.
     """
     listener, options, started = listener or Listener(), options or PreviewOptions(), time.monotonic()
-    out = Path(out)
+    out = path_of(out)
     ending = _check_target(out)
     parse_range(rows)  # before anything is fetched
     listener.on_stage(f"Looking at {dataset}")

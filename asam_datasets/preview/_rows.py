@@ -44,7 +44,7 @@ class Record:
     masks: list[RLEMask]
 
 
-def find_rows(dataset: Dataset, config: Config[Build], rows: str) -> tuple[range, int, list[Span]]:
+def find_rows(dataset: Dataset, config: Config[Build], rows: str | int) -> tuple[range, int, list[Span]]:
     """The numbers of the rows asked for, how many rows the config has, and where they lie. As with slices, a stop
     beyond the end is the end.
 

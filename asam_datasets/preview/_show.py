@@ -12,6 +12,7 @@ from rlemasklib import RLEMask
 
 from asam_datasets.errors import RecordError, SegmentationError, SourceError, option
 from asam_datasets.images import decoding, open_image
+from asam_datasets.machine import texts_of
 from asam_datasets.masks import from_png, from_segmentation
 from asam_datasets.preview._options import PreviewOptions
 from asam_datasets.preview._panels import NEUTRAL, fit, largest, overlay, shrink
@@ -65,6 +66,7 @@ def show(
     where = f"record {record.get('image_id') or record.get('file_name') or ''}".strip()
     has_masks = record.get("annotations") is not None or record.get("masks") is not None
     there = {name for name in _LABELS if record.get(name) is not None} | ({"masks"} if has_masks else set())
+    panels = None if panels is None else texts_of(panels)
     chosen = [name for name in _LABELS if name in (there if panels is None else panels)]
     missing = set(panels or ()) - there
     if missing or not chosen:
@@ -171,7 +173,8 @@ def _masks(record: Mapping[str, Any], shape: tuple[int, int], where: str) -> lis
             else:
                 mask = from_segmentation(_segmentation(one, place), shape=shape)
         except SegmentationError as error:
-            raise RecordError(error.problem, where=f"{place}.{error.where}".rstrip("."), hint=error.hint) from None
+            where = f"{place}.{error.where}".rstrip(".")
+            raise RecordError(error.problem, where=where, hint=error.marked_hint) from None
         found.append(mask)
     return found
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from asam_datasets.builds import (
     without_bad,
 )
 from asam_datasets.errors import TargetError, option
+from asam_datasets.machine import path_of
 from asam_datasets.progress import Listener
 from asam_datasets.publish._held_out import check_listed, planned_splits, published_split, split_note
 from asam_datasets.publish._losses import find_losses, published_captions, removal_losses
@@ -99,8 +99,8 @@ def inspect(options: PublishOptions, target: Target, workers: Workers, listener:
     """
     words = read_words(options)
     captions = given_captions(options)
-    ids = read_ids(Path(options.ids)) if options.ids else None
-    rejects = None if options.rejects is None else Path(options.rejects).absolute()
+    ids = None if options.ids is None else read_ids(options.ids)
+    rejects = None if options.rejects is None else path_of(options.rejects).absolute()
     if rejects is not None and (rejects.is_dir() or not rejects.parent.is_dir()):
         raise TargetError("expected a file in a folder that exists", where=option("rejects", str(options.rejects)))
     validation = None if options.validation is None else read_validation(options.validation)
@@ -275,7 +275,7 @@ def _licenses(run: Run) -> list[str]:
         if before is not None and before.rights != rights:
             texts.append(f"{name}: {before.rights.license} → {rights.license}")
         elif before is None and survey.recipe.kind != "evaluation":
-            texts.append(f"{name}: {rights.license}" + (f"; {option('license')} names one" if rights == OWN else ""))
+            texts.append(f"{name}: {rights.license}" + ("; the option `license` names one" if rights == OWN else ""))
     return texts
 
 

@@ -153,7 +153,8 @@ def refuse_losses(plan: Plan) -> None:
         raise TargetError(
             f"expected an agreement to what is taken away, found none: {'; '.join(lost)}",
             where=plan.target,
-            hint=f"Look at the plan, then give {option('confirm')}, a function that agrees to it. Nothing was changed.",
+            hint=f"Look at the plan, then give {option('confirm')}, a function of it that agrees: `lambda plan: True`. "
+            "Nothing was changed.",
         )
 
 

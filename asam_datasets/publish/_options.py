@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from types import NoneType
+from typing import get_args
 
 from asam_datasets.errors import SourceError, TargetError, option
 from asam_datasets.machine import AnyPath, texts_of
@@ -39,10 +42,10 @@ class PublishOptions:
         repo_id: repository on the Hub, `namespace/name`.
         remove: names of published archives that are taken away.
         annotations_only: names of archives whose images are left out.
-        ids: file with the image ids to take.
+        ids: the image ids to take, or a file with them.
         parts: number of Parquet files per archive, in the first of its splits.
-        validation: share of each archive that is held out as the split `validation`, or a file with names or ids of its
-            images; what was held out stays so if not given, and 0 ends it.
+        validation: share of each archive that is held out as the split `validation`, or names or ids of its images, or
+            a file with them; what was held out stays so if not given, and 0 ends it.
         workers: processes.
         on_bad_record: `raise` or `skip`.
         rejects: where skipped records are listed.
@@ -71,9 +74,9 @@ class PublishOptions:
     repo_id: str | None = None
     remove: Sequence[str] = ()
     annotations_only: Sequence[str] = ()
-    ids: AnyPath | None = None
+    ids: AnyPath | Iterable[int | str] | None = None
     parts: int | None = None
-    validation: float | AnyPath | None = None
+    validation: float | AnyPath | Iterable[int | str] | None = None
     workers: int | None = None
     on_bad_record: OnBadRecord = "raise"
     rejects: AnyPath | None = None
@@ -87,8 +90,7 @@ class PublishOptions:
     license_link: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("evaluation", "remove", "annotations_only"):  # one that is not in a list is one
-            object.__setattr__(self, name, texts_of(getattr(self, name)))
+        self._check_types()
         if (self.out is None) == (self.repo_id is None):
             raise TargetError(
                 f"expected one of {option('out', 'DIR')} and {option('repo_id', 'NS/NAME')}",
@@ -116,9 +118,6 @@ class PublishOptions:
                 f"{option('require_captions')}",
                 hint="Captions that are not given again stay as they are; leave it out to keep them.",
             )
-        for name, number in ((option("parts"), self.parts), (option("workers"), self.workers)):
-            if number is not None and number < 1:
-                raise TargetError(f"expected {name} of at least 1, found {number}")
         asked = self.private is not None or self.gated or self.destination != Destination()
         if self.out is not None and asked:
             raise TargetError(
@@ -141,6 +140,25 @@ class PublishOptions:
     def rights(self) -> Rights | None:
         """What was said of the license of this run's archives; None where nothing was."""
         return None if self.license is None else parse_license(self.license, self.license_link)
+
+    def _check_types(self) -> None:
+        """Whatever is given for a list becomes one; numbers and words are what the types say."""
+        for name in ("train", "evaluation", "catalog", "captions", "remove", "annotations_only"):
+            object.__setattr__(self, name, texts_of(getattr(self, name), name))
+        for name in ("ids", "validation"):
+            given = getattr(self, name)
+            if isinstance(given, Iterable) and not isinstance(given, (str, os.PathLike)):
+                object.__setattr__(self, name, list(given))
+        for name in ("parts", "workers"):
+            number = getattr(self, name)
+            if number is not None and (not isinstance(number, int) or number < 1):
+                raise TargetError(f"expected {option(name)} of at least 1, found {number!r}")
+        for name, words in (("on_bad_record", get_args(OnBadRecord)), ("protocol", get_args(Protocol))):
+            if getattr(self, name) not in words:
+                raise SourceError(f"expected {' or '.join(words)}, found {getattr(self, name)!r}", where=option(name))
+        for name in ("title", "license", "license_link", "repo_id"):
+            if not isinstance(getattr(self, name), (str, NoneType)):
+                raise SourceError(f"expected text, found {getattr(self, name)!r}", where=option(name))
 
     def _check_words(self) -> None:
         title = self.title

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asam_datasets.builds import Built, EvaluationRecipe, Survey, build, check_together, missing_ids
-from asam_datasets.errors import TargetError, option
+from asam_datasets.errors import SourceError, TargetError, option
 from asam_datasets.machine import (
     available_cores,
     default_cache,
     only_writer,
     only_writer_in,
+    path_of,
     texts_of,
     write_errors,
     write_rejects,
@@ -83,6 +84,7 @@ def plan(options: PublishOptions, listener: Listener | None = None) -> Plan:
     Raises:
         AsamDatasetsError: what `publish` would stop at before it builds.
     """
+    _check_options(options)
     listener = listener or Listener()
     target = _make_target(options, listener)
     with write_errors(target.path), open_workers(options.workers or available_cores(), lambda count: None) as pool:
@@ -90,20 +92,22 @@ def plan(options: PublishOptions, listener: Listener | None = None) -> Plan:
 
 
 def publish(
-    options: PublishOptions, listener: Listener | None = None, *, confirm: Callable[[Plan], None] = refuse_losses
+    options: PublishOptions, listener: Listener | None = None, *, confirm: Callable[[Plan], object] = refuse_losses
 ) -> Summary:
     """Publish archives.
 
     Args:
         options: what, and where to.
         listener: who follows the run.
-        confirm: gets the plan before anything is changed, and may raise to stop there; and once more when builds turn
-            out to be less than what is visible. By default nothing visible is taken away.
+        confirm: gets the plan before anything is changed, and raises or returns False to stop there (True, or nothing,
+            agrees); once more when builds turn out to be less than what is visible. By default nothing visible is
+            taken away.
 
     Raises:
         AsamDatasetsError: see `asam_datasets.errors`. What was visible before is visible after; finished parts are
             kept for the next run.
     """
+    _check_options(options)
     listener = listener or Listener()
     started = time.monotonic()
     target = _make_target(options, listener)
@@ -162,17 +166,34 @@ def publish(
     )
 
 
+def _check_options(options: object) -> None:
+    if not isinstance(options, PublishOptions):
+        raise SourceError(
+            f"expected PublishOptions, found {options!r:.80}",
+            hint='Such as publish(PublishOptions("sa_000000.tar", out="DIR")).',
+        )
+
+
 class _Asking:
     """Asks `confirm`, and counts how long the answer takes."""
 
-    def __init__(self, confirm: Callable[[Plan], None]) -> None:
+    def __init__(self, confirm: Callable[[Plan], object]) -> None:
+        if not callable(confirm):
+            raise SourceError(
+                f"expected a function of the plan, found {confirm!r:.80}",
+                where=option("confirm"),
+                hint="`lambda plan: True` agrees to whatever is lost.",
+            )
         self._confirm = confirm
         self.seconds = 0.0
 
     def __call__(self, planned: Plan) -> None:
         started = time.monotonic()
-        self._confirm(planned)
+        answer = self._confirm(planned)
         self.seconds += time.monotonic() - started
+        if answer is not None and not answer:
+            problem = f"expected an agreement to the plan, found {answer!r:.80}"
+            raise TargetError(problem, where=planned.target, hint="Nothing was changed.")
 
 
 def _count(sources: int) -> str:
@@ -296,7 +317,7 @@ def _only_writer(target: Target) -> AbstractContextManager[None]:
 
 def _make_target(options: PublishOptions, listener: Listener) -> Target:
     if options.out is not None:
-        return FolderTarget(Path(options.out))
+        return FolderTarget(path_of(options.out))
     return RepositoryTarget(options.repo_id or "", default_cache(), options.destination, listener.on_stage)
 
 
@@ -304,4 +325,4 @@ def _write_rejects(options: PublishOptions, rejects: Sequence[Reject]) -> Path |
     """Write `rejects.jsonl` beside the dataset, or in the current folder when that is on the Hub."""
     if not rejects and (options.out is None or options.rejects is not None):
         return None  # what lies there may be of another run
-    return write_rejects(Path(options.rejects or Path(options.out or "") / "rejects.jsonl"), rejects)
+    return write_rejects(path_of(options.rejects or path_of(options.out or "") / "rejects.jsonl"), rejects)

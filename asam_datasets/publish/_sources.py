@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from asam_datasets.builds import (
     AdversarialRecipe,
@@ -17,7 +16,7 @@ from asam_datasets.builds import (
     look_over,
 )
 from asam_datasets.errors import SourceError, option
-from asam_datasets.machine import paths_of, texts_of
+from asam_datasets.machine import path_of, paths_of, texts_of
 from asam_datasets.publish._options import PublishOptions
 from asam_datasets.sources import AdversarialSource, read_captions
 from asam_datasets.sources.evaluation import EvaluationSource, load_catalog, parse_evaluation
@@ -84,7 +83,7 @@ def survey_samples(options: PublishOptions, choice: Options, archives: Sequence[
     """
     if options.adversarial is None:
         return []
-    recipe = AdversarialRecipe(AdversarialSource(Path(options.adversarial)), find_originals(archives))
+    recipe = AdversarialRecipe(AdversarialSource(path_of(options.adversarial)), find_originals(archives))
     if recipe.name in options.annotations_only:
         recipe = AdversarialRecipe(recipe.source, recipe.originals, images=False)
     return [look_over(recipe, choice, options.on_bad_record)]

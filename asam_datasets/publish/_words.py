@@ -7,6 +7,7 @@ from pathlib import Path
 
 from asam_datasets.builds import Build, Survey, with_rights
 from asam_datasets.errors import TargetError, option, printable
+from asam_datasets.machine import path_of
 from asam_datasets.publish._options import PublishOptions
 from asam_datasets.release import LICENSE, MARK, CardChange, Target, Words, find_changes
 
@@ -20,8 +21,8 @@ def read_words(options: PublishOptions) -> Words:
     Raises:
         TargetError: the file with the text cannot be read, is no text, or too long, or has marks of ours.
     """
-    name = options.repo_id.rpartition("/")[2] if options.repo_id else Path(options.out or "").resolve().name
-    about = None if options.about is None else _read_about(Path(options.about))
+    name = options.repo_id.rpartition("/")[2] if options.repo_id else path_of(options.out or "").resolve().name
+    about = None if options.about is None else _read_about(path_of(options.about))
     default = printable(name).replace(MARK, "").strip() or "Dataset"
     return Words(default, options.title, about)
 

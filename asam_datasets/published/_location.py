@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 from asam_datasets.builds import Build
 from asam_datasets.errors import TargetError
-from asam_datasets.machine import file_sha256
+from asam_datasets.machine import file_sha256, path_of
 from asam_datasets.published._answers import FileInfo
 from asam_datasets.published._client import KIND, HubClient, check_repo_id
 from asam_datasets.published._layout import NoDatasetError
@@ -50,8 +50,11 @@ def open_published(
     """
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
-    if Path(dataset).is_dir():
-        return PublishedFolder(Path(dataset))
+    place = path_of(dataset)
+    if place.is_dir():
+        return PublishedFolder(place)
+    if place.is_file():
+        raise NoDatasetError("expected a folder, found a file", where=dataset, found="a file")
     try:
         check_repo_id(dataset)
     except TargetError:

@@ -25,12 +25,13 @@ class Span:
     first: int
 
 
-def parse_range(text: str) -> tuple[int, int | None]:
+def parse_range(given: str | int) -> tuple[int, int | None]:
     """Read `0:12`, `4:`, `:4` or one number: (start, stop), where a stop of None is the end.
 
     Raises:
         SourceError: it is none of these.
     """
+    text = str(given) if isinstance(given, (str, int)) else ""
     match = re.fullmatch(r"([0-9]{0,12})(:?)([0-9]{0,12})", text)
     if match and match[2]:
         start, stop = int(match[1] or 0), int(match[3]) if match[3] else None
@@ -39,25 +40,25 @@ def parse_range(text: str) -> tuple[int, int | None]:
     elif match and match[1]:
         return int(match[1]), int(match[1]) + 1
     raise SourceError(
-        f"expected a range such as 0:12, or one number, found {text!r}",
+        f"expected a range such as 0:12, or one number, found {given!r:.80}",
         where=option("rows"),
         hint="0:12 are the first twelve rows; they are counted from 0.",
     )
 
 
-def find_range(config: Config[Build], text: str) -> tuple[range, int]:
+def find_range(config: Config[Build], given: str | int) -> tuple[range, int]:
     """The numbers of the rows asked for, and how many rows the config has. As with slices, a stop beyond the end is
     the end.
 
     Raises:
         SourceError: no such range, or no row in it.
     """
-    start, stop = parse_range(text)
+    start, stop = parse_range(given)
     total = sum(build.rows for build in config.builds)
     chosen = range(start, total if stop is None else min(stop, total))
     if not chosen:
         raise SourceError(
-            f"expected rows of the {total:,} that the config {config.name} has, found {text}",
+            f"expected rows of the {total:,} that the config {config.name} has, found {given}",
             where=option("rows"),
             hint=f"They are counted from 0: the last one is {total - 1}."
             if total

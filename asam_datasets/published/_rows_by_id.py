@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from asam_datasets.errors import SourceError, option
 from asam_datasets.machine import AnyPath
 from asam_datasets.published._by_id import AT_ONCE, RowFinder, groups_of, has_numbers
 from asam_datasets.published._dataset import chosen_columns, open_dataset
-from asam_datasets.sources import ListedIds, entries_of, number_ids, read_entries, text_ids
+from asam_datasets.sources import ListedIds, given_entries, number_ids, text_ids
 from asam_datasets.tables import Config
 
 _MOST_AT_ONCE = 64
@@ -37,7 +35,7 @@ class Rows(Iterator[dict[str, Any]]):
 
 def rows(
     dataset: AnyPath,
-    ids: Iterable[int | str] | AnyPath,
+    ids: Iterable[int | str] | int | AnyPath,
     columns: Sequence[str] | None = None,
     *,
     config: str | None = None,
@@ -83,13 +81,13 @@ def rows(
     return Rows(records, listed.repeated)
 
 
-def list_ids(config: Config[Any], ids: Iterable[int | str] | AnyPath) -> ListedIds:
+def list_ids(config: Config[Any], ids: Iterable[int | str] | int | AnyPath) -> ListedIds:
     """The ids that are asked for, as the tables of a config have them.
 
     Raises:
         SourceError: there are none, or something is no such id.
     """
-    entries = read_entries(Path(ids)) if isinstance(ids, (str, os.PathLike)) else entries_of(ids)
+    entries = given_entries(ids)
     return number_ids(entries) if has_numbers(config) else text_ids(entries)
 
 

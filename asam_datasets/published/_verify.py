@@ -11,7 +11,7 @@ import yaml
 
 from asam_datasets.builds import BUILD_FILE, Build, Part, decode_build, encode_build, parts_digest, same_content
 from asam_datasets.errors import AsamDatasetsError, TargetError
-from asam_datasets.machine import AnyPath
+from asam_datasets.machine import AnyPath, available_cores
 from asam_datasets.progress import Listener
 from asam_datasets.published._answers import FileInfo
 from asam_datasets.published._layout import (
@@ -39,7 +39,7 @@ def verify(
     *,
     revision: str | None = None,
     deep: bool = False,
-    workers: int = 1,
+    workers: int | None = 1,
     listener: Listener | None = None,
 ) -> Report:
     """Verify a published dataset: each part's size and sha256 against its manifest, the manifests against README.
@@ -49,7 +49,7 @@ def verify(
         revision: branch, tag, commit or `refs/pr/N` on the Hub.
         deep: also read every record: images decode, masks equal their annotations (pixels, area, inclusive box,
             size), the conditioning image is the painting of the masks, rows and columns are those of the manifest.
-        workers: processes that look at records.
+        workers: processes that look at records; None for one for each core.
         listener: who follows the run.
 
     Raises:
@@ -81,7 +81,7 @@ def verify(
             if f"{build.path}/{part.file}" not in broken
         ]
         listener.on_total(sum(task.manifest.rows for task in tasks))
-        with open_workers(workers, listener.on_records) as pool:
+        with open_workers(available_cores() if workers is None else workers, listener.on_records) as pool:
             names: dict[str, Counter[str]] = {}
             for position, result in sorted(pool.run(check_part, tasks)):
                 records += result.records

@@ -54,7 +54,7 @@ def _from_index(published: Published, front: Front, path: str) -> Visible:
         index = decode_index(path, content, f"{published.url}/{path}")
     except TargetError as error:
         found = f"an index that is none ({error.problem})"
-        raise NoDatasetError(error.problem, where=error.where, hint=error.hint, found=found) from None
+        raise NoDatasetError(error.problem, where=error.where, hint=error.marked_hint, found=found) from None
     gone = sorted(front.folders.keys() - {build.path for build in index.builds})
     if gone:
         raise _missing(published, f"{gone[0]} in its index")
@@ -86,7 +86,7 @@ def _decode(published: Published, path: str, content: bytes | None) -> Build:
             )
     except TargetError as error:
         found = f"a {BUILD_FILE} that is none ({error.problem})"
-        raise NoDatasetError(error.problem, where=error.where, hint=error.hint, found=found) from None
+        raise NoDatasetError(error.problem, where=error.where, hint=error.marked_hint, found=found) from None
     return build
 
 

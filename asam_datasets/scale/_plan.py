@@ -147,7 +147,7 @@ def read_plan(path: Path) -> ScalePlan:
         said = error.strerror if isinstance(error, OSError) else str(error)
         cause = error.__cause__
         if isinstance(cause, AsamDatasetsError):
-            raise type(cause)(cause.problem, where=str(path), hint=cause.hint) from None
+            raise type(cause)(cause.problem, where=str(path), hint=cause.marked_hint) from None
         raise TargetError(
             f"expected a plan, found: {said}", where=str(path), hint=f"See {_EXAMPLE} for one that runs."
         ) from None

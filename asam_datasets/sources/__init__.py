@@ -16,6 +16,7 @@ from asam_datasets.sources._captions import parse_captions as parse_captions
 from asam_datasets.sources._captions import read_captions as read_captions
 from asam_datasets.sources._ids import ListedIds as ListedIds
 from asam_datasets.sources._ids import entries_of as entries_of
+from asam_datasets.sources._ids import given_entries as given_entries
 from asam_datasets.sources._ids import number_ids as number_ids
 from asam_datasets.sources._ids import read_entries as read_entries
 from asam_datasets.sources._ids import read_ids as read_ids
@@ -42,6 +43,7 @@ __all__ = [
     "encode_captions",
     "encode_lists",
     "entries_of",
+    "given_entries",
     "number_ids",
     "parse_captions",
     "read_captions",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-from asam_datasets.errors import AsamDatasetsError
+from asam_datasets.errors import AsamDatasetsError, SourceError, option
 
 OnBadRecord = Literal["raise", "skip"]
 
@@ -24,6 +24,10 @@ class BadRecords:
 
     policy: OnBadRecord = "raise"
     rejects: list[Reject] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.policy not in get_args(OnBadRecord):  # a word for `raise` that nobody knows would skip
+            raise SourceError(f"expected raise or skip, found {self.policy!r}", where=option("on_bad_record"))
 
     def reject(self, error: AsamDatasetsError, *, archive: str, member: str) -> None:
         """Raise `error`, or remember it as a reject."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from asam_datasets.errors import SourceError, option
-from asam_datasets.machine import read_file
+from asam_datasets.machine import AnyPath, path_of, read_file
 
 _MAX_FILE_BYTES = 2**28  # the ids of all of SA-1B, by names of files
 _MOST_LETTERS = 2**12
@@ -31,13 +32,25 @@ class ListedIds(NamedTuple):
     repeated: int
 
 
-def read_ids(path: Path) -> frozenset[int]:
-    """Read `sa_images_ids.txt`: image ids that are numbers, in any form.
+def read_ids(given: AnyPath | int | Iterable[object]) -> frozenset[int]:
+    """Image ids that are numbers: of `sa_images_ids.txt`, in any form, or of a list.
 
     Raises:
         SourceError: the file is missing or empty, or something in it is not an id.
     """
-    return frozenset(number_ids(read_entries(path)).ids)  # type: ignore[arg-type]
+    return frozenset(number_ids(given_entries(given)).ids)  # type: ignore[arg-type]
+
+
+def given_entries(given: AnyPath | int | Iterable[object]) -> Iterator[Entry]:
+    """The ids that somebody gives: some, one, or the path of a list. A text is a path if a file is called so, and else
+    an id.
+
+    Raises:
+        SourceError: as `read_entries` and `entries_of`.
+    """
+    if isinstance(given, os.PathLike) or (isinstance(given, str) and path_of(given).exists()):
+        return read_entries(path_of(given))
+    return entries_of([given] if isinstance(given, (str, int)) else given)
 
 
 def read_entries(path: Path) -> Iterator[Entry]:
@@ -68,8 +81,8 @@ def entries_of(ids: Iterable[object]) -> Iterator[Entry]:
     Raises:
         SourceError: there is none, or it is one text.
     """
-    if isinstance(ids, (str, bytes)):
-        raise SourceError(f"expected a list of image ids, found {ids[:_SHOWN]!r}", where=option("ids"))
+    if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
+        raise SourceError(f"expected a list of image ids, found {ids!r:.{_SHOWN}}", where=option("ids"), hint=_HINT)
     count = 0
     for count, one in enumerate(ids, start=1):
         yield f"ids[{count - 1}]", one

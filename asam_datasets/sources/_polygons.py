@@ -113,7 +113,7 @@ def _from_runs(coded: _Coded, shape: tuple[int, int], where: str) -> RLEMask:
         try:
             return from_segmentation(Runs(coded.size, coded.counts), shape=shape)
         except SegmentationError as error:
-            raise RecordError(error.problem, where=f"{where}.{error.where}", hint=error.hint) from None
+            raise RecordError(error.problem, where=f"{where}.{error.where}", hint=error.marked_hint) from None
     total = sum(coded.counts)
     if total != shape[0] * shape[1] or any(run < 0 for run in coded.counts):
         raise RecordError(

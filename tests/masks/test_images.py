@@ -70,7 +70,7 @@ def test_five_formats(form: str) -> None:
     others = tuple(one for one in FORMATS if one != form)
     with pytest.raises(RecordError, match=f"here: expected a .*, found {len(data)} bytes that start with b") as caught:
         open_image(data, "here", formats=others)
-    assert caught.value.hint == RecordError.usual_hint
+    assert caught.value.marked_hint == RecordError.usual_hint
 
 
 @pytest.mark.parametrize("form", ["GIF", "PPM", "ICO", "TGA", "JPEG2000", "PCX"])

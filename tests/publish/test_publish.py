@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,7 +108,9 @@ def test_the_snippets_of_the_readme_and_the_docs_run(demo: DemoArchive, publish:
     assert publish("--train", demo.archive, "--captions", demo.captions, "--out", tmp_path / "demo-dataset").code == 0
     pages = [ROOT / "README.md", ROOT / "docs/index.md", *sorted((ROOT / "docs/jobs").glob("*.md"))]
     snippets = [code for page in pages for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)]
-    assert len(set(snippets)) == 5  # those of README are on their pages too
+    shutil.copy(demo.archive, tmp_path / "sa_000000.tar")
+    shutil.copy(demo.captions, tmp_path / "sa_000000-blip2-caption.json")
+    assert len(set(snippets)) == 6  # those of README are on their pages too
     for snippet in set(snippets):
         run_recipe(snippet, tmp_path)
 

@@ -97,7 +97,7 @@ def test_ids_of_a_program(many: Path) -> None:
     assert ids_of(many, iter([np.int64(7), "sa_3.jpg", 7])) == [7, 3]
     for wrong, message in (
         ([], "ids: expected image ids, found none"),
-        ("123", "ids: expected a list of image ids, found '123'"),
+        ("x", r"ids\[0\]: expected an image id, found 'x'"),
         ([1, True], r"ids\[1\]: expected an image id, found 'True'"),
         ([2.5], r"ids\[0\]: expected an image id"),
         ([2**70], r"below 2\^63"),

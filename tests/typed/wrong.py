@@ -22,7 +22,7 @@ publish(options, Listener(), lambda planned: None)  # call-arg
 rows: str = publish(options).rows  # assignment
 verify("out", depp=True)  # call-arg
 export("out")  # call-arg
-preview("out", out=Path("sheet.png"), rows=3)  # arg-type
+preview("out", out=Path("sheet.png"), rows=[3])  # arg-type
 CaptionOptions(shard="1/2")  # arg-type
 Listener(on_records=lambda: None)  # arg-type
 masks.to_png({"size": [4, 6]})  # typeddict-item

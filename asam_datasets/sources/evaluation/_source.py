@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -163,7 +164,7 @@ class EvaluationSource:
             objects = [one for evidence in kept for one in _objects(evidence, image, shape)]
             annotations, masks = annotate(objects, place)
         except SegmentationError as error:
-            raise RecordError(error.problem, where=where, hint=error.hint) from None
+            raise RecordError(error.problem, where=where, hint=error.marked_hint) from None
         if not masks and self.layout.without_objects == "drop":
             return EvaluationRead(None, digest.digest())
         record = EvaluationRecord(
@@ -281,6 +282,7 @@ def parse_evaluation(text: str, catalog: Mapping[str, Entry], *, protocol: Proto
             hint="`asam-datasets catalog` lists the ids.",
         )
     identity, variant, root = found.groups()
+    root = os.path.expanduser(root)
     if identity not in catalog and variant is None and Path(root).is_dir():
         return _own(text, identity, Path(root), catalog, protocol)
     return open_evaluation(find_entry(catalog, identity), root, protocol=protocol, variant=variant)

@@ -100,7 +100,7 @@ def _read_record(raw: RawRecord, caption: str | None) -> Record:
             masks.append(from_segmentation(annotation.segmentation, shape=shape))
         except SegmentationError as error:
             place = f"$.annotations[{position}].segmentation.{error.where}"
-            hint = "" if error.hint == SegmentationError.usual_hint else error.hint
+            hint = "" if error.marked_hint == SegmentationError.usual_hint else error.marked_hint
             raise RecordError(error.problem, where=_where(raw, place), hint=hint) from None
     return Record(
         archive=raw.archive,

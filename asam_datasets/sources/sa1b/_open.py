@@ -59,12 +59,13 @@ def open_archives(locations: Iterable[str | Path]) -> list[Source]:
 
 
 def split_name(location: str | Path) -> tuple[str | None, str]:
-    """The name and the path of `NAME=PATH`; no name for a location that is only a path, or lies there as it is."""
+    """The name and the path of `NAME=PATH`; no name for a location that is only a path, or lies there as it is. A `~`
+    that no shell has seen is the folder of the user."""
     text = str(location)
     name, sign, place = text.partition("=")
     if not sign or not place or not ARCHIVE_NAME.fullmatch(name) or Path(text).exists():
-        return None, text
-    return name, place
+        return None, os.path.expanduser(text)
+    return name, os.path.expanduser(place)
 
 
 def find_archives(location: str | Path) -> list[str]:

@@ -257,9 +257,10 @@ def _of_coco(
     ]
     notes += [f"left out: {number:,} {what}" for number, what in left if number]
     if counts.categories:
-        kept = option("evaluation", "NAME=FOLDER")
+        # A note is read by whoever shows a plan, so it names no argument.
         notes.append(
-            f"left out: categories ({counts.categories:,}), for which the train table has no column; {kept} keeps them"
+            f"left out: categories ({counts.categories:,}), for which the train table has no column; published as an "
+            "evaluation set it keeps them"
         )
     if bare:
         notes.append(f"{bare:,} images have no annotation")

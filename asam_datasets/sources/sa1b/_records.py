@@ -189,8 +189,8 @@ def own_hints() -> Iterator[None]:
     try:
         yield
     except (RecordError, SourceError) as error:
-        if error.hint == type(error).usual_hint:
-            error.hint = _OWN_RECORD if isinstance(error, RecordError) else _OWN_SOURCE
+        if error.marked_hint == type(error).usual_hint:
+            error.advise(_OWN_RECORD if isinstance(error, RecordError) else _OWN_SOURCE)
         raise
 
 
