@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 
 from asam_datasets.errors import StreamError
-from asam_datasets.training._options import is_whole
+from asam_datasets.training._numbers import is_whole
 
 _MOST_WORKERS = 4096
 
