@@ -181,7 +181,9 @@ def _counts_of(annotations: Sequence[Any], size: list[int]) -> list[str] | None:
         if type(segmentation) is not dict:
             return None
         found, text = segmentation.get("size"), segmentation.get("counts")
-        if found != size or type(found[0]) is not int or type(found[1]) is not int or type(text) is not str:
+        if type(found) is not list or type(text) is not str:
+            return None
+        if found != size or type(found[0]) is not int or type(found[1]) is not int:
             return None
         counts.append(text)
     return counts
@@ -200,7 +202,9 @@ def mask_of(annotation: Any, shape: tuple[int, int], where: str) -> RLEMask:
     if not isinstance(size, Sequence) or not isinstance(counts, (str, bytes)):
         found = "no annotation" if not isinstance(annotation, Mapping) else f"{segmentation!r:.80}"
         raise RecordError(
-            f"expected COCO RLE, a `size` and compressed `counts`, found {found}", where=f"{where}.segmentation"
+            f"expected COCO RLE, a `size` and compressed `counts`, found {found}",
+            where=f"{where}.segmentation",
+            hint="Give rows as `datasets` has them, without `with_format`, or get the archive again.",
         )
     try:
         return from_segmentation({"size": list(size), "counts": counts}, shape=shape)

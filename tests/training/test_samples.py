@@ -537,6 +537,7 @@ def test_bad_annotations_are_one_sentence() -> None:
         {"segmentation": [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]},
         {"segmentation": {"size": [66, 80], "counts": [66 * 80]}},
         {"segmentation": {"counts": "PP1"}},
+        {"segmentation": {"size": np.array([66, 80]), "counts": "PP1"}},  # of `with_format("numpy")`
     ],
     ids=str,
 )

@@ -435,9 +435,11 @@ def test_a_rank_is_never_guessed(
 
 
 def test_columns_may_be_anything_that_gives_names(small: Path) -> None:
-    for columns in (iter(["image_id"]), np.array(["image_id"]), {"image_id"}, "image_id"):
-        record = next(iter(open_stream(small, "sam", columns=columns)))
-        assert list(record) == ["image_id", "epoch"]
+    names = ["image_id", "annotations.area"]
+    expected = list(open_stream(small, "sam", columns=names))
+    assert sorted(expected[0]) == ["annotations", "epoch", "image_id"]
+    for columns in (iter(names), (name for name in names), np.array(names), dict.fromkeys(names)):
+        assert list(open_stream(small, "sam", columns=columns)) == expected
 
 
 def test_a_stream_has_no_numbers_and_no_other_states(many: Path) -> None:
