@@ -23,6 +23,7 @@ from asam_datasets.training._pairs import pair_rows
 from asam_datasets.training._stream import LOG, Stream, StreamPlan
 
 _MOST_AHEAD = 64
+_SUCH_AS = {"config": "sam", "split": "validation", "revision": "main"}
 _WINDOW = {"window": 8, "global": 1}
 """Row groups that are mixed with each other if nothing is said; the global order mixes its lanes anyway."""
 
@@ -204,11 +205,12 @@ def _place_of_process(rank: int | None, world_size: int | None) -> tuple[int, in
     world_size = _from_environment("WORLD_SIZE") if world_size is None else world_size
     world_size = 1 if world_size is None else world_size
     if rank is None and is_whole(world_size) and world_size > 1:
-        told = 'rank=int(os.environ["SLURM_PROCID"])' if "SLURM_PROCID" in os.environ else "the number of this process"
+        of_slurm = "SLURM_PROCID" in os.environ
+        told = 'rank=int(os.environ["SLURM_PROCID"])' if of_slurm else "`rank`, the number of this process"
         raise StreamError(
             f"expected the rank of this process among {world_size}, found none",
             where="rank",
-            hint=f"Give {told}; or start the job with torchrun, or torch.distributed first.",
+            hint=f"Give {told}; or start the job with torchrun, or `torch.distributed` before this.",
         )
     return rank or 0, world_size
 
@@ -229,7 +231,8 @@ def _from_environment(name: str) -> int | None:
 def _check_kinds(where: object, transform: object, **texts: object) -> None:
     for name, text in texts.items():
         if not isinstance(text, str) and (text is not None or name == "config"):
-            raise StreamError(f"expected a text, found {text!r:.80}", where=name, hint='Such as config="sam".')
+            hint = f'Such as {name}="{_SUCH_AS[name]}".'
+            raise StreamError(f"expected a text, found {text!r:.80}", where=name, hint=hint)
     if where is not None and not isinstance(where, Filter):
         problem, hint = f"expected a Filter, found {where!r:.80}", "Such as where=Filter(min_masks=3)."
         raise StreamError(problem, where="where", hint=hint)
