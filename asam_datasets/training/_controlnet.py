@@ -15,7 +15,8 @@ from asam_datasets.masks import colors
 from asam_datasets.training._geometry import Geometry, draw_geometry
 from asam_datasets.training._images import EncodedImage, open_image
 from asam_datasets.training._options import ControlNetOptions, random_of
-from asam_datasets.training._sam import mask_of, rows_of
+from asam_datasets.training._records import check_options, check_record, list_records, rows_of
+from asam_datasets.training._sam import mask_of
 
 _DEFAULT = ControlNetOptions()
 Tokenizer = Callable[..., Any]
@@ -40,8 +41,11 @@ def controlnet_sample(
         the record has it (`ends="pad"`).
 
     Raises:
-        RecordError: an image or an annotation cannot be used.
+        RecordError: it is no record, or an image or an annotation cannot be used.
+        StreamError: the options are others.
     """
+    check_options(options, ControlNetOptions)
+    check_record(record, "controlnet")
     where = str(record.get("image_id", "record"))
     image = open_image(record.get("image"), f"{where}: image")
     random = random_of(options.seed, record, image.encoded)
@@ -64,7 +68,7 @@ def controlnet_samples(
     batch: Mapping[str, Sequence[Any]], options: ControlNetOptions = _DEFAULT, tokenizer: Tokenizer | None = None
 ) -> dict[str, list[Any]]:
     """As `controlnet_sample` for columns: for `with_transform`, and `map(batched=True)`."""
-    samples = [controlnet_sample(record, options, tokenizer) for record in rows_of(batch)]
+    samples = [controlnet_sample(record, options, tokenizer) for record in rows_of(batch, "controlnet")]
     return {name: [sample[name] for sample in samples] for name in (samples[0] if samples else ())}
 
 
@@ -72,7 +76,7 @@ def controlnet_batch(
     records: Sequence[Mapping[str, Any]], options: ControlNetOptions = _DEFAULT, tokenizer: Tokenizer | None = None
 ) -> dict[str, Any]:
     """Make one batch of records: for `collate_fn`. As `controlnet_sample` with a first axis; captions are a list."""
-    samples = [controlnet_sample(record, options, tokenizer) for record in records]
+    samples = [controlnet_sample(record, options, tokenizer) for record in list_records(records, "controlnet")]
     return {
         name: [sample[name] for sample in samples]
         if name == "caption"

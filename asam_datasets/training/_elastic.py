@@ -19,7 +19,7 @@ then: of such ranks, a second state before they meet in an epoch may have record
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -168,7 +168,11 @@ def gather_state(state: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, grou
     Raises:
         StreamError: these are not the states of all ranks of one job, or not of streams of this package.
     """
+    if not isinstance(state, Iterable):
+        raise StreamError(f"expected a state, or those of all ranks, found {state!r}", where="gather_state", hint=_HINT)
     states: list[Any] = [state] if isinstance(state, Mapping) else list(state)
+    for one in states:
+        check_state(one, "gather_state", _HINT)
     if isinstance(state, Mapping) and torch.distributed.is_available() and torch.distributed.is_initialized():
         mine, states = (_workers_of(state)), [None] * torch.distributed.get_world_size(group)
         torch.distributed.all_gather_object(states, mine, group=group)
@@ -198,6 +202,16 @@ def load_history(state: Mapping[str, Any], expected: Mapping[str, Any]) -> Histo
 def first_epoch(history: History) -> int:
     """The epoch in which the slowest worker is."""
     return min(history[-1].epochs)
+
+
+def check_state(state: object, where: str, hint: str = "Give what `state_dict` or `gather_state` gave.") -> None:
+    """Check that something can be a state.
+
+    Raises:
+        StreamError: it is no mapping.
+    """
+    if not isinstance(state, Mapping):
+        raise StreamError(f"expected a state, found {state!r:.60}", where=where, hint=hint)
 
 
 def is_gathered(state: Mapping[str, Any]) -> bool:

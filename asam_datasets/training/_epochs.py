@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import torch
 
 from asam_datasets.errors import StreamError
-from asam_datasets.training._options import is_whole
+from asam_datasets.training._numbers import is_whole
 
 _MOST_WORKERS = 4096
 
@@ -39,6 +39,14 @@ class Epochs(Generic[P]):
         """The epoch that the next iteration gives, or the one that is under way."""
         place = self._resume or self._place
         return place.epoch if place else int(self._epoch)
+
+    def __getitem__(self, index: Any) -> NoReturn:
+        raise StreamError(
+            f"expected a loop over the stream, found the index {index!r:.80}",
+            where="stream",
+            hint="A stream has an order, not numbers: `for record in stream`. `asam_datasets.published.rows` gives the "
+            "records of some image ids.",
+        )
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the iterations to come: another order. Call it before each epoch, as for a

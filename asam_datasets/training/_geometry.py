@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from rlemasklib import RLEMask
 from asam_datasets.errors import StreamError
 from asam_datasets.masks import centers, resize, sample
 from asam_datasets.training._images import EncodedImage, choose_reduction, decode_words, resize_pixels
+from asam_datasets.training._numbers import check_share, is_real
 
 Fit = Literal["pad", "squeeze", "crop"]
 """How an image becomes a square. `pad`: its longer side is resized to it and the rest is padding, as SAM does;
@@ -110,12 +111,12 @@ class Augment:
     jitter: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.mirror <= 1:
-            raise StreamError(f"expected 0 to 1, found {self.mirror!r}", where="Augment.mirror")
+        check_share("Augment.mirror", self.mirror)
         for name, limits, most in (("crop", self.crop, 1.0), ("jitter", self.jitter, 16.0)):
-            if limits is not None and not (len(limits) == 2 and 0 < limits[0] <= limits[1] <= most):
+            if limits is not None and not _are_limits(limits, most):
                 raise StreamError(
-                    f"expected (lowest, highest) above 0 and up to {most:g}, found {limits!r}", where=f"Augment.{name}"
+                    f"expected (lowest, highest) above 0 and up to {most:g}, found {limits!r:.80}",
+                    where=f"Augment.{name}",
                 )
 
 
@@ -149,6 +150,12 @@ def fitted_shape(source: tuple[int, int], size: int, fit: Fit) -> tuple[int, int
         return size, size
     scale = size / max(source)
     return max(1, int(source[0] * scale + 0.5)), max(1, int(source[1] * scale + 0.5))
+
+
+def _are_limits(limits: Any, most: float) -> bool:
+    if not isinstance(limits, Sequence) or len(limits) != 2 or not all(map(is_real, limits)):
+        return False
+    return bool(0 < limits[0] <= limits[1] <= most)
 
 
 def _between(limits: tuple[float, float], draw: float) -> float:

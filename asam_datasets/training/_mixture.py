@@ -8,7 +8,7 @@ c` of the stream, so that the places of its workers are in order whatever happen
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ import torch
 import torch.utils.data
 
 from asam_datasets.errors import StreamError
-from asam_datasets.training._elastic import STATE, Place, first_epoch, is_gathered, load_history
+from asam_datasets.training._elastic import STATE, Place, check_state, first_epoch, is_gathered, load_history
 from asam_datasets.training._epochs import Epochs
 from asam_datasets.training._stream import Stream
 from asam_datasets.training._turns import ROUND, Turns
@@ -57,6 +57,10 @@ class Mixture(Epochs[_Start], torch.utils.data.IterableDataset[Any]):
     A record is that of its stream, with `stream`, the number of it from 0, and `epoch`, that of the mixture; with
     `stop="longest"` also `cycle`, how often its stream has begun again in this epoch. Loaders, `set_epoch` and states
     are as for a `Stream`.
+
+    With `stop="all"` its length is the number of records that this rank gives in an epoch. With `first` and `longest`
+    it has none (`len` raises TypeError): each worker ends by itself, when its own share of a stream has ended, so how
+    many records come depends on how many workers there are, which only the loader knows.
     """
 
     def __init__(self, streams: Sequence[Stream], weights: Sequence[float], stop: Stop) -> None:
@@ -68,6 +72,15 @@ class Mixture(Epochs[_Start], torch.utils.data.IterableDataset[Any]):
     def streams(self) -> tuple[Stream, ...]:
         """What is mixed."""
         return self._streams
+
+    def __len__(self) -> int:
+        if self._stop != "all":
+            # Of this type, as of whatever has no length: loaders, trainers and `list` expect it.
+            raise TypeError(f'a mixture with stop="{self._stop}" has no length: it depends on the number of workers')
+        return sum(map(len, self._streams))
+
+    def __bool__(self) -> bool:
+        return True  # also without a length
 
     def __iter__(self) -> Generator[Any, None, None]:
         start = self._resume or self._next_start()
@@ -101,6 +114,7 @@ class Mixture(Epochs[_Start], torch.utils.data.IterableDataset[Any]):
         Raises:
             StreamError: it is the state of another mixture; or it is not gathered, and of another number of workers.
         """
+        check_state(state, "load_state_dict")
         if state.get("mixture") != self._digest() or len(state.get("streams", ())) != len(self._streams):
             raise StreamError(
                 f"expected the state of {self._name()} ({self._digest()}), found one of {state.get('name')} "
@@ -228,7 +242,7 @@ class Mixture(Epochs[_Start], torch.utils.data.IterableDataset[Any]):
         return "a mixture of " + " and ".join(stream.plan.name for stream in self._streams)
 
 
-def open_mixture(streams: Sequence[tuple[Stream, float]], *, stop: Stop = "first") -> Mixture:
+def open_mixture(streams: Iterable[tuple[Stream, float]], *, stop: Stop = "first") -> Mixture:
     """Mix streams: of any thousand records that a worker gives, each stream has its share up to one record.
 
     Args:
@@ -242,22 +256,32 @@ def open_mixture(streams: Sequence[tuple[Stream, float]], *, stop: Stop = "first
         StreamError: there are no streams, a weight is not positive, or the streams do not go together.
     """
     hint = "Give a list of pairs: a stream of its own, and its weight."
-    if not streams or not all(isinstance(one, Stream) for one, _ in streams):
+    pairs = _pairs(streams)
+    if not pairs:
         raise StreamError(f"expected streams with weights, found {streams!r:.80}", where="streams", hint=hint)
-    for _, weight in streams:
+    for _, weight in pairs:
         if not (isinstance(weight, (int, float)) and 0 < weight < float("inf")):
             raise StreamError(f"expected weights above 0, found {weight!r}", where="streams", hint=hint)
     if stop not in ("first", "all", "longest"):
         raise StreamError(f"expected first, all or longest, found {stop!r}", where="stop", hint="Correct the argument.")
-    plans = [stream.plan for stream, _ in streams]
+    plans = [stream.plan for stream, _ in pairs]
     places = {(plan.rank, plan.world_size) for plan in plans}
-    if len(places) > 1 or len({id(stream) for stream, _ in streams}) < len(streams):
+    if len(places) > 1 or len({id(stream) for stream, _ in pairs}) < len(pairs):
         problem = f"expected a stream of its own for each weight, all of one rank, found {sorted(places)}"
         raise StreamError(problem, where="streams", hint=hint)
     if any(plan.ordering.kind != "window" for plan in plans):
         hint = "A global order is of one stream: leave out `order`."
         raise StreamError("expected streams in the order `window`, found `global`", where="streams", hint=hint)
-    return Mixture([stream for stream, _ in streams], [weight for _, weight in streams], stop)
+    return Mixture([stream for stream, _ in pairs], [weight for _, weight in pairs], stop)
+
+
+def _pairs(streams: Any) -> list[tuple[Stream, float]] | None:
+    """The pairs, if they are such; a stream is not iterated to see that it is none."""
+    if isinstance(streams, (Mapping, Epochs)) or not isinstance(streams, Iterable):
+        return None
+    pairs = list(streams)
+    good = all(isinstance(one, (tuple, list)) and len(one) == 2 and isinstance(one[0], Stream) for one in pairs)
+    return pairs if good else None
 
 
 def _worker() -> tuple[int, int]:

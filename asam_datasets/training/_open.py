@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError, StreamError, option
 from asam_datasets.machine import AnyPath
-from asam_datasets.published import Dataset, chosen_columns, one_split, open_dataset
+from asam_datasets.published import Dataset, Location, chosen_columns, has_numbers, one_split, open_dataset
 from asam_datasets.tables import ADVERSARIAL_NAME, TABLES, Config, arrow_schema
 from asam_datasets.training._fetch import Group, Partners
 from asam_datasets.training._filter import ELEMENT, Filter, select_rows
-from asam_datasets.training._options import is_whole
+from asam_datasets.training._numbers import is_whole
 from asam_datasets.training._order import LANES, Ends, Kind, Ordering
 from asam_datasets.training._pairs import pair_rows
 from asam_datasets.training._stream import LOG, Stream, StreamPlan
 
 _MOST_AHEAD = 64
+_SUCH_AS = {"config": "sam", "split": "validation", "revision": "main"}
 _WINDOW = {"window": 8, "global": 1}
 """Row groups that are mixed with each other if nothing is said; the global order mixes its lanes anyway."""
 
@@ -41,7 +42,7 @@ def open_stream(
     batch_size: int | None = None,
     where: Filter | None = None,
     pairs: bool = False,
-    columns: Sequence[str] | None = None,
+    columns: Iterable[str] | None = None,
     transform: Callable[[dict[str, Any]], Any] | None = None,
     revision: str | None = None,
     read_ahead: int = 1,
@@ -54,16 +55,18 @@ def open_stream(
 
     With `order="global"` the batches number `k` of all ranks together are the same records for any number of ranks
     (that divides 128) and of workers, as long as the ranks' batches together have the same size: for a job whose losses
-    must not depend on the cluster. Its price: with fewer than 13 ranks a rank has more row groups open than fit into
-    memory, so images are read one by one, and with workers each of them reads the small columns of the rank's row
-    groups.
+    must not depend on the cluster. One record of each of 128 lanes in turn, and a lane, a 128th of the dataset with its
+    row groups in another order each epoch, is mixed by itself. So with fewer than about 128 row groups (of at most
+    32 MiB) a record is mostly followed by one shortly after it in the dataset, whatever the window is. With fewer than
+    13 ranks a rank has more row groups open than fit into memory, so images are read one by one, and with workers each
+    of them reads the small columns of the rank's row groups.
 
     Args:
         dataset: a folder made by `publish`, or a repository id on the Hub.
         config: a config of the dataset: `train`, `controlnet`, `sam`, an evaluation set.
         split: of the config, such as `validation`; the first one, mostly `train`, if not given.
         rank: of this process; from `torch.distributed`, or torchrun's environment, if not given.
-        world_size: number of ranks; as `rank`.
+        world_size: number of ranks; as `rank`, which has to be known if there are several.
         seed: of the order.
         window: row groups that are mixed with each other, 8 if not given; 0 gives the records in the order of the
             dataset. In the global order, row groups of each of its 128 lanes, 1 if not given.
@@ -87,6 +90,8 @@ def open_stream(
         StreamError: an argument is out of range.
         HubError: the Hub refused, or was not reached.
     """
+    _check_kinds(where, transform, config=config, split=split, revision=revision)
+    names = _names(columns)
     rank, world_size = _place_of_process(rank, world_size)
     _check(rank, world_size, seed=seed, window=window, ends=ends, order=order, batch_size=batch_size)
     _check_read_ahead(read_ahead)
@@ -94,14 +99,13 @@ def open_stream(
     location = opened.published.location
     found = one_split(opened.config(config), split, opened.published.url)
     groups = _groups(opened, found)
-    name = _name(opened, config, split)
-    rows = None if where is None else select_rows(where, groups, _fields(found), location, LOG.warning)
+    rows = None if where is None else _chosen(where, groups, found, location)
     rows, partners = _pair(opened, found, groups, rows) if pairs else (rows, None)
     plan = StreamPlan(
-        name=name,
+        name=_name(opened, config, split),
         location=location,
         groups=groups,
-        columns=_columns(opened, found, columns),
+        columns=_columns(opened, found, names),
         rank=rank,
         world_size=world_size,
         ordering=Ordering(seed, _WINDOW[order] if window is None else window, ends, order, batch_size),
@@ -109,12 +113,15 @@ def open_stream(
         partners=partners,
         read_ahead=read_ahead,
     )
-    total = int(plan.sizes.sum())
-    if not total and groups and rows is not None:
-        raise SourceError("expected records that pass the filter, found none", where=name, hint="Ask for less.")
-    if total % world_size and rank == 0:
-        LOG.warning("%s: %s", name, _uneven(total, world_size, ends))
+    _check_total(plan)
     return Stream(plan, transform)
+
+
+def _chosen(
+    where: Filter, groups: Sequence[Group], config: Config[Build], location: Location
+) -> tuple[NDArray[np.int64], ...]:
+    """The rows of each row group that pass."""
+    return select_rows(where, groups, _fields(config), has_numbers(config), location, LOG.warning)
 
 
 def _pair(
@@ -143,13 +150,28 @@ def _groups(opened: Dataset, config: Config[Build]) -> tuple[Group, ...]:
     )
 
 
-def _columns(opened: Dataset, config: Config[Build], columns: Sequence[str] | None) -> tuple[str, ...]:
+def _names(columns: Iterable[str] | None) -> tuple[str, ...] | None:
+    """The names of columns that were asked for, if any were; a single text is one."""
+    if columns is None:
+        return None
+    given = (columns,) if isinstance(columns, str) else columns
+    names: tuple[object, ...] = tuple(given) if isinstance(given, Iterable) else (given,)
+    for one in names:
+        if not isinstance(one, str):
+            raise StreamError(
+                f"expected names of columns, found {one!r:.80}",
+                where="columns",
+                hint='Such as columns=["image_id", "image"], or the `columns` of SamOptions.',
+            )
+    return tuple(map(str, names))
+
+
+def _columns(opened: Dataset, config: Config[Build], asked: Sequence[str] | None) -> tuple[str, ...]:
     """The columns that were asked for, or all; in Parquet's words, which fields have names in.
 
     Raises:
         SourceError: there is none of that name.
     """
-    asked = [columns] if isinstance(columns, str) else columns
     known = [f"annotations.{name}" for name in (_fields(config) if "annotations" in config.columns else ())]
     chosen = chosen_columns(opened, config, asked and ["annotations" if name in known else name for name in asked])
     if not asked or "annotations" in asked:
@@ -177,10 +199,58 @@ def _check_pairs(config: Config[Build], opened: Dataset) -> None:
 
 def _place_of_process(rank: int | None, world_size: int | None) -> tuple[int, int]:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        known = torch.distributed.get_rank(), torch.distributed.get_world_size()
-    else:
-        known = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    return known[0] if rank is None else rank, known[1] if world_size is None else world_size
+        rank = torch.distributed.get_rank() if rank is None else rank
+        world_size = torch.distributed.get_world_size() if world_size is None else world_size
+    rank = _from_environment("RANK") if rank is None else rank
+    world_size = _from_environment("WORLD_SIZE") if world_size is None else world_size
+    world_size = 1 if world_size is None else world_size
+    if rank is None and is_whole(world_size) and world_size > 1:
+        of_slurm = "SLURM_PROCID" in os.environ
+        told = 'rank=int(os.environ["SLURM_PROCID"])' if of_slurm else "`rank`, the number of this process"
+        raise StreamError(
+            f"expected the rank of this process among {world_size}, found none",
+            where="rank",
+            hint=f"Give {told}; or start the job with torchrun, or `torch.distributed` before this.",
+        )
+    return rank or 0, world_size
+
+
+def _from_environment(name: str) -> int | None:
+    """A number that torchrun tells each process, if there is one."""
+    text = os.environ.get(name)
+    try:
+        return None if text is None else int(text)
+    except ValueError:
+        raise StreamError(
+            f"expected a whole number in the environment, found {text!r:.80}",
+            where=name,
+            hint="Correct the variable, or give `rank` and `world_size`.",
+        ) from None
+
+
+def _check_kinds(where: object, transform: object, **texts: object) -> None:
+    for name, text in texts.items():
+        if not isinstance(text, str) and (text is not None or name == "config"):
+            hint = f'Such as {name}="{_SUCH_AS[name]}".'
+            raise StreamError(f"expected a text, found {text!r:.80}", where=name, hint=hint)
+    if where is not None and not isinstance(where, Filter):
+        problem, hint = f"expected a Filter, found {where!r:.80}", "Such as where=Filter(min_masks=3)."
+        raise StreamError(problem, where="where", hint=hint)
+    if transform is not None and not callable(transform):
+        raise StreamError(
+            f"expected a function of a record, found {transform!r:.80}",
+            where="transform",
+            hint="Such as transform=partial(sam_sample, options=SamOptions()), with `partial` of functools.",
+        )
+
+
+def _check_total(plan: StreamPlan) -> None:
+    """Refuse a filter that lets nothing through, and tell what becomes of what the ranks do not divide."""
+    total = int(plan.sizes.sum())
+    if not total and plan.groups and plan.rows is not None:
+        raise SourceError("expected records that pass the filter, found none", where=plan.name, hint="Ask for less.")
+    if total % plan.world_size and plan.rank == 0:
+        LOG.warning("%s: %s", plan.name, _uneven(total, plan.world_size, plan.ordering.ends))
 
 
 def _check(

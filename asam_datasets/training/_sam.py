@@ -8,7 +8,7 @@ outermost pixels of its mask (inclusive, as SA-1B's; SAM adds the half pixel its
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -17,13 +17,14 @@ import torch
 from numpy.typing import NDArray
 from rlemasklib import RLEMask
 
-from asam_datasets.errors import RecordError, SegmentationError
+from asam_datasets.errors import RecordError, SegmentationError, StreamError
 from asam_datasets.masks import from_segmentation, parse_together
 from asam_datasets.training._geometry import Geometry, draw_geometry
 from asam_datasets.training._images import EncodedImage, lay_planes, open_image
 from asam_datasets.training._memory import zeros
 from asam_datasets.training._options import Choose, SamOptions, random_of
 from asam_datasets.training._packed import pack_masks
+from asam_datasets.training._records import check_options, check_record, list_records, rows_of
 
 PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """ImageNet's, of 0 … 255, as SAM uses them (`pixel_mean` and `pixel_std` in segment_anything's `build_sam.py`)."""
@@ -66,8 +67,11 @@ def sam_sample(record: Mapping[str, Any], options: SamOptions = _DEFAULT) -> dic
         A mask that is empty in the sample, cut off or too small for a target, takes no slot.
 
     Raises:
-        RecordError: the image or an annotation cannot be used.
+        RecordError: it is no record, or the image or an annotation cannot be used.
+        StreamError: the options are others.
     """
+    check_options(options, SamOptions)
+    check_record(record, "sam")
     parts = _read(record, options)
     slots = len(parts.masks) if options.choose.count is None else options.choose.count
     batch = _fill([parts], slots, options)
@@ -75,8 +79,11 @@ def sam_sample(record: Mapping[str, Any], options: SamOptions = _DEFAULT) -> dic
 
 
 def sam_samples(batch: Mapping[str, Sequence[Any]], options: SamOptions = _DEFAULT) -> dict[str, list[Any]]:
-    """As `sam_sample` for columns: for `with_transform`, and `map(batched=True)`."""
-    samples = [sam_sample(record, options) for record in rows_of(batch)]
+    """As `sam_sample` for columns: for `with_transform`, and `map(batched=True)`.
+
+    Rows of stock `datasets` have no `epoch`: what is drawn is the same in each, unless `seed` of the options is None.
+    """
+    samples = [sam_sample(record, options) for record in rows_of(batch, "sam")]
     return {name: [sample[name] for sample in samples] for name in (samples[0] if samples else ())}
 
 
@@ -87,7 +94,8 @@ def sam_batch(records: Sequence[Mapping[str, Any]], options: SamOptions = _DEFAU
         As `sam_sample`, with a first axis for the records; `image_id` is a list. With the rule `all` every record has
         as many slots as the one with the most masks.
     """
-    parts = [_read(record, options) for record in records]
+    check_options(options, SamOptions)
+    parts = [_read(record, options) for record in list_records(records, "sam")]
     slots = options.choose.count or max((len(one.masks) for one in parts), default=0)
     return _fill(parts, slots, options)
 
@@ -96,23 +104,35 @@ def normalize(pixel_values: torch.Tensor, reshaped_input_sizes: torch.Tensor) ->
     """Turn uint8 images into what SAM takes, on their device: the same as `pixels="float32"` gives.
 
     Args:
-        pixel_values: uint8 (batch, 3, S, S).
-        reshaped_input_sizes: (batch, 2), (height, width) of what is not padding.
+        pixel_values: uint8 (batch, 3, S, S); or of one sample (3, S, S).
+        reshaped_input_sizes: (batch, 2), (height, width) of what is not padding; or of one sample (2,).
 
     Returns:
-        float32 (batch, 3, S, S), 0 in the padding.
+        float32 in the shape of `pixel_values`, 0 in the padding.
+
+    Raises:
+        StreamError: they are not uint8, or not of these shapes.
     """
+    if pixel_values.dtype != torch.uint8:
+        raise StreamError(
+            f"expected pixels of torch.uint8, found {pixel_values.dtype}",
+            where="pixel_values",
+            hint="SamOptions(pixels='float32') gives images that are normalized already; leave out `normalize`.",
+        )
+    shape, sizes_shape = tuple(pixel_values.shape), tuple(reshaped_input_sizes.shape)
+    if len(shape) not in (3, 4) or shape[-3] != 3 or sizes_shape != (*shape[:-3], 2):
+        raise StreamError(
+            f"expected (batch, 3, S, S) and sizes (batch, 2), or (3, S, S) and (2,), found {shape} and {sizes_shape}",
+            where="pixel_values",
+            hint="Give both as `sam_batch` or `sam_sample` gave them.",
+        )
+    if len(shape) == 3:
+        return normalize(pixel_values[None], reshaped_input_sizes[None])[0]
     device, side = pixel_values.device, torch.arange(pixel_values.shape[-1], device=pixel_values.device)
     mean, deviation = (torch.tensor(values, device=device).view(3, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
     sizes = reshaped_input_sizes.to(device)
     inside = (side[None, :, None] < sizes[:, 0, None, None]) & (side[None, None, :] < sizes[:, 1, None, None])
     return (pixel_values.to(torch.float32) - mean) / deviation * inside[:, None]
-
-
-def rows_of(batch: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
-    """The records of columns."""
-    for values in zip(*batch.values(), strict=True):
-        yield dict(zip(batch.keys(), values, strict=True))
 
 
 def _read(record: Mapping[str, Any], options: SamOptions) -> _Parts:
@@ -161,7 +181,9 @@ def _counts_of(annotations: Sequence[Any], size: list[int]) -> list[str] | None:
         if type(segmentation) is not dict:
             return None
         found, text = segmentation.get("size"), segmentation.get("counts")
-        if found != size or type(found[0]) is not int or type(found[1]) is not int or type(text) is not str:
+        if type(found) is not list or type(text) is not str:
+            return None
+        if found != size or type(found[0]) is not int or type(found[1]) is not int:
             return None
         counts.append(text)
     return counts
@@ -180,7 +202,9 @@ def mask_of(annotation: Any, shape: tuple[int, int], where: str) -> RLEMask:
     if not isinstance(size, Sequence) or not isinstance(counts, (str, bytes)):
         found = "no annotation" if not isinstance(annotation, Mapping) else f"{segmentation!r:.80}"
         raise RecordError(
-            f"expected COCO RLE, a `size` and compressed `counts`, found {found}", where=f"{where}.segmentation"
+            f"expected COCO RLE, a `size` and compressed `counts`, found {found}",
+            where=f"{where}.segmentation",
+            hint="Give rows as `datasets` has them, without `with_format`, or get the archive again.",
         )
     try:
         return from_segmentation({"size": list(size), "counts": counts}, shape=shape)

@@ -25,6 +25,7 @@ from asam_datasets.training._elastic import (
     History,
     Place,
     Segment,
+    check_state,
     find_place,
     first_epoch,
     is_gathered,
@@ -201,6 +202,7 @@ class Stream(Epochs[Place], torch.utils.data.IterableDataset[Any]):
         Raises:
             StreamError: it is the state of another stream; or it is not gathered, and of another number of workers.
         """
+        check_state(state, "load_state_dict")
         if is_gathered(state):
             self.load_segments(load_history(state, {"name": self._plan.name, "dataset": self._plan.dataset()}))
             return

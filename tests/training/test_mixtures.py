@@ -262,18 +262,36 @@ def test_mixtures_that_cannot_be(bench: Bench, many: Path) -> None:
     stream = bench.stream(10, 0, 0, 1)
     for wrong, message in (
         ([], "streams: expected streams with weights, found"),
+        ([stream, bench.stream(10, 0, 0, 1)], "streams: expected streams with weights, found"),
+        ({stream: 0.5}, "streams: expected streams with weights, found"),
+        (stream, "streams: expected streams with weights, found"),
+        (None, "streams: expected streams with weights, found None"),
         ([(stream, 0)], "streams: expected weights above 0, found 0"),
         ([(stream, 1), (stream, 1)], "expected a stream of its own for each weight"),
         ([(stream, 1), (bench.stream(10, 0, 0, 2), 1)], r"all of one rank, found \[\(0, 1\), \(0, 2\)\]"),
         ([(open_stream(many, "sam", order="global"), 1)], "expected streams in the order `window`, found `global`"),
     ):
         with pytest.raises(StreamError, match=message):
-            open_mixture(wrong)
+            open_mixture(wrong)  # type: ignore[arg-type]
     with pytest.raises(StreamError, match="stop: expected first, all or longest, found 'never'"):
         open_mixture([(stream, 1)], stop="never")  # type: ignore[arg-type]
     state = bench.mixture([10, 10], [1, 2], "all").state_dict()
     with pytest.raises(StreamError, match=r"expected the state of a mixture of .*, found one of a mixture of"):
         bench.mixture([10, 10], [1, 3], "all").load_state_dict(state)
+
+
+def test_pairs_come_from_anything_and_all_has_a_length(bench: Bench) -> None:
+    for ends, ranks in (("exact", [8, 9]), ("pad", [9, 9])):
+        for rank, length in enumerate(ranks):
+            streams = [bench.stream(size, size, rank, 2, ends) for size in (7, 10)]
+            mixture = open_mixture(zip(streams, (0.5, 0.5), strict=True), stop="all")
+            assert len(mixture) == len(list(mixture)) == length
+    for stop in ("first", "longest"):
+        mixture = open_mixture(((bench.stream(size, size, 0, 1), 1) for size in (3, 4)), stop=stop)
+        assert mixture
+        with pytest.raises(TypeError, match=f'stop="{stop}" has no length'):
+            len(mixture)
+        assert len(list(mixture)) > 3
 
 
 def test_a_stream_that_has_nothing_for_the_worker_it_was_is_left_out(bench: Bench) -> None:

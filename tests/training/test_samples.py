@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco
 
+from asam_datasets import training
 from asam_datasets.demo import DemoArchive, draw_record
 from asam_datasets.errors import RecordError, StreamError
 from asam_datasets.masks import from_segmentation, to_segmentation
@@ -265,7 +266,7 @@ def test_rules_and_filters() -> None:
     middle = sorted(areas)[15]
     assert areas_of(Choose(None, "all", min_area=middle)) == [area for area in areas if area >= middle]
     assert areas_of(Choose(None, "all", max_area=middle)) == [area for area in areas if area <= middle]
-    assert areas_of(Choose(None, "all", min_predicted_iou=2.0)) == []
+    assert areas_of(Choose(None, "all", min_predicted_iou=1)) == []
 
 
 def test_slots_that_are_left_over_are_padding() -> None:
@@ -397,6 +398,7 @@ def test_float_images_are_normalized_as_sam_does() -> None:
     as_floats = sam_batch(records, SamOptions(size=256, choose=Choose(2), pixels="float32"))
     mine = normalize(as_bytes["pixel_values"], as_bytes["reshaped_input_sizes"])
     assert torch.allclose(mine, as_floats["pixel_values"], atol=1e-5)
+    assert torch.equal(normalize(as_bytes["pixel_values"][1], as_bytes["reshaped_input_sizes"][1]), mine[1])
     assert not as_floats["pixel_values"][0, :, 183:].any()
     pixel = as_bytes["pixel_values"][0, :, 10, 10].double()
     mean, deviation = torch.tensor([123.675, 116.28, 103.53]), torch.tensor([58.395, 57.12, 57.375])
@@ -535,6 +537,7 @@ def test_bad_annotations_are_one_sentence() -> None:
         {"segmentation": [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]},
         {"segmentation": {"size": [66, 80], "counts": [66 * 80]}},
         {"segmentation": {"counts": "PP1"}},
+        {"segmentation": {"size": np.array([66, 80]), "counts": "PP1"}},  # of `with_format("numpy")`
     ],
     ids=str,
 )
@@ -573,12 +576,65 @@ def test_a_number_that_one_annotation_lacks_is_one_sentence() -> None:
         (lambda: Augment(crop=(0.5, 1.5)), "Augment.crop"),
         (lambda: Augment(jitter=(2.0, 1.0)), "Augment.jitter"),
         (lambda: ControlNetOptions(empty_captions=3), "ControlNetOptions.empty_captions"),
+        (lambda: ControlNetOptions(empty_captions="3"), "ControlNetOptions.empty_captions"),  # type: ignore[arg-type]
+        (lambda: ControlNetOptions(augment=None), "ControlNetOptions.augment"),  # type: ignore[arg-type]
+        (lambda: Choose(min_predicted_iou=90), "Choose.min_predicted_iou"),
+        (lambda: Choose(min_stability_score=90), "Choose.min_stability_score"),
+        (lambda: Choose(min_stability_score="0.9"), "Choose.min_stability_score"),  # type: ignore[arg-type]
+        (lambda: Choose(min_area=100, max_area=50), "Choose.max_area"),
+        (lambda: Choose(min_area=None), "Choose.min_area"),  # type: ignore[arg-type]
+        (lambda: Choose(max_area=-1), "Choose.max_area"),
+        (lambda: SamOptions(choose=16), "SamOptions.choose"),  # type: ignore[arg-type]
+        (lambda: SamOptions(choose=None), "SamOptions.choose"),  # type: ignore[arg-type]
+        (lambda: SamOptions(augment=None), "SamOptions.augment"),  # type: ignore[arg-type]
+        (lambda: SamOptions(targets=None), "SamOptions.targets"),  # type: ignore[arg-type]
+        (lambda: SamOptions(targets=[["masks"]]), "SamOptions.targets"),  # type: ignore[arg-type,list-item]
+        (lambda: SamOptions(low_res="256"), "SamOptions.low_res"),  # type: ignore[arg-type]
+        (lambda: SamOptions(size=(64, 64)), "SamOptions.size"),  # type: ignore[arg-type]
+        (lambda: Augment(crop=0.5), "Augment.crop"),  # type: ignore[arg-type]
+        (lambda: Augment(crop=("0", "1")), "Augment.crop"),  # type: ignore[arg-type]
+        (lambda: Augment(jitter=2), "Augment.jitter"),  # type: ignore[arg-type]
+        (lambda: Augment(mirror=None), "Augment.mirror"),  # type: ignore[arg-type]
+        (lambda: sam_sample(RECORD, {"size": 512}), "options"),  # type: ignore[arg-type]
+        (lambda: sam_batch([], ControlNetOptions()), "options"),  # type: ignore[arg-type]
+        (lambda: controlnet_sample(RECORD, SamOptions()), "options"),  # type: ignore[arg-type]
+        (lambda: normalize(torch.zeros(1, 3, 8, 8), torch.tensor([[8, 8]])), "pixel_values"),
+        (lambda: normalize(torch.zeros(1, 3, 8, 8).byte(), torch.tensor([8, 8])), "pixel_values"),
     ],
 )
 def test_bad_options_name_themselves(make: Any, where: str) -> None:
     with pytest.raises(StreamError) as caught:
         make()
     assert caught.value.where == where
+
+
+RECORD: dict[str, Any] = {"image": {"bytes": b""}, "image_id": 1, "annotations": []}
+COLUMNS = {name: [value] for name, value in RECORD.items()}
+
+
+@pytest.mark.parametrize("family", ["sam", "controlnet"])
+@pytest.mark.parametrize(
+    ("function", "given", "message"),
+    [
+        ("sample", COLUMNS, "record: expected one record, found columns"),
+        ("sample", [RECORD], "record: expected one record, found a list"),
+        ("samples", RECORD, "batch: expected columns, found one record"),
+        ("samples", [RECORD], "batch: expected columns, found a list"),
+        ("samples", {**COLUMNS, "image_id": []}, "batch: expected columns of one length, found .*'image_id': 0"),
+        ("batch", RECORD, "records: expected a list of records, found one record"),
+        ("batch", COLUMNS, "records: expected a list of records, found columns"),
+        ("batch", [COLUMNS], "record: expected one record, found columns"),
+        ("batch", None, "records: expected a list of records, found none"),
+    ],
+)
+def test_what_is_given_in_another_form_is_one_sentence(family: str, function: str, given: Any, message: str) -> None:
+    with pytest.raises(RecordError, match=message) as caught:
+        getattr(training, f"{family}_{function}")(given)
+    assert f"`{family}_samples` columns" in caught.value.hint
+
+
+def test_a_single_target_may_be_a_text() -> None:
+    assert SamOptions(targets="masks") == SamOptions(targets=["masks"]) == SamOptions()  # type: ignore[arg-type]
 
 
 def test_decoding_releases_the_interpreter() -> None:

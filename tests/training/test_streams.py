@@ -33,7 +33,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from asam_datasets.demo import DemoArchive
 from asam_datasets.errors import RecordError, SourceError, StreamError
 from asam_datasets.published._byte_ranges import fetch as _fetch
-from asam_datasets.training import Choose, SamOptions, Stream, open_stream, sam_sample
+from asam_datasets.training import Choose, SamOptions, Stream, gather_state, open_mixture, open_stream, sam_sample
 from asam_datasets.training._order import Consumer, Ends, Epoch, Order, Ordering, rank_records
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
@@ -329,7 +329,9 @@ def test_a_record_that_failed_is_not_counted(many: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [{"seed": 2}, {"window": 3}, {"rank": 1, "world_size": 2}, {"ends": "pad"}, {"world_size": 5}], ids=str
+    "other",
+    [{"seed": 2}, {"window": 3}, {"rank": 1, "world_size": 2}, {"ends": "pad"}, {"rank": 0, "world_size": 5}],
+    ids=str,
 )
 def test_the_state_of_another_stream_is_refused(many: Path, other: dict[str, Any]) -> None:
     state = open_stream(many, "sam").state_dict()
@@ -385,11 +387,73 @@ def test_uneven_ranks_are_told(many: Path, ends: Ends, caplog: pytest.LogCapture
         ({"read_ahead": 0}, "read_ahead: expected 1 to 64 row groups, found 0"),
         ({"seed": 1.5}, "seed: expected a whole number, found 1.5"),
         ({"ends": "wrap"}, "ends: expected exact, drop or pad, found 'wrap'"),
+        ({"config": 0}, "config: expected a text, found 0"),
+        ({"split": 0}, "split: expected a text, found 0"),
+        ({"columns": 3}, "columns: expected names of columns, found 3"),
+        ({"columns": ["image_id", 3]}, "columns: expected names of columns, found 3"),
+        ({"where": {"min_masks": 3}}, r"where: expected a Filter, found \{'min_masks': 3\}"),
+        ({"where": bool}, "where: expected a Filter, found <class 'bool'>"),
+        ({"transform": SamOptions()}, r"transform: expected a function of a record, found SamOptions\("),
     ],
 )
 def test_bad_arguments(small: Path, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(StreamError, match=message):
+    with pytest.raises(StreamError, match=message) as caught:
+        open_stream(small, **{"config": "sam", **options})
+    assert "transform" not in options or "partial(sam_sample, options=SamOptions())" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "where", "message", "hint"),
+    [
+        ({"world_size": 2}, {}, "rank", "expected the rank of this process among 2, found none", "with torchrun"),
+        ({}, {"WORLD_SIZE": "2"}, "rank", "expected the rank of this process among 2, found none", "with torchrun"),
+        ({"world_size": 2}, {"SLURM_PROCID": "1"}, "rank", "found none", 'rank=int(os.environ["SLURM_PROCID"])'),
+        ({}, {"RANK": "x"}, "RANK", "expected a whole number in the environment, found 'x'", "Correct the variable"),
+        ({"rank": 0}, {"WORLD_SIZE": ""}, "WORLD_SIZE", "expected a whole number in the env", "Correct the variable"),
+    ],
+    ids=str,
+)
+def test_a_rank_is_never_guessed(
+    small: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    environment: dict[str, str],
+    where: str,
+    message: str,
+    hint: str,
+) -> None:
+    for name in ("RANK", "WORLD_SIZE", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StreamError, match=message) as caught:
         open_stream(small, "sam", **options)
+    assert caught.value.where == where
+    assert hint in caught.value.hint
+    if where == "RANK":  # it is not asked for
+        assert len(open_stream(small, "sam", rank=0, world_size=1)) == 12
+
+
+def test_columns_may_be_anything_that_gives_names(small: Path) -> None:
+    names = ["image_id", "annotations.area"]
+    expected = list(open_stream(small, "sam", columns=names))
+    assert sorted(expected[0]) == ["annotations", "epoch", "image_id"]
+    for columns in (iter(names), (name for name in names), np.array(names), dict.fromkeys(names)):
+        assert list(open_stream(small, "sam", columns=columns)) == expected
+
+
+def test_a_stream_has_no_numbers_and_no_other_states(many: Path) -> None:
+    stream = open_stream(many, "sam", columns=["image_id"])
+    for wrong in (lambda: stream[0], lambda: open_mixture([(stream, 1)])[0]):
+        with pytest.raises(StreamError, match="expected a loop over the stream, found the index 0") as caught:
+            wrong()
+        assert "rows" in caught.value.hint
+    for load in (stream.load_state_dict, open_mixture([(stream, 1)]).load_state_dict):
+        with pytest.raises(StreamError, match="load_state_dict: expected a state, found None"):
+            load(None)  # type: ignore[arg-type]
+    for state in (None, [None], 3, "state"):
+        with pytest.raises(StreamError, match="gather_state: expected a state"):
+            gather_state(state)  # type: ignore[arg-type]
 
 
 def test_bad_places(small: Path, tmp_path: Path) -> None:
