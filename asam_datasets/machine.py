@@ -56,7 +56,7 @@ def texts_of(given: AnyPath | Iterable[AnyPath] | None, name: str = "") -> list[
 
 def path_of(given: AnyPath) -> Path:
     """A path; `~` is the folder of the user, as in a shell."""
-    return Path(given).expanduser()
+    return Path(os.path.expanduser(given))  # as a shell, it leaves the `~` of a user whom nobody knows
 
 
 def paths_of(given: AnyPath | Iterable[AnyPath]) -> list[Path]:

@@ -96,7 +96,7 @@ def _fields(segmentation: Any) -> tuple[Any, str | bytes]:
         size, counts = segmentation["size"], segmentation["counts"]
     except (KeyError, TypeError, IndexError):
         size = counts = None
-    if isinstance(counts, (str, bytes)) and isinstance(size, (Sequence, np.ndarray)):
+    if isinstance(counts, (str, bytes)) and isinstance(size, (list, tuple, Sequence, np.ndarray)):
         return size, counts
     hint = "`pycocotools.mask.frPyObjects` makes compressed RLE of polygons and of lists of runs."
     if isinstance(segmentation, Mapping) and "segmentation" in segmentation:
@@ -114,7 +114,9 @@ def check_size(size: list[int] | tuple[int, ...], *, shape: tuple[int, int] | No
     """
     if len(size) != 2 or not all(isinstance(n, (int, np.integer)) and n >= 0 for n in size):
         raise SegmentationError(f"expected [height, width] in pixels, found {size!r}", where="size")
-    height, width = map(int, size)
+    height, width = size
+    if type(height) is not int or type(width) is not int:
+        height, width = int(height), int(width)
     if shape is not None and (height, width) != tuple(shape):
         raise SegmentationError(
             f"expected the image's [height, width] [{shape[0]}, {shape[1]}], found [{height}, {width}]",
