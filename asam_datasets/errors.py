@@ -48,7 +48,7 @@ Error = TypeVar("Error", bound="AsamDatasetsError")
 
 # Of Unicode's private use area: no name of a file or a set has them, and `printable` would not let them through.
 _OPTION = re.compile("\ue000([a-z_0-9]+)(?:\ue001([^\ue000-\ue002]*))?\ue002")
-_PYTHON = {"public": "private=False"}
+_PYTHON = {"public": "private=False", "format": "form"}
 """Options of the command line whose argument has another name."""
 
 

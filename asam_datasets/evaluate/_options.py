@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import msgspec
 
 from asam_datasets.errors import ModelError, option
+from asam_datasets.machine import texts_of
 from asam_datasets.models import DTYPES
 from asam_datasets.published import parse_range
 
@@ -63,9 +64,12 @@ class EvaluateOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     worst: int = 0
 
     def __post_init__(self) -> None:
+        # One config is one, and not its letters.
+        msgspec.structs.force_setattr(self, "configs", tuple(texts_of(self.configs, "configs")))
         for name, lowest in _LEAST.items():
-            if getattr(self, name) < lowest:
-                raise ModelError(f"expected {option(name)} of at least {lowest}, found {getattr(self, name)}")
+            number = getattr(self, name)
+            if not isinstance(number, int) or number < lowest:
+                raise ModelError(f"expected {option(name)} of at least {lowest}, found {number!r}")
         if self.max_masks is not None and self.max_masks < 1:
             raise ModelError(f"expected {option('max_masks')} of at least 1, found {self.max_masks}")
         if self.worst > _MOST_WORST:
