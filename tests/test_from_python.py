@@ -16,7 +16,17 @@ from archives import tar_bytes, tiny_members
 
 from asam_datasets import masks, show
 from asam_datasets.demo import DemoArchive, write_demo
-from asam_datasets.errors import SKIP, AsamDatasetsError, RecordError, SourceError, TargetError
+from asam_datasets.errors import (
+    SKIP,
+    AsamDatasetsError,
+    ModelError,
+    RecordError,
+    SegmentationError,
+    SourceError,
+    TargetError,
+)
+from asam_datasets.evaluate import EvaluateOptions
+from asam_datasets.formats import export_form
 from asam_datasets.organized import organize
 from asam_datasets.preview import preview
 from asam_datasets.publish import PublishOptions, plan, publish
@@ -136,6 +146,11 @@ def test_rows_and_workers_of_other_types(dataset: Path, tmp_path: Path) -> None:
             verify(dataset, deep=True, workers=number)  # type: ignore[arg-type]
     with pytest.raises(TargetError, match="expected `all`, `none` or a range such as 0:4, found 4"):
         organize("sa.tar", tmp_path / "folder", masks=4)  # type: ignore[arg-type]
+    assert EvaluateOptions(configs="hrsod_te").configs == ("hrsod_te",)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="expected points of at least 0, found '3'"):
+        EvaluateOptions(points="3")  # type: ignore[arg-type]
+    with pytest.raises(TargetError, match="form: expected one of .* found 'COCO'"):
+        export_form(dataset, tmp_path / "coco", form="COCO")
     record = next(iter(rows(dataset, 1)))
     assert show(record, panels="masks").size[0] < show(record).size[0]  # type: ignore[arg-type]
 
@@ -178,9 +193,7 @@ def test_a_mask_in_a_wrong_form() -> None:
         (lambda: masks.encode(array * 0.5), r"expected booleans or integers \(height, width\), found float64 \(4, 6\)"),
     ]
     for act, message in wrong:
-        with pytest.raises(
-            masks.SegmentationError if hasattr(masks, "SegmentationError") else ValueError, match=message
-        ):
+        with pytest.raises(SegmentationError, match=message):
             act()
     assert masks.decode_batch(iter([good, good])).shape == (2, 4, 6)
     sized = {"size": np.array([4, 6]), "counts": good["counts"]}  # as `with_format("numpy")` gives it
