@@ -149,7 +149,7 @@ def test_rows_and_workers_of_other_types(dataset: Path, tmp_path: Path) -> None:
     assert EvaluateOptions(configs="hrsod_te").configs == ("hrsod_te",)  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="expected points of at least 0, found '3'"):
         EvaluateOptions(points="3")  # type: ignore[arg-type]
-    with pytest.raises(TargetError, match="form: expected one of .* found 'COCO'"):
+    with pytest.raises(TargetError, match=r"form: expected one of .* found 'COCO'"):
         export_form(dataset, tmp_path / "coco", form="COCO")
     record = next(iter(rows(dataset, 1)))
     assert show(record, panels="masks").size[0] < show(record).size[0]  # type: ignore[arg-type]
