@@ -91,17 +91,17 @@ class AsamDatasetsError(Exception):
         super().__init__(printable(spelled(problem)), where, printable(spelled(hint)))
         self.problem = problem
         self.where = where
-        self.advise(hint or self.usual_hint)
-
-    def advise(self, hint: str) -> None:
-        """Give another hint."""
-        self.marked_hint = hint
-        self.__notes__ = [self.hint]  # which Python shows below the sentence, from 3.11 on
+        self.hint = hint or self.usual_hint
 
     @property
     def hint(self) -> str:
         """What to do about it, with arguments spelled as Python does; in `marked_hint` they are marked."""
         return printable(spelled(self.marked_hint))
+
+    @hint.setter
+    def hint(self, hint: str) -> None:
+        self.marked_hint = hint
+        self.__notes__ = [self.hint]  # which Python shows below the sentence, from 3.11 on
 
     def __str__(self) -> str:
         return self.sentence()

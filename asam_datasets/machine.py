@@ -45,9 +45,9 @@ def texts_of(given: AnyPath | Iterable[AnyPath] | None, name: str = "") -> list[
     if given is None:
         return []
     if isinstance(given, (str, os.PathLike)):
-        return [os.fspath(given)]
+        return [os.fsdecode(given)]
     try:
-        return [os.fspath(one) for one in given]
+        return [os.fsdecode(one) for one in given]
     except TypeError:
         raise SourceError(
             f"expected paths or names, one or a list of them, found {given!r:.80}", where=option(name) if name else ""
@@ -83,13 +83,11 @@ def write_errors(where: Path) -> Iterator[None]:
         ) from error
 
 
-def end_if_starting() -> None:
-    """End this process, without a word, where it is one of several that are being started: it reads the script of its
-    parent, which has no `if __name__ == "__main__":`, and would do all of its work once more. The parent says so.
-    """
-    # By what Python's own refusal to start a process here goes by; that comes too late, after locks and requests.
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise SystemExit(1)
+def _is_starting(parent: str) -> bool:
+    """Whether this process is being started by that one: it reads the script of its parent then, and does what stands
+    there outside of `if __name__ == "__main__":` once more."""
+    # What Python's own refusal to start a process here goes by; that comes too late.
+    return str(os.getppid()) == parent and getattr(multiprocessing.current_process(), "_inheriting", False)
 
 
 @contextmanager
@@ -104,7 +102,6 @@ def only_writer(where: str | Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    end_if_starting()
     key = where.resolve() if isinstance(where, Path) else where
     with write_errors(default_cache()):
         holder = _lock_folder() / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:16]}.holder"
@@ -113,6 +110,8 @@ def only_writer(where: str | Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         process = holder.read_text() if holder.is_file() else "that is unknown"
+        if _is_starting(process.partition(" ")[0]):
+            raise SystemExit(1) from None  # without a word: the parent finds its workers gone, and says so
         raise TargetError(
             f"expected to be the only writer, found process {process} at work",
             where=str(where),

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any, TypeVar
 
 from asam_datasets.errors import SourceError, option
-from asam_datasets.machine import end_if_starting
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -116,8 +116,9 @@ class Workers:
             if not self._began.is_set():
                 raise SourceError(
                     f"expected {self.count} worker processes, found that they ended before they began",
-                    hint="A process reads the script that it belongs to before it begins: have yours call this below "
-                    f'`if __name__ == "__main__":`. Or give 1 as {option("workers")}.',
+                    hint="A process reads the script that it belongs to before it begins: yours has to be a file, and "
+                    'to call this below `if __name__ == "__main__":`. If it does, the machine ran out of memory. '
+                    f"With 1 as {option('workers')} there are no processes.",
                 ) from None
             raise SourceError(
                 f"expected {self.count} worker processes, found that one was killed",
@@ -148,10 +149,10 @@ def open_workers(count: int, on_progress: OnProgress) -> Iterator[Workers]:
     Raises:
         SourceError: `count` is no number of processes.
     """
-    end_if_starting()
-    if not isinstance(count, int) or count < 1:
+    given: object = count
+    if not isinstance(given, Integral) or count < 1:
         raise SourceError(f"expected {option('workers')} of at least 1, found {count!r}")
-    workers = Workers(count, on_progress)
+    workers = Workers(int(count), on_progress)
     try:
         yield workers
     finally:

@@ -127,8 +127,12 @@ def test_publish_of_something_else(archive: DemoArchive, tmp_path: Path) -> None
 
 
 def test_one_id_needs_no_list(dataset: Path) -> None:
-    for one in (2, "2", "sa_2.jpg", [np.int64(2)]):
+    for one in (2, "2", "sa_2.jpg", np.int64(2), [np.int64(2)]):
         assert [row["image_id"] for row in rows(dataset, one)] == [2]  # type: ignore[arg-type]
+    for wrong in ("", "sa_1.jpg," * 60):  # too long for the name of a file
+        with pytest.raises(SourceError, match="expected an image id, found"):
+            rows(dataset, wrong)
+    assert [list(row) for row in rows(dataset, [1], columns=(name for name in ["image_id"]))] == [["image_id"]]  # type: ignore[arg-type]
     with pytest.raises(SourceError, match=r"expected an image id, found 'ids\.txt'"):
         rows(dataset, "ids.txt")
     with pytest.raises(SourceError, match="expected a list of image ids, found None"):

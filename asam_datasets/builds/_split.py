@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +57,19 @@ def read_validation(given: float | AnyPath | Iterable[object]) -> Validation:
     """
     if isinstance(given, str):
         given = _parse(given)
-    if isinstance(given, os.PathLike):
-        given = path_of(given)
-    if not isinstance(given, (Path, int, float)):
-        return Validation(names=frozenset(map(str, text_ids(entries_of(given)).ids)))
-    if not isinstance(given, Path):
-        if not 0 <= given < 1:
+    number: object = given
+    if isinstance(number, Real):
+        share = float(number)
+        if not 0 <= share < 1:
             raise SourceError(
                 f"expected a share from 0 to below 1, found {given}",
                 where=option("validation"),
                 hint="0.1 holds out a tenth; 0 ends a split that is there.",
             )
-        return Validation(share=float(given))
+        return Validation(share=share)
+    if not isinstance(given, os.PathLike):
+        return Validation(names=frozenset(map(str, text_ids(entries_of(given)).ids)))  # type: ignore[arg-type]
+    given = path_of(given)
     if not given.exists():
         raise SourceError(
             f"expected a share such as 0.1, or a file with a name or an image id on each line, found no file {given}",

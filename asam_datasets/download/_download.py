@@ -178,5 +178,7 @@ def _together(failed: Sequence[AsamDatasetsError], count: int) -> AsamDatasetsEr
     if len(failed) == 1:
         return first
     return type(first)(
-        f"{first.problem} (and {len(failed) - 1:,} more of {count:,} files failed)", where=first.where, hint=first.hint
+        f"{first.problem} (and {len(failed) - 1:,} more of {count:,} files failed)",
+        where=first.where,
+        hint=first.marked_hint,
     )

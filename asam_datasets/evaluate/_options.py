@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Literal, get_args
 
 import msgspec
@@ -68,7 +69,7 @@ class EvaluateOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         msgspec.structs.force_setattr(self, "configs", tuple(texts_of(self.configs, "configs")))
         for name, lowest in _LEAST.items():
             number = getattr(self, name)
-            if not isinstance(number, int) or number < lowest:
+            if not isinstance(number, Integral) or number < lowest:
                 raise ModelError(f"expected {option(name)} of at least {lowest}, found {number!r}")
         if self.max_masks is not None and self.max_masks < 1:
             raise ModelError(f"expected {option('max_masks')} of at least 1, found {self.max_masks}")

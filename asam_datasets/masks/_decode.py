@@ -127,7 +127,7 @@ def _check_out(out: NDArray[np.uint8], shape: tuple[int, ...]) -> None:
 
 
 def _check_value(value: int) -> None:
-    if not isinstance(value, (int, np.integer)) or not 0 <= value <= 255:
+    if not isinstance(value, (int, float, np.number)) or not 0 <= value <= 255:
         raise SegmentationError(f"expected 0 to 255, found {value!r}", where="value")
 
 

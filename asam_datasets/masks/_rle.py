@@ -69,12 +69,7 @@ def from_segmentation(segmentation: Segmentation | Runs, *, shape: tuple[int, in
     Raises:
         SegmentationError: an invariant of this module does not hold; `where` names the field.
     """
-    size: list[int] | tuple[int, ...]
-    counts: str | bytes
-    if isinstance(segmentation, Runs):
-        size, counts = segmentation.size, segmentation.counts
-    else:
-        size, counts = _fields(segmentation)
+    size, counts = _fields(segmentation)
     height, width = check_size(size, shape=shape)
     if isinstance(counts, str):
         if not counts.isascii():
@@ -92,10 +87,14 @@ def _fields(segmentation: Any) -> tuple[Any, str | bytes]:
     Raises:
         SegmentationError: it has no such fields, or other things in them.
     """
+    if type(segmentation) is Runs:
+        return segmentation.size, segmentation.counts
     try:
         size, counts = segmentation["size"], segmentation["counts"]
     except (KeyError, TypeError, IndexError):
         size = counts = None
+    if type(size) is list and type(counts) is str:  # as nearly all are
+        return size, counts
     if isinstance(counts, (str, bytes)) and isinstance(size, (list, tuple, Sequence, np.ndarray)):
         return size, counts
     hint = "`pycocotools.mask.frPyObjects` makes compressed RLE of polygons and of lists of runs."
@@ -112,11 +111,11 @@ def check_size(size: list[int] | tuple[int, ...], *, shape: tuple[int, int] | No
     Raises:
         SegmentationError: not two non-negative integers, more than `MAX_PIXELS`, or not the image's size.
     """
-    if len(size) != 2 or not all(isinstance(n, (int, np.integer)) and n >= 0 for n in size):
+    height, width = size if len(size) == 2 else (-1, -1)
+    if type(height) is not int or type(width) is not int:  # NumPy's
+        height, width = (int(n) if isinstance(n, (int, np.integer)) else -1 for n in (height, width))
+    if height < 0 or width < 0:
         raise SegmentationError(f"expected [height, width] in pixels, found {size!r}", where="size")
-    height, width = size
-    if type(height) is not int or type(width) is not int:
-        height, width = int(height), int(width)
     if shape is not None and (height, width) != tuple(shape):
         raise SegmentationError(
             f"expected the image's [height, width] [{shape[0]}, {shape[1]}], found [{height}, {width}]",
@@ -198,7 +197,10 @@ def encode(mask: NDArray[Any]) -> Segmentation:
     Raises:
         SegmentationError: another type, other axes, or more than `MAX_PIXELS`.
     """
-    array = np.asarray(mask)
+    try:
+        array = np.asarray(mask)
+    except (ValueError, RuntimeError) as error:  # rows of different lengths; a tensor that has a gradient
+        raise SegmentationError(f"expected booleans or integers (height, width), found: {error}") from None
     if array.ndim != 2 or array.dtype.kind not in "biu":
         raise SegmentationError(
             f"expected booleans or integers (height, width), found {array.dtype} {array.shape}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from types import NoneType
 from typing import get_args
 
@@ -144,14 +145,14 @@ class PublishOptions:
     def _check_types(self) -> None:
         """Whatever is given for a list becomes one; numbers and words are what the types say."""
         for name in ("train", "evaluation", "catalog", "captions", "remove", "annotations_only"):
-            object.__setattr__(self, name, texts_of(getattr(self, name), name))
+            object.__setattr__(self, name, tuple(texts_of(getattr(self, name), name)))
         for name in ("ids", "validation"):
             given = getattr(self, name)
             if isinstance(given, Iterable) and not isinstance(given, (str, os.PathLike)):
-                object.__setattr__(self, name, list(given))
+                object.__setattr__(self, name, tuple(given))
         for name in ("parts", "workers"):
             number = getattr(self, name)
-            if number is not None and (not isinstance(number, int) or number < 1):
+            if number is not None and (not isinstance(number, Integral) or number < 1):
                 raise TargetError(f"expected {option(name)} of at least 1, found {number!r}")
         for name, words in (("on_bad_record", get_args(OnBadRecord)), ("protocol", get_args(Protocol))):
             if getattr(self, name) not in words:

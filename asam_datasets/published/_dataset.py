@@ -123,7 +123,7 @@ def chosen_columns(dataset: Dataset, config: Config[Any], columns: Sequence[str]
     Raises:
         SourceError: the config has no such column, or none was asked for.
     """
-    names = (columns,) if isinstance(columns, str) else columns
+    names = (columns,) if isinstance(columns, str) else None if columns is None else tuple(columns)
     unknown = [name for name in names or () if name not in config.columns]
     if unknown or (names is not None and not names):
         raise SourceError(

@@ -54,7 +54,7 @@ def open_published(
     if place.is_dir():
         return PublishedFolder(place)
     if place.is_file():
-        raise NoDatasetError("expected a folder, found a file", where=dataset, found="a file")
+        raise NoDatasetError("expected a folder, found a file", where=dataset, hint="Check the path.", found="a file")
     try:
         check_repo_id(dataset)
     except TargetError:

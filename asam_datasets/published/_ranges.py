@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral
 
 from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError, option
@@ -31,7 +32,7 @@ def parse_range(given: str | int) -> tuple[int, int | None]:
     Raises:
         SourceError: it is none of these.
     """
-    text = str(given) if isinstance(given, (str, int)) else ""
+    text = str(given) if isinstance(given, (str, Integral)) else ""
     match = re.fullmatch(r"([0-9]{0,12})(:?)([0-9]{0,12})", text)
     if match and match[2]:
         start, stop = int(match[1] or 0), int(match[3]) if match[3] else None

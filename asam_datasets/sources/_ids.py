@@ -48,9 +48,9 @@ def given_entries(given: AnyPath | int | Iterable[object]) -> Iterator[Entry]:
     Raises:
         SourceError: as `read_entries` and `entries_of`.
     """
-    if isinstance(given, os.PathLike) or (isinstance(given, str) and path_of(given).exists()):
+    if isinstance(given, os.PathLike) or (isinstance(given, str) and os.path.exists(path_of(given)) and given):
         return read_entries(path_of(given))
-    return entries_of([given] if isinstance(given, (str, int)) else given)
+    return entries_of([given] if isinstance(given, str) or hasattr(given, "__index__") else given)
 
 
 def read_entries(path: Path) -> Iterator[Entry]:

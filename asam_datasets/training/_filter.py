@@ -9,7 +9,6 @@ import operator
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from asam_datasets.errors import SourceError, StreamError
 from asam_datasets.machine import AnyPath
 from asam_datasets.published import Location
-from asam_datasets.sources import number_ids, read_entries, text_ids
+from asam_datasets.sources import given_entries, number_ids, text_ids
 from asam_datasets.training._fetch import Group, read_columns
 from asam_datasets.training._numbers import check_share, is_whole
 
@@ -192,9 +191,9 @@ def _listed(values: Any, where: str, *, may_be_file: bool) -> tuple[int | str, .
         StreamError: they are no list, or something is neither.
         SourceError: a file is missing, empty, or no list of ids.
     """
-    if may_be_file and isinstance(values, (str, os.PathLike)):
+    if may_be_file and (isinstance(values, (str, os.PathLike)) or is_whole(values)):
         try:
-            return tuple(one for _, one in read_entries(Path(values)))  # type: ignore[misc]  # numbers and texts
+            return tuple(one for _, one in given_entries(values))  # type: ignore[misc]  # numbers and texts
         except SourceError as error:
             raise error.inside(where) from None
     plain = values.tolist() if hasattr(values, "tolist") else values  # of NumPy, torch and Arrow
@@ -225,7 +224,7 @@ def _as_column(ids: Any, numbers: bool, name: str) -> pa.Array:
     try:
         listed = number_ids(entries) if numbers else text_ids(entries)
     except SourceError as error:
-        raise StreamError(error.problem, where=error.where, hint=error.hint) from None
+        raise StreamError(error.problem, where=error.where, hint=error.marked_hint) from None
     return pa.array(listed.ids, pa.int64() if numbers else pa.string())
 
 

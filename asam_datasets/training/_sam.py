@@ -209,7 +209,7 @@ def mask_of(annotation: Any, shape: tuple[int, int], where: str) -> RLEMask:
     try:
         return from_segmentation({"size": list(size), "counts": counts}, shape=shape)
     except SegmentationError as error:
-        raise RecordError(error.problem, where=f"{where}.segmentation.{error.where}", hint=error.hint) from None
+        raise RecordError(error.problem, where=f"{where}.segmentation.{error.where}", hint=error.marked_hint) from None
 
 
 def _ranked(

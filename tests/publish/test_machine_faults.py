@@ -111,6 +111,23 @@ def test_a_script_without_a_guard(archive: Path, tmp_path: Path) -> None:
     assert not (out / "README.md").exists()
 
 
+def test_what_is_before_the_guard_does_no_harm(archive: Path, whole: set[str], publish: Run, tmp_path: Path) -> None:
+    """Each worker does it once more, which is slow, and that is all."""
+    out, first, script = tmp_path / "out", tmp_path / "first", tmp_path / "mine.py"
+    (tmp_path / "few.tar").write_bytes(tar_bytes(tiny_members(2)))
+    assert publish("--train", tmp_path / "few.tar", "--out", first).code == 0
+    script.write_text(
+        "from asam_datasets.published import verify\n"
+        "from asam_datasets.publish import PublishOptions, publish\n"
+        f"assert verify({str(first)!r}, deep=True).is_good\n"
+        "if __name__ == '__main__':\n"
+        f"    publish(PublishOptions({str(archive)!r}, out={str(out)!r}, workers=2, parts=8))\n"
+    )
+    ran = run_python(script, fresh=True)
+    assert ran.code == 0, ran.err
+    assert builds(out) == whole
+
+
 def test_few_files_may_be_open(archive: Path, whole: set[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
     ran = run_python(

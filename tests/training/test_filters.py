@@ -118,8 +118,7 @@ def test_what_names_no_image_is_refused(dataset: Path, name: str) -> None:
             Filter(**{name: wrong})
     with pytest.raises(StreamError, match=f"Filter.{name}: expected a list or a set, found tensor"):
         Filter(**{name: torch.tensor(3)})
-    with pytest.raises(SourceError, match=f"Filter.{name}: 123: expected a list of image ids, found: No such file"):
-        Filter(**{name: "123"})
+    assert [getattr(Filter(**{name: one}), name) for one in ("123", 123)] == [("123",), (123,)]  # of no such file
     for one in ("x", "sa_x.jpg", -1):  # only the config says whether it is an id
         with pytest.raises(StreamError, match=rf"Filter.{name}\[1\]: expected an image id, found '{one}'"):
             open_stream(dataset, "sam", where=Filter(**{name: [1, one]}))
@@ -165,7 +164,7 @@ def test_a_filter_that_cannot_be_is_one_sentence(dataset: Path) -> None:
         ({"min_predicted_iou": "0.9"}, "Filter.min_predicted_iou: expected 0 to 1, found '0.9'"),
         ({"categories": "cat"}, "Filter.categories: expected a list or a set"),
         ({"categories": [None]}, r"Filter.categories\[0\]: expected a number or a text, found None"),
-        ({"without_image_ids": 3}, "Filter.without_image_ids: expected a list or a set"),
+        ({"without_image_ids": 3.5}, "Filter.without_image_ids: expected a list or a set"),
     ):
         with pytest.raises(StreamError, match=message):
             Filter(**wrong)  # type: ignore[arg-type]

@@ -76,7 +76,7 @@ def find_archives(location: str | Path) -> list[str]:
         SourceError: a folder that holds two of these kinds, which could mean either, cannot be read, or has a link out
             of it for an archive.
     """
-    text = str(location)
+    text = os.path.expanduser(str(location))
     folder = Path(text)
     if "://" in text or not folder.is_dir():
         return [text]
@@ -112,7 +112,7 @@ def open_source(location: str | Path, name: str | None = None) -> Source:
     Raises:
         SourceError: nothing is there, or the name cannot name a folder of the dataset.
     """
-    text = str(location)
+    text = os.path.expanduser(str(location))
     is_url = "://" in text
     tail = PurePosixPath(urlsplit(text).path).name if is_url else Path(text).resolve().name
     name = name or re.sub(_ENDING, "", tail)

@@ -9,6 +9,7 @@ again when they are published; `check_organized` tells whether those in the fold
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -62,7 +63,7 @@ def find_captions(location: str | Path) -> list[Path]:
     Raises:
         SourceError: the folder cannot be read, or a list is a link out of it.
     """
-    folder = Path(location)
+    folder = Path(os.path.expanduser(location))
     if "://" in str(location) or not folder.is_dir():
         return []
     archives = organized_archives(folder) or [Path(folder.resolve())]

@@ -190,7 +190,7 @@ def own_hints() -> Iterator[None]:
         yield
     except (RecordError, SourceError) as error:
         if error.marked_hint == type(error).usual_hint:
-            error.advise(_OWN_RECORD if isinstance(error, RecordError) else _OWN_SOURCE)
+            error.hint = _OWN_RECORD if isinstance(error, RecordError) else _OWN_SOURCE
         raise
 
 
