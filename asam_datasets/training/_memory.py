@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import functools
 import math
+import mmap
 import weakref
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -21,6 +23,8 @@ _LEAST_KEPT, _MOST_KEPT, _KEPT_AT_ONCE = 2**20, 2**29, 4
 """Bytes of a tensor whose memory is kept (smaller ones cost nothing, larger ones are too much to hold on to), and of
 how many at once: those of one batch."""
 
+
+_HUGE_PAGE = 2**21
 
 _LARGEST_ON_HEAP = 2**25 - 2**16
 """Bytes of a block that glibc may keep on its heap, about."""
@@ -58,6 +62,22 @@ def keep_heap() -> None:
     np.empty(_LARGEST_ON_HEAP, np.uint8)
 
 
+def _new_zeros(size_bytes: int) -> NDArray[np.uint8]:
+    """Zeros, uint8 (size_bytes,), on huge pages where the system has them.
+
+    NumPy asks for those as well, but gets what the heap has lying about, if it has so much: on small pages, where to
+    fill 64 MB takes three times as long. So it is memory of its own.
+    """
+    if size_bytes < 2 * _HUGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return np.zeros(size_bytes, np.uint8)
+    room = mmap.mmap(-1, size_bytes + _HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # a kernel without them
+        room.madvise(mmap.MADV_HUGEPAGE)
+    content = np.frombuffer(room, np.uint8)
+    start = -content.ctypes.data % _HUGE_PAGE
+    return content[start : start + size_bytes]
+
+
 class _Kept:
     """Memory of large tensors that are gone, the last ones."""
 
@@ -69,8 +89,7 @@ class _Kept:
         but of the tensor that holds it: the array tells when its memory is free."""
         memory = self._find(size_bytes)
         if memory is None:
-            # NumPy asks the system for huge pages, and leaves it to give zeros.
-            memory = np.zeros(size_bytes, np.uint8)
+            memory = _new_zeros(size_bytes)
         elif filled:
             memory[:size_bytes] = 0
         lent = memory[:size_bytes]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import mmap
 import platform
 import subprocess
 import sys
@@ -52,7 +53,7 @@ from asam_datasets.training._images import (
     open_image,
     resize_image,
 )
-from asam_datasets.training._memory import zeros
+from asam_datasets.training._memory import _new_zeros, zeros
 from asam_datasets.training._packed import unpack_bits
 
 # pycocotools 2.0.11 hands NumPy 2 an array in the way of NumPy 1
@@ -344,6 +345,17 @@ def test_the_memory_of_a_sample_that_is_gone_comes_back_as_zeros() -> None:
     again = zeros((5, 2**18), torch.float32)
     assert again.data_ptr() == kept
     assert not again.any()
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="a system without huge pages")
+def test_new_memory_of_samples_is_whole_huge_pages() -> None:
+    """Also where the heap has enough of the small ones lying about."""
+    blocks = [b"x" * (20 << 20) for _ in range(8)]
+    del blocks
+    memory = _new_zeros((64 << 20) + 3)
+    assert (len(memory), memory.ctypes.data % (2 << 20)) == ((64 << 20) + 3, 0)
+    assert not memory.any()
+    memory[...] = 1
 
 
 def test_padding_is_zero_in_the_memory_of_an_image_without() -> None:
