@@ -240,7 +240,7 @@ def test_other_settings_do_not_continue_a_file(name: str, options: CaptionOption
     before = {path.name: path.read_bytes() for path in tmp_path.glob("captions*")}
     with pytest.raises(CaptionsError, match=f"found {name} .* there, .* here") as raised:
         caption(source, out, options=options, load=Load())
-    assert option("out") in raised.value.hint
+    assert option("out") in raised.value.marked_hint
     assert {path.name: path.read_bytes() for path in tmp_path.glob("captions*")} == before
 
 
