@@ -1,4 +1,4 @@
-"""The machine below: a full disk is one sentence, one place has one writer, and there are so many cores."""
+"""The machine below: paths as people give them, a full disk in one sentence, one writer for a place, so many cores."""
 
 from __future__ import annotations
 
@@ -44,19 +44,28 @@ def texts_of(given: AnyPath | Iterable[AnyPath] | None, name: str = "") -> list[
     """
     if given is None:
         return []
-    if isinstance(given, (str, os.PathLike)):
-        return [os.fsdecode(given)]
     try:
-        return [os.fsdecode(one) for one in given]
+        texts = [text_of(one) for one in ([given] if isinstance(given, (str, os.PathLike)) else given)]
     except TypeError:
+        texts = [""]
+    if not all(texts):  # an empty one would be the folder one is in: mostly a variable that is not set
         raise SourceError(
             f"expected paths or names, one or a list of them, found {given!r:.80}", where=option(name) if name else ""
-        ) from None
+        )
+    return texts
+
+
+def text_of(given: AnyPath) -> str:
+    """A path as text that `path_of` understands: a `Path` that begins with a `~` means what is called so."""
+    text = os.fsdecode(given)
+    return f"./{text}" if text.startswith("~") and not isinstance(given, str) else text
 
 
 def path_of(given: AnyPath) -> Path:
-    """A path; `~` is the folder of the user, as in a shell."""
-    return Path(os.path.expanduser(given))  # as a shell, it leaves the `~` of a user whom nobody knows
+    """A path. The `~` of a text is the folder of the user, as in a shell, unless nobody knows that user; a `Path` is as
+    it is. What comes of it does not begin with one, so that nothing is expanded twice."""
+    path = Path(os.path.expanduser(text_of(given)))
+    return path.absolute() if str(path).startswith("~") else path
 
 
 def paths_of(given: AnyPath | Iterable[AnyPath]) -> list[Path]:

@@ -19,6 +19,7 @@ from numbers import Integral
 from typing import Any, TypeVar
 
 from asam_datasets.errors import SourceError, option
+from asam_datasets.machine import available_cores
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -143,12 +144,13 @@ class Workers:
 
 
 @contextmanager
-def open_workers(count: int, on_progress: OnProgress) -> Iterator[Workers]:
-    """`Workers` that are gone afterwards, whatever happens.
+def open_workers(count: int | None, on_progress: OnProgress) -> Iterator[Workers]:
+    """`Workers` that are gone afterwards, whatever happens; None for one for each core.
 
     Raises:
         SourceError: `count` is no number of processes.
     """
+    count = available_cores() if count is None else count
     given: object = count
     if not isinstance(given, Integral) or count < 1:
         raise SourceError(f"expected {option('workers')} of at least 1, found {count!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tarfile
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -175,6 +176,48 @@ def test_the_folder_of_the_user(archive: DemoArchive, tmp_path: Path, monkeypatc
     preview("~/out", out="~/sheet.png")
     assert demo.archive == tmp_path / "demo" / "sa_000000.tar"
     assert sorted(one for one in os.listdir(tmp_path) if one != ".cache") == ["demo", "out", "sheet.png"]
+
+
+@pytest.mark.parametrize("name", ["~", "~root"])
+def test_a_folder_called_so_is_not_the_folder_of_the_user(
+    name: str, archive: DemoArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that somebody gives is expanded; what is found in a folder is not, or a home would be published."""
+    home, work = tmp_path / "home", tmp_path / "work"
+    with tarfile.open(archive.archive) as tar:
+        tar.extractall(home, filter="data")
+    (work / name).mkdir(parents=True)
+    (work / f"{name}-blip2-caption.json").write_text("")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(work)
+    for act in (lambda: plan(PublishOptions(".", out="out", workers=1)), lambda: organize(".", "out", workers=1)):
+        with pytest.raises(SourceError, match=f"expected a name of letters, .* found '{name}'"):
+            act()
+
+
+def test_a_path_that_is_called_so(archive: DemoArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `Path` is taken as it is, which also is what a shell has left of an argument."""
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("ASAM_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(work)
+    for out in (Path("~/deeper"), "./~two"):
+        publish(options(archive, out))
+        assert verify(out, deep=True).is_good
+        assert len(ids_of(out)) == 4
+    assert (sorted(os.listdir(work)), os.listdir(home)) == (["~", "~two"], [])
+    organize(archive.archive, Path("~three"), workers=1)
+    assert (work / "~three").is_dir()
+
+
+def test_an_empty_path_is_not_the_folder_one_is_in(archive: DemoArchive, tmp_path: Path) -> None:
+    for more in ({"train": ""}, {"train": [archive.archive, ""]}, {"captions": ""}, {"remove": [""]}):
+        with pytest.raises(SourceError, match="expected paths or names, one or a list of them, found"):
+            options(archive, tmp_path / "out", **more)
+    with pytest.raises(SourceError, match="expected paths or names"):
+        organize("", tmp_path / "folder")
 
 
 def test_a_mask_in_a_wrong_form() -> None:

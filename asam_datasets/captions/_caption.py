@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -15,7 +14,7 @@ from asam_datasets.captions._images import prepared_ahead
 from asam_datasets.captions._options import CaptionOptions, Settings
 from asam_datasets.captions._transformers import OutOfMemory, TransformersCaptioner
 from asam_datasets.errors import CaptionsError, ModelError, RecordError, SourceError, option
-from asam_datasets.machine import AnyPath, only_writer, path_of, write_errors, write_rejects
+from asam_datasets.machine import AnyPath, only_writer, path_of, text_of, write_errors, write_rejects
 from asam_datasets.progress import Listener
 from asam_datasets.sources import BadRecords, caption_id
 from asam_datasets.sources.sa1b import RawRecord, RecordRef, Source, StreamSource, find_archives, open_source
@@ -97,7 +96,7 @@ def caption(
         TargetError: another process writes `out`, or the disk is full.
     """
     options, listener, started = options or CaptionOptions(), listener or Listener(), time.monotonic()
-    opened = _open(os.fspath(source))
+    opened = _open(text_of(source))
     path = shard_path(path_of(out), options.shard)
     bad = BadRecords(options.on_bad_record)
     with only_writer(path), write_errors(path):

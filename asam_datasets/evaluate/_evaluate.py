@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 from asam_datasets.errors import ModelError
 from asam_datasets.evaluate._options import EvaluateOptions
 from asam_datasets.evaluate._results import Evaluation
-from asam_datasets.machine import AnyPath, path_of
+from asam_datasets.machine import AnyPath, path_of, text_of
 from asam_datasets.models import import_transformers
 from asam_datasets.progress import Listener
 
@@ -51,4 +49,4 @@ def evaluate(
         raise ModelError(
             f"expected the packages for evaluation, found no {error.name}", hint="pip install 'asam_datasets[evaluate]'"
         ) from None
-    return run(os.fspath(dataset), path_of(out), options or EvaluateOptions(), listener or Listener())
+    return run(text_of(dataset), path_of(out), options or EvaluateOptions(), listener or Listener())

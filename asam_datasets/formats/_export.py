@@ -31,7 +31,6 @@ from asam_datasets.formats._webdataset import WebDatasetForm
 from asam_datasets.formats._yolo import YoloForm
 from asam_datasets.machine import (
     AnyPath,
-    available_cores,
     only_writer,
     path_of,
     refuse_links,
@@ -125,7 +124,7 @@ def export_form(
         plans = [plan_build(opened, view, name, listener.on_stage) for name, view in views.items()]
         classes = _classes(plans)
         listener.on_total(sum(build.rows for build in builds))
-        with open_workers(available_cores() if workers is None else workers, listener.on_records) as pool:
+        with open_workers(workers, listener.on_records) as pool:
             marks = [_export_build(plan, out, form, classes, pool, listener) for plan in plans]
         folders = [mark.written for mark in marks]
         for name, content in FORMS[form].shared(folders, _class_names(classes)).items():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError, option
-from asam_datasets.machine import AnyPath, available_cores, only_writer_in, path_of, write_errors
+from asam_datasets.machine import AnyPath, only_writer_in, path_of, write_errors
 from asam_datasets.organized._adversarial import export_samples
 from asam_datasets.organized._archive import (
     SAMPLES_FOLDER,
@@ -81,7 +81,7 @@ def export(
         notes += _warnings(plans, out)
         check_target(out, [(build.name, None) for build in archives], {plan.build.name: plan.files() for plan in plans})
         listener.on_total(sum(build.rows for build in (*archives, *sets, *samples)))
-        with open_workers(available_cores() if workers is None else workers, listener.on_records) as pool:
+        with open_workers(workers, listener.on_records) as pool:
             missing: list[int] = []
             written = [_export_build(opened, build, out, chosen, pool, missing) for build in archives]
             exported = [export_set(plan, out, pool) for plan in plans]

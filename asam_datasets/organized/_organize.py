@@ -11,7 +11,6 @@ from pathlib import Path
 from asam_datasets.errors import SKIP, CaptionsError, SourceError, option
 from asam_datasets.machine import (
     AnyPath,
-    available_cores,
     only_writer_in,
     path_of,
     paths_of,
@@ -106,7 +105,7 @@ def organize(
         listener.on_total(sum(totals) if len(totals) == len(opened) else None)
         seen: set[int] = set()
         written, finished = [], []
-        with open_workers(available_cores() if workers is None else workers, listener.on_records) as pool:
+        with open_workers(workers, listener.on_records) as pool:
             for one in opened:
                 origin = _origin(one)
                 place = open_place(out, one.source.name, origin=origin, masks=chosen)

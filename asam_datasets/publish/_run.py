@@ -13,7 +13,6 @@ from pathlib import Path
 from asam_datasets.builds import Built, EvaluationRecipe, Survey, build, check_together, missing_ids
 from asam_datasets.errors import SourceError, TargetError, option
 from asam_datasets.machine import (
-    available_cores,
     default_cache,
     only_writer,
     only_writer_in,
@@ -87,7 +86,7 @@ def plan(options: PublishOptions, listener: Listener | None = None) -> Plan:
     _check_options(options)
     listener = listener or Listener()
     target = _make_target(options, listener)
-    with write_errors(target.path), open_workers(options.workers or available_cores(), lambda count: None) as pool:
+    with write_errors(target.path), open_workers(options.workers, lambda count: None) as pool:
         return make_plan(inspect(options, target, pool, listener))
 
 
@@ -116,7 +115,7 @@ def publish(
         try:
             sources = len(texts_of(options.train)) + len(options.evaluation)
             listener.on_stage(f"Looking at {target.location}{f' and {_count(sources)}' if sources else ''}")
-            with open_workers(options.workers or available_cores(), listener.on_records) as pool:
+            with open_workers(options.workers, listener.on_records) as pool:
                 run = inspect(options, target, pool, listener)
                 planned = make_plan(run)
                 _require_room(target, planned)

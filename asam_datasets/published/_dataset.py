@@ -13,7 +13,7 @@ from typing import Any
 
 from asam_datasets.builds import Build
 from asam_datasets.errors import SourceError, option
-from asam_datasets.machine import AnyPath
+from asam_datasets.machine import AnyPath, text_of
 from asam_datasets.published._layout import README, NoDatasetError
 from asam_datasets.published._location import Published, open_published
 from asam_datasets.published._part import GroupReader, PartFile
@@ -89,7 +89,7 @@ def open_dataset(
         HubError: the Hub refused, or was not reached.
     """
     try:
-        published = open_published(str(location), revision, log)
+        published = open_published(text_of(location), revision, log)
         visible = visible_builds(published)
     except NoDatasetError as error:  # it speaks to publishers
         raise SourceError(

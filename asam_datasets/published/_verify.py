@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ import yaml
 
 from asam_datasets.builds import BUILD_FILE, Build, Part, decode_build, encode_build, parts_digest, same_content
 from asam_datasets.errors import AsamDatasetsError, TargetError
-from asam_datasets.machine import AnyPath, available_cores
+from asam_datasets.machine import AnyPath, text_of
 from asam_datasets.progress import Listener
 from asam_datasets.published._answers import FileInfo
 from asam_datasets.published._layout import (
@@ -57,7 +56,7 @@ def verify(
         HubError: the Hub refused, or was not reached.
     """
     listener, started = listener or Listener(), time.monotonic()
-    published = open_published(os.fspath(dataset), revision, listener.on_stage)
+    published = open_published(text_of(dataset), revision, listener.on_stage)
     visible = visible_builds(published)
     if visible is None:
         raise TargetError(
@@ -81,7 +80,7 @@ def verify(
             if f"{build.path}/{part.file}" not in broken
         ]
         listener.on_total(sum(task.manifest.rows for task in tasks))
-        with open_workers(available_cores() if workers is None else workers, listener.on_records) as pool:
+        with open_workers(workers, listener.on_records) as pool:
             names: dict[str, Counter[str]] = {}
             for position, result in sorted(pool.run(check_part, tasks)):
                 records += result.records

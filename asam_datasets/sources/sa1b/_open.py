@@ -59,18 +59,20 @@ def open_archives(locations: Iterable[str | Path]) -> list[Source]:
 
 
 def split_name(location: str | Path) -> tuple[str | None, str]:
-    """The name and the path of `NAME=PATH`; no name for a location that is only a path, or lies there as it is. A `~`
-    that no shell has seen is the folder of the user."""
+    """The name and the path of `NAME=PATH`; no name for a location that is only a path, or lies there as it is."""
     text = str(location)
     name, sign, place = text.partition("=")
     if not sign or not place or not ARCHIVE_NAME.fullmatch(name) or Path(text).exists():
-        return None, os.path.expanduser(text)
-    return name, os.path.expanduser(place)
+        return None, text
+    return name, place
 
 
 def find_archives(location: str | Path) -> list[str]:
     """The archives that a location stands for: itself, the tars and zips in a folder of them, or the archives of an
     organised folder (`sam-1b/sa_000000/`, `sam-1b/sa_000001/`, ...).
+
+    A location is what somebody gives, so a `~` that no shell has seen is the folder of the user. What is found is taken
+    by its name: a folder of anybody's making may hold one that is called so.
 
     Raises:
         SourceError: a folder that holds two of these kinds, which could mean either, cannot be read, or has a link out
@@ -112,7 +114,7 @@ def open_source(location: str | Path, name: str | None = None) -> Source:
     Raises:
         SourceError: nothing is there, or the name cannot name a folder of the dataset.
     """
-    text = os.path.expanduser(str(location))
+    text = str(location)
     is_url = "://" in text
     tail = PurePosixPath(urlsplit(text).path).name if is_url else Path(text).resolve().name
     name = name or re.sub(_ENDING, "", tail)
