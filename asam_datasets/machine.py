@@ -56,8 +56,14 @@ def texts_of(given: AnyPath | Iterable[AnyPath] | None, name: str = "") -> list[
 
 
 def text_of(given: AnyPath) -> str:
-    """A path as text that `path_of` understands: a `Path` that begins with a `~` means what is called so."""
+    """A path as text that `path_of` understands: a `Path` that begins with a `~` means what is called so.
+
+    Raises:
+        SourceError: no file can be called so.
+    """
     text = os.fsdecode(given)
+    if "\0" in text:
+        raise SourceError(f"expected a path, found {text!r:.80}, which has a null character")
     return f"./{text}" if text.startswith("~") and not isinstance(given, str) else text
 
 

@@ -218,6 +218,11 @@ def test_an_empty_path_is_not_the_folder_one_is_in(archive: DemoArchive, tmp_pat
             options(archive, tmp_path / "out", **more)
     with pytest.raises(SourceError, match="expected paths or names"):
         organize("", tmp_path / "folder")
+    with pytest.raises(TargetError, match="expected to be able to write, found: File name too long"):
+        plan(options(archive, tmp_path / ("x" * 300)))
+    for more in ({"train": "a\0.tar"}, {"about": "a\0"}):
+        with pytest.raises(SourceError, match="which has a null character"):
+            plan(options(archive, tmp_path / "out", **more))
 
 
 def test_a_mask_in_a_wrong_form() -> None:

@@ -316,7 +316,9 @@ def _only_writer(target: Target) -> AbstractContextManager[None]:
 
 def _make_target(options: PublishOptions, listener: Listener) -> Target:
     if options.out is not None:
-        return FolderTarget(path_of(options.out))
+        out = path_of(options.out)
+        with write_errors(out):  # a name that is too long
+            return FolderTarget(out)
     return RepositoryTarget(options.repo_id or "", default_cache(), options.destination, listener.on_stage)
 
 
